@@ -1,0 +1,97 @@
+# Two commands matter: `make serve` and `make test`. Both set up everything they need.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+PYTHON  ?= python3
+SERVE   ?= # more arguments for `authservice serve`
+PYTEST  ?= # more arguments for pytest
+BENCH   ?= # arguments for the benchmarks, such as --rounds 9
+KILLS   ?= 50
+
+PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
+SERVICES := $(filter %_service.proto,$(PROTOS))
+STUBS   := clients/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test check lint types layers contract unit kills generate format lock bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+# --- set-up ----------------------------------------------------------------------------------------------------------
+
+# Debian's python3 has no ensurepip, so the environment is made without pip and filled by the pip outside it.
+$(BIN)/python:
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(VENV)/server.stamp: requirements/server.txt pyproject.toml | $(BIN)/python
+	$(PYTHON) -m pip --python $(BIN)/python install -q --require-hashes -r requirements/server.txt
+	$(PYTHON) -m pip --python $(BIN)/python install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/server.stamp
+	$(PYTHON) -m pip --python $(BIN)/python install -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/dev.stamp ## Install everything that development needs
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+serve: $(VENV)/server.stamp ## Serve on 127.0.0.1:50051 (SERVE="--port 50052" for more)
+	@exec $(BIN)/authservice serve $(SERVE)
+
+# --- test ------------------------------------------------------------------------------------------------------------
+
+test: check mariadb unit ## Run every check and every test, on SQLite and on a real MariaDB
+
+check: lint types layers contract ## Run the checks that execute no test
+
+lint: setup
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports --no-logo
+
+contract: setup
+	tests/contract_checks.sh $(BIN)
+
+.PHONY: mariadb
+mariadb:
+	@tests/install_mariadb.sh
+
+unit: setup
+	$(BIN)/pytest $(PYTEST)
+
+kills: setup ## Kill workers and servers under load, KILLS=50 times on each database
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_KILLS=$(KILLS) $(BIN)/pytest -s tests/faults/test_kill_9.py --timeout=3600
+
+bench: setup ## Measure, side by side with the floor, and print the table
+	@tests/install_mariadb.sh
+	$(BIN)/python -m benchmarks $(BENCH)
+
+# --- keep ------------------------------------------------------------------------------------------------------------
+
+generate: setup ## Regenerate the Python stubs from protos/
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+		--python_out=$(STUBS) --mypy_out=quiet:$(STUBS) $(PROTOS)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+		--grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) $(SERVICES)
+
+format: setup ## Format Python and protos
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check -q --fix .
+	$(BIN)/buf format -w
+
+lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --extra server --group run --upgrade pyproject.toml -o requirements/server.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --extra dev --constraint requirements/server.txt pyproject.toml -o requirements/dev.txt
+
+clean: ## Remove what the other targets made, except data/
+	rm -rf $(VENV) .cache
