@@ -1,0 +1,139 @@
+"""What a verified access token says, and the strict reading of it.
+
+Every claim is required and has one type (RFC 8725 section 3.8, RFC 9068 section 2.2). Python's JSON reader is more
+generous than the
+RFCs: it takes repeated names, NaN and numbers of any size, so each of these is refused here.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Never
+
+LATEST_TIME = 253_402_300_799
+"""Seconds since the epoch at the end of the year 9999, the last moment that a Timestamp or a datetime can hold."""
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_DIGITS = 18
+
+
+class MalformedJson(ValueError):
+    """The bytes are not one JSON object in the strict sense of this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The claims of one access token. Times are in UTC, to the second; ids are UUIDs in text form.
+
+    `key_id` is the id of the key that signed it.
+    """
+
+    key_id: str
+    issuer: str
+    audience: str
+    client_id: str
+    user_id: str
+    user_name: str
+    session_id: str
+    token_id: str
+    issued_at: datetime
+    not_before: datetime
+    expires_at: datetime
+    authenticated_at: datetime
+    auth_methods: tuple[str, ...]
+    roles: tuple[str, ...]
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """Read one JSON object. Raises MalformedJson for anything that two readers could understand differently."""
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique_names,
+            parse_constant=_no_constant,
+            parse_int=_small_int,
+        )
+    except (ValueError, RecursionError):
+        raise MalformedJson from None
+    if not isinstance(value, dict):
+        raise MalformedJson
+    return value
+
+
+def read_claims(payload: bytes, key_id: str) -> Claims:
+    """Read the payload of an access token that is signed with the key `key_id`.
+
+    Raises MalformedJson if a claim is missing or of the wrong type or form.
+    """
+    object_ = read_object(payload)
+    return Claims(
+        key_id=key_id,
+        issuer=_text(object_, "iss"),
+        audience=_text(object_, "aud"),
+        client_id=_text(object_, "client_id"),
+        user_id=_uuid(object_, "sub"),
+        user_name=_text(object_, "preferred_username"),
+        session_id=_uuid(object_, "sid"),
+        token_id=_text(object_, "jti"),
+        issued_at=_time(object_, "iat"),
+        not_before=_time(object_, "nbf"),
+        expires_at=_time(object_, "exp"),
+        authenticated_at=_time(object_, "auth_time"),
+        auth_methods=_texts(object_, "amr"),
+        roles=_texts(object_, "roles"),
+    )
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if type(value) is not str or not value or not _is_unicode(value):
+        raise MalformedJson(name)
+    return value
+
+
+def _uuid(claims: dict[str, Any], name: str) -> str:
+    value = _text(claims, name)
+    if not _UUID.fullmatch(value):
+        raise MalformedJson(name)
+    return value
+
+
+def _time(claims: dict[str, Any], name: str) -> datetime:
+    value = claims.get(name)
+    # `type` and not isinstance: True is an int to Python.
+    if type(value) is not int or not 0 <= value <= LATEST_TIME:
+        raise MalformedJson(name)
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _texts(claims: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = claims.get(name)
+    if type(value) is not list or not all(type(item) is str and item and _is_unicode(item) for item in value):
+        raise MalformedJson(name)
+    return tuple(value)
+
+
+def _is_unicode(text: str) -> bool:
+    # JSON escapes can spell half a surrogate pair, which no UTF-8 field can hold.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _unique_names(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    object_: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in object_:
+            raise MalformedJson(name)
+        object_[name] = value
+    return object_
+
+
+def _no_constant(text: str) -> Never:
+    raise MalformedJson(text)
+
+
+def _small_int(text: str) -> int:
+    if len(text) > _DIGITS:
+        raise MalformedJson
+    return int(text)

@@ -1,0 +1,57 @@
+"""Keys that are weak, or of another kind than their algorithm, are refused when they are loaded."""
+
+from typing import Any
+
+import pytest
+from authclient import ALGORITHMS, VerificationKey
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+
+GOOD: dict[str, Any] = {
+    "ES256": ec.generate_private_key(ec.SECP256R1()).public_key(),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate().public_key(),
+    "RS256": rsa.generate_private_key(65537, 2048).public_key(),
+    "HS256": b"k" * 32,
+}
+BAD: dict[str, Any] = {
+    "P-384": ec.generate_private_key(ec.SECP384R1()).public_key(),
+    "secp256k1": ec.generate_private_key(ec.SECP256K1()).public_key(),
+    "RSA-1024": rsa.generate_private_key(65537, 1024).public_key(),
+    "Ed448": ed448.Ed448PrivateKey.generate().public_key(),
+    "DSA": dsa.generate_private_key(2048).public_key(),
+    "31 bytes": b"k" * 31,
+    "nothing": b"",
+    "text": "k" * 32,
+    "a private key": ec.generate_private_key(ec.SECP256R1()),
+    "no key": None,
+}
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_t2_a_key_of_its_own_kind_is_taken(alg: str) -> None:
+    assert VerificationKey("kid", alg, GOOD[alg]).alg == alg
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+@pytest.mark.parametrize("other", ALGORITHMS)
+def test_t2_a_key_of_another_kind_is_refused(alg: str, other: str) -> None:
+    if alg != other:
+        with pytest.raises(ValueError, match="kid"):
+            VerificationKey("kid", alg, GOOD[other])
+
+
+@pytest.mark.parametrize("key", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_t2_weak_and_foreign_keys_are_refused_with_the_reason(alg: str, key: Any) -> None:
+    with pytest.raises(ValueError, match=f"key 'kid' cannot be used for {alg}: "):
+        VerificationKey("kid", alg, key)
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "", "HS384", "ES512", "PS256", "es256", "RS1"])
+def test_t2_algorithms_outside_ours_are_refused(alg: str) -> None:
+    for key in GOOD.values():
+        with pytest.raises(ValueError, match="unknown"):
+            VerificationKey("kid", alg, key)
+
+
+def test_t2_a_key_does_not_show_when_printed() -> None:
+    assert "kkkk" not in repr(VerificationKey("kid", "HS256", GOOD["HS256"]))
