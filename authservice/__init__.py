@@ -1,0 +1,1 @@
+"""The authentication service of a company's internal microservices."""

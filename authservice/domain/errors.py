@@ -1,0 +1,147 @@
+"""Every condition that a caller can act on, one class each.
+
+Use cases raise these and the transport maps each to a status and a reason in one table. Anything else that is raised is
+a fault of the service, and its text never reaches the caller.
+"""
+
+from dataclasses import dataclass
+
+
+class AuthError(Exception):
+    """Root of the conditions below.
+
+    The text is for people: what is wrong and what to do next, without any secret or input.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong with one field of a request. Never holds the value."""
+
+    field: str
+    description: str
+
+
+class InvalidInput(AuthError):
+    """The request cannot be carried out as it stands."""
+
+    def __init__(self, *violations: Violation) -> None:
+        super().__init__("The request is not valid. Correct the fields that the details name.")
+        self.violations = violations
+
+
+class UserNameTaken(AuthError):
+    """The canonical form of the user name belongs to another account."""
+
+    def __init__(self) -> None:
+        super().__init__("This user name is taken. Choose another one.")
+
+
+class CredentialsInvalid(AuthError):
+    """User name or password is wrong, or the account is disabled: deliberately the same for all three."""
+
+    def __init__(self) -> None:
+        super().__init__("User name or password is wrong.")
+
+
+class TokenRejected(AuthError):
+    """Root of all refusals of a token.
+
+    One text for all, so that only holders of a signed token learn more than the reason's name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The token is not accepted. Refresh it or log in again.")
+
+
+class TokenMissing(TokenRejected):
+    """The call needs a token and has none."""
+
+
+class TokenInvalid(TokenRejected):
+    """The token is not one of ours."""
+
+
+class TokenExpired(TokenRejected):
+    """The token was good and its time is over."""
+
+
+class TokenNotYetValid(TokenRejected):
+    """The token's time has not begun."""
+
+
+class SessionEnded(TokenRejected):
+    """The token's session is over."""
+
+
+class RefreshTokenReused(TokenRejected):
+    """The refresh token had been spent before its grace window, so its session was ended."""
+
+
+class NotPermitted(AuthError):
+    """The caller is known and may not do this."""
+
+    def __init__(self) -> None:
+        super().__init__("This is not permitted.")
+
+
+class MethodWithoutRule(AuthError):
+    """The RPC says nowhere who may call it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This method has no rule and is refused to everybody. Its author has to add one to the .proto file."
+        )
+
+
+class TokenTooLarge(AuthError):
+    """The access token would not fit its budget."""
+
+    def __init__(self, size: int, budget: int) -> None:
+        super().__init__(
+            f"The access token would have {size} bytes, {budget} are allowed. Shorten the user name or the issuer, "
+            "or let the operator choose ES256."
+        )
+
+
+class DeadlineTooShort(AuthError):
+    """The caller's deadline leaves no time for the work, or the caller has gone."""
+
+    def __init__(self) -> None:
+        super().__init__("The deadline leaves no time for this call. Nothing was changed; allow more time.")
+
+
+class Conflict(AuthError):
+    """The change collided with others on every attempt."""
+
+    def __init__(self) -> None:
+        super().__init__("The change collided with others on every attempt. Nothing was changed; try again.")
+
+
+class Unavailable(AuthError):
+    """Root of what passes by itself. `retry_after` is in seconds."""
+
+    def __init__(self, text: str, retry_after: float) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+class Overloaded(Unavailable):
+    """More password work is queued than can be done in time."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("The service is busy. Wait as long as the details say, then try again.", retry_after)
+
+
+class StorageUnavailable(Unavailable):
+    """The database is away, failing over or busy."""
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__("The database does not answer. Try again as the details say.", retry_after)
+
+
+class FieldRejected(Exception):
+    """One value is not acceptable.
+
+    The text says why, for people, without the value. Use cases turn it into a Violation.
+    """

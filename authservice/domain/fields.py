@@ -1,0 +1,69 @@
+"""Checking the fields of a request all at once, so that a caller sees everything that is wrong in one answer."""
+
+import unicodedata
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from authservice.domain.errors import FieldRejected, InvalidInput, Violation
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Fields:
+    """Collects what is wrong with a request. Lives as long as the reading of one request."""
+
+    def __init__(self) -> None:
+        self._violations: list[Violation] = []
+
+    def read(self, field: str, reader: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Return reader(*args), or None after noting why the field was rejected."""
+        try:
+            return reader(*args, **kwargs)
+        except FieldRejected as rejected:
+            self._violations.append(Violation(field, str(rejected)))
+            return None
+
+    def require_valid(self) -> None:
+        """Raise InvalidInput with every violation noted so far, if there is one."""
+        if self._violations:
+            raise InvalidInput(*self._violations)
+
+
+def bounded_text(value: str, *, least: int = 0, most: int) -> str:
+    """Return `value` if it has `least` to `most` code points. Raises FieldRejected."""
+    if len(value) < least:
+        raise FieldRejected("is required" if not value else f"must have at least {least} characters")
+    if len(value) > most:
+        raise FieldRejected(f"must have at most {most} characters")
+    return value
+
+
+def bounded_bytes(value: str, *, most: int) -> str:
+    """Return `value` if it has at most `most` bytes of UTF-8. Raises FieldRejected, also for half a surrogate pair."""
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise FieldRejected("is not valid Unicode") from None
+    if size > most:
+        raise FieldRejected(f"must have at most {most} bytes of UTF-8")
+    return value
+
+
+def client_label(value: str) -> str:
+    """Return the label of a client.
+
+    It has at most 64 code points, none of them a control or format character. Raises FieldRejected.
+    """
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in value):
+        raise FieldRejected("must not contain control or invisible characters")
+    return bounded_text(value, most=64)
+
+
+def idempotency_key(value: str) -> str | None:
+    """Return the key, or None if there is none: 16 to 64 printable ASCII characters. Raises FieldRejected."""
+    if not value:
+        return None
+    if not (value.isascii() and value.isprintable()):
+        raise FieldRejected("must be printable ASCII")
+    return bounded_text(value, least=16, most=64)

@@ -1,0 +1,265 @@
+"""What use cases need from the outside, as narrow interfaces.
+
+Stores are reached through a Transaction and live as long as it does; everything else lives as long as the process and
+is shared between threads. Every method may raise StorageUnavailable where it touches the database.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.session import Session, SessionEnd
+from authservice.domain.signing_key import KeyState, SigningKey
+from authservice.domain.tokens import Identity, RefreshToken
+from authservice.domain.user import User, UserName, UserSummary
+
+T = TypeVar("T")
+
+Clock = Callable[[], datetime]
+"""Answers the current time, in UTC with microseconds."""
+NewId = Callable[[], UUID]
+"""Answers a fresh UUID of version 7 (RFC 9562), so that new rows lie side by side in an index."""
+
+
+class Users(Protocol):
+    """Accounts."""
+
+    def add(self, user: User) -> User:
+        """Keep a new account and return it as stored.
+
+        A user with this id that is already there is returned unchanged, so that the transaction may be repeated. An
+        e-mail address that another account has claimed stays with that account. Raises UserNameTaken.
+        """
+
+    def by_name(self, canonical: str) -> User | None:
+        """Return the account with this canonical name."""
+
+    def by_email(self, email: str) -> User | None:
+        """Return the account that has claimed this canonical address."""
+
+    def lock(self, user_id: UUID) -> User | None:
+        """Return the account as it is now and keep others from changing it until the transaction ends."""
+
+    def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
+        """Replace the hash if it is still `old`. Tells whether it was."""
+
+    def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
+        """Disable the account since `at`, or enable it with None."""
+
+    def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
+        """Return up to `limit` accounts in the order of canonical names, those after `after`."""
+
+
+class Sessions(Protocol):
+    """Sessions and their refresh tokens."""
+
+    def add(self, session: Session) -> None:
+        """Keep a new session. One with this id that is already there stays as it is."""
+
+    def get(self, session_id: UUID) -> tuple[Session, User] | None:
+        """Return a session and its user."""
+
+    def rotate(self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime) -> bool:
+        """Spend `token` and put `successor` in its place, in one conditional step that at most one caller ever wins.
+
+        Fails if the token is not the session's current one or the session is not live at `now`. The new idle end never
+        passes the absolute end.
+        """
+
+    def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
+        """End one session. Returns 1 if it was live, 0 otherwise."""
+
+    def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
+        """End every session of a user, except `keep`. Returns how many were live."""
+
+    def count_live(self, user_id: UUID, now: datetime) -> int:
+        """Return how many sessions of a user are live."""
+
+
+class Attempts(Protocol):
+    """Login attempts since the last success, by account."""
+
+    def count(self, subject: bytes, now: datetime, keep_until: datetime) -> int:
+        """Add one attempt to a subject of 32 bytes and return how many there are now. Parallel calls all count."""
+
+    def clear(self, subject: bytes) -> None:
+        """Forget the attempts of a subject."""
+
+
+class SigningKeys(Protocol):
+    """The signing keys in all states."""
+
+    def all(self) -> list[SigningKey]:
+        """Return every key, oldest first."""
+
+    def add(self, key: SigningKey) -> bool:
+        """Keep a new pending key, unless there is a pending one already. Tells whether it was kept."""
+
+    def move(self, kid: str, before: KeyState, after: KeyState, now: datetime) -> bool:
+        """Move a key from one state to another. Tells whether it was in the first."""
+
+    def remove(self, kid: str) -> None:
+        """Delete a key."""
+
+    def reseal(self, kid: str, sealed_private: bytes) -> None:
+        """Replace the sealed form of a private key."""
+
+
+class SealedSecrets(Protocol):
+    """The service's own secrets, encrypted under the master key, one current secret per purpose."""
+
+    def all(self) -> dict[str, bytes]:
+        """Return purpose and sealed secret of each."""
+
+    def add(self, purpose: str, sealed: bytes, now: datetime) -> None:
+        """Keep a new secret, unless the purpose has one already."""
+
+    def reseal(self, purpose: str, sealed: bytes) -> None:
+        """Replace the sealed form of a secret."""
+
+
+class Expired(Protocol):
+    """Rows whose time is over."""
+
+    def purge(self, now: datetime, limit: int) -> int:
+        """Delete up to `limit` rows of each kind whose time was over at `now`. Returns how many were deleted."""
+
+
+class Transaction(Protocol):
+    """The stores inside one transaction."""
+
+    @property
+    def users(self) -> Users: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def attempts(self) -> Attempts: ...
+    @property
+    def signing_keys(self) -> SigningKeys: ...
+    @property
+    def sealed_secrets(self) -> SealedSecrets: ...
+    @property
+    def expired(self) -> Expired: ...
+
+
+class Database(Protocol):
+    """Runs transactions."""
+
+    def transact(
+        self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
+    ) -> T:
+        """Run `work` in a transaction and commit it, or roll back if it raises.
+
+        `work` runs again from the start after a deadlock or a lost connection, also one lost during the commit. It must
+        therefore bear repetition, choose ids and times outside, and do nothing but talk to the stores. Raises
+        StorageUnavailable, Conflict.
+
+        Args:
+            settle: where a connection was lost during the commit, so that an earlier run may have happened: makes the
+                true result of that run's and the last run's. Without it the last one counts.
+        """
+
+
+class LiveSessions(Protocol):
+    """The authority on whether a session is alive, for Verify."""
+
+    def is_live(self, session_id: UUID, user_id: UUID, now: datetime, deadline: Deadline) -> bool:
+        """Tell whether the session is live and this user's, and the user active.
+
+        The read starts after this call. Raises StorageUnavailable.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordCheck:
+    """The outcome of comparing a password with a stored hash."""
+
+    matches: bool
+    outdated: bool
+
+
+class Passwords(Protocol):
+    """Password hashing, bounded in how much of it happens at once."""
+
+    def require_room(self) -> None:
+        """Raise Overloaded if a hash would be refused now. Asked first, so that a refusal costs nothing else."""
+
+    def hash(self, password: str, deadline: Deadline) -> str:
+        """Return a new hash. Raises Overloaded, DeadlineTooShort."""
+
+    def check(self, password: str, stored: str | None, deadline: Deadline) -> PasswordCheck:
+        """Compare.
+
+        With None, or a hash that cannot be read, does the same work and does not match. Raises as `hash`.
+        """
+
+
+class NameRules(Protocol):
+    """What a user name may be, and when two are the same."""
+
+    def read(self, typed: str) -> UserName:
+        """Return the name. Raises FieldRejected."""
+
+
+class EmailRules(Protocol):
+    """What an e-mail address may be, and when two are the same."""
+
+    def read(self, typed: str) -> str | None:
+        """Return the canonical address, or None for an empty text. Raises FieldRejected."""
+
+
+class PasswordRules(Protocol):
+    """What a new password may be."""
+
+    def read(self, password: str, context: list[str]) -> str:
+        """Return the password. `context` holds words it must not be built from. Raises FieldRejected."""
+
+
+class AccessTokens(Protocol):
+    """Access tokens."""
+
+    def issue(self, user: User, session: Session, now: datetime, expires_at: datetime) -> str:
+        """Return a signed token. Raises TokenTooLarge."""
+
+    def read(self, text: str, now: datetime) -> Identity:
+        """Return whose token it is, judging signature, claims and time but not the session. Raises TokenRejected."""
+
+
+class RefreshTokens(Protocol):
+    """Refresh tokens and their succession."""
+
+    def first(self, session_id: UUID) -> RefreshToken:
+        """Return the first token of a new session."""
+
+    def successor(self, token: RefreshToken) -> RefreshToken:
+        """Return the one token that follows. The same for every call."""
+
+    def read(self, text: str) -> RefreshToken:
+        """Return the token whose text this is. Raises TokenInvalid unless this service made it."""
+
+
+class KeyForge(Protocol):
+    """Makes signing keys and opens what is sealed."""
+
+    def make(self, now: datetime) -> SigningKey:
+        """Return a new pending key."""
+
+    def reseal(self, sealed: bytes, purpose: str) -> bytes:
+        """Return the same secret sealed under the newest master key."""
+
+
+class Fingerprints(Protocol):
+    """Keyed hashes, for texts that must be recognised and not read."""
+
+    def of(self, kind: str, text: str) -> bytes:
+        """Return 32 bytes that stand for a text of one kind."""
+
+
+class Audit(Protocol):
+    """The record of who did what."""
+
+    def record(self, event: str, **facts: Any) -> None:
+        """Write one event. Facts never hold secrets."""
