@@ -1,0 +1,152 @@
+"""Logout: end sessions of the caller."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from uuid import UUID
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import (
+    InvalidInput,
+    NotPermitted,
+    RefreshTokenReused,
+    SessionEnded,
+    TokenInvalid,
+    TokenRejected,
+    Violation,
+)
+from authservice.domain.session import Presented, Session, SessionEnd
+from authservice.domain.tokens import RefreshToken
+from authservice.ports import AccessTokens, Audit, Clock, Database, RefreshTokens, Transaction
+
+
+class Scope(Enum):
+    """Which of the caller's sessions end."""
+
+    THIS = "this"
+    OTHERS = "others"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutRequest:
+    """What a caller sends to log out. The refresh token counts where the access token cannot be used."""
+
+    access_token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+    scope: Scope | None = None
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """Whose session is calling, and by which refresh token if not by an access token."""
+
+    session_id: UUID
+    refresh_token: RefreshToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How many sessions were ended, and whose spent refresh token was presented, if it was one."""
+
+    ended: int
+    reused_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """Ends sessions."""
+
+    database: Database
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, request: LogoutRequest, deadline: Deadline) -> int:
+        """Return how many sessions were live and are ended now.
+
+        Raises InvalidInput, TokenRejected, NotPermitted, DeadlineTooShort, StorageUnavailable, Conflict.
+        """
+        target = read_target(request)
+        now = self.clock()
+        proof = self._read_proof(request, now)
+        if proof is None:
+            return 0
+        outcome = self.database.transact(lambda tx: self._end(tx, proof, target, now), deadline, settle=_settle)
+        if outcome.reused_by:
+            facts = {"user_id": str(outcome.reused_by), "session_id": str(proof.session_id)}
+            self.audit.record("refresh_reuse", **facts)
+            raise RefreshTokenReused
+        scope = target.value if isinstance(target, Scope) else str(target)
+        self.audit.record("logout", session_id=str(proof.session_id), target=scope, ended=outcome.ended)
+        return outcome.ended
+
+    def _read_proof(self, request: LogoutRequest, now: datetime) -> _Proof | None:
+        try:
+            return _Proof(self.access_tokens.read(request.access_token, now).session_id)
+        except TokenRejected:
+            if not request.refresh_token:
+                raise
+        try:
+            token = self.refresh_tokens.read(request.refresh_token)
+        except TokenInvalid:
+            return None  # RFC 7009 section 2.2: revoking an unknown token is a success.
+        return _Proof(token.session_id, token)
+
+    def _end(self, tx: Transaction, proof: _Proof, target: Scope | UUID, now: datetime) -> _Outcome:
+        if target is Scope.THIS and proof.refresh_token is None:
+            # By far the most frequent, and one statement is enough.
+            return _Outcome(tx.sessions.end(proof.session_id, SessionEnd.LOGOUT, now))
+        found = tx.sessions.get(proof.session_id)
+        if found is None:
+            return _Outcome(0)
+        session, user = found
+        if proof.refresh_token:
+            presented = session.judge(proof.refresh_token.hash, proof.refresh_token.generation, now)
+            if presented is Presented.FOREIGN:
+                return _Outcome(0)
+            if presented is Presented.REUSED:
+                return _Outcome(tx.sessions.end(session.id, SessionEnd.REFRESH_REUSE, now), reused_by=user.id)
+        return _Outcome(self._end_target(tx, session, user.id, target, now))
+
+    def _end_target(self, tx: Transaction, session: Session, user_id: UUID, target: Scope | UUID, now: datetime) -> int:
+        if target is Scope.THIS or target == session.id:
+            return tx.sessions.end(session.id, SessionEnd.LOGOUT, now)
+        if not session.is_live(now):
+            return self._repeated(tx, user_id, target, now)
+        if isinstance(target, Scope):
+            keep = session.id if target is Scope.OTHERS else None
+            return tx.sessions.end_all(user_id, SessionEnd.LOGOUT, now, keep)
+        other = tx.sessions.get(target)
+        if other is None or other[1].id != user_id:
+            raise NotPermitted
+        return tx.sessions.end(target, SessionEnd.LOGOUT, now)
+
+    def _repeated(self, tx: Transaction, user_id: UUID, target: Scope | UUID, now: datetime) -> int:
+        # A dead session has no say over living ones. But a repeated "log out everywhere" whose first answer was lost
+        # asks for nothing that is not so already, and that is success.
+        if target is Scope.ALL and tx.sessions.count_live(user_id, now) == 0:
+            return 0
+        raise SessionEnded
+
+
+def _settle(earlier: _Outcome, last: _Outcome) -> _Outcome:
+    # What the earlier run ended, the last one finds ended.
+    return earlier if earlier.ended > last.ended else last
+
+
+def read_target(request: LogoutRequest) -> Scope | UUID:
+    """Return what the request wants ended. Raises InvalidInput."""
+    if not request.session_id:
+        return request.scope or Scope.THIS
+    if request.scope is not None:
+        raise InvalidInput(Violation("session_id", "must not be combined with a scope"))
+    try:
+        session_id = UUID(request.session_id)
+    except ValueError:
+        session_id = None
+    if session_id is None or str(session_id) != request.session_id:
+        raise InvalidInput(Violation("session_id", "must be a UUID in its 36-character lower-case form"))
+    return session_id

@@ -1,0 +1,25 @@
+"""Verify: say whose access token it is, with the database as the authority."""
+
+from dataclasses import dataclass
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import SessionEnded
+from authservice.domain.tokens import Identity
+from authservice.ports import AccessTokens, Clock, LiveSessions
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Judges access tokens."""
+
+    access_tokens: AccessTokens
+    live_sessions: LiveSessions
+    clock: Clock
+
+    def __call__(self, access_token: str, deadline: Deadline) -> Identity:
+        """Return whose token it is. Raises TokenRejected, DeadlineTooShort, StorageUnavailable."""
+        now = self.clock()
+        identity = self.access_tokens.read(access_token, now)
+        if not self.live_sessions.is_live(identity.session_id, identity.user_id, now, deadline):
+            raise SessionEnded
+        return identity
