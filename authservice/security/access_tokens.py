@@ -1,0 +1,132 @@
+"""Access tokens.
+
+JWTs of type `at+jwt` (RFC 9068), signed here and read through the same strict front that other services use.
+"""
+
+import base64
+import functools
+import json
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+from authclient import ALGORITHMS, Claims, TokenRefused, TokenVerifier, VerificationKey
+from authclient.keys import P256_ORDER
+from authclient.tokens import TOKEN_TYPE
+from jwt import PyJWS
+
+from authservice.domain.errors import (
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenNotYetValid,
+    TokenRejected,
+    TokenTooLarge,
+)
+from authservice.domain.session import Session
+from authservice.domain.tokens import Identity
+from authservice.domain.user import User
+from authservice.security.key_ring import Keys, Signer
+
+MAX_BYTES = 1024
+"""A token travels in the metadata of every call, where 8 KiB is all that can be relied upon."""
+MAX_BYTES_RS256 = 1536
+"""An RS256 signature takes 512 bytes of text. Within 1,024 a user name of 19 letters would already be too long."""
+CLIENT_ID = "first-party"
+"""The `client_id` that RFC 9068 requires. Until other clients exist, every login comes through the company's own."""
+CACHED_TOKENS = 16384
+"""About 30 MB. A token that is seen again costs one look-up in place of a signature."""
+
+_ALGORITHMS = PyJWS(algorithms=list(ALGORITHMS))
+_REFUSALS: dict[str, type[TokenRejected]] = {
+    "TOKEN_MISSING": TokenMissing,
+    "TOKEN_INVALID": TokenInvalid,
+    "TOKEN_EXPIRED": TokenExpired,
+    "TOKEN_NOT_YET_VALID": TokenNotYetValid,
+}
+
+
+class SignedAccessTokens:
+    """Issues and reads access tokens. Lives as long as the process; safe for many threads.
+
+    The cache holds what never changes about a token: that its signature and claims are good. Whether its key still
+    counts, its time has come and its session lives is asked every time.
+    """
+
+    def __init__(self, issuer: str, audience: str, keys: Keys) -> None:
+        self._keys = keys
+        self._verifier = TokenVerifier(issuer, audience, keys.find)
+        self._read_once = functools.lru_cache(CACHED_TOKENS)(self._read)
+
+    def issue(self, user: User, session: Session, now: datetime, expires_at: datetime) -> str:
+        """Return a signed token. Raises TokenTooLarge."""
+        signer = self._keys.signer()
+        issued_at = int(now.timestamp())
+        claims = {
+            "iss": self._verifier.issuer,
+            "sub": str(user.id),
+            "aud": self._verifier.audience,
+            "client_id": CLIENT_ID,
+            "exp": int(expires_at.timestamp()),
+            "iat": issued_at,
+            "nbf": issued_at,
+            "jti": secrets.token_urlsafe(16),
+            "sid": str(session.id),
+            "auth_time": int(session.authenticated_at.timestamp()),
+            "amr": ["pwd"],
+            "preferred_username": user.name.typed,
+            "roles": [],
+        }
+        token = _sign({"alg": signer.alg, "kid": signer.kid, "typ": TOKEN_TYPE}, claims, signer)
+        budget = MAX_BYTES_RS256 if signer.alg == "RS256" else MAX_BYTES
+        if len(token) > budget:
+            raise TokenTooLarge(len(token), budget)
+        return token
+
+    def read(self, text: str, now: datetime) -> Identity:
+        """Return whose token it is. Raises TokenMissing, TokenInvalid, TokenExpired, TokenNotYetValid."""
+        try:
+            claims, identity, key = self._read_once(text)
+            if key is None or self._keys.find(claims.key_id) is not key:
+                raise TokenInvalid
+            self._verifier.check_times(claims, now)
+        except TokenRefused as refused:
+            raise _REFUSALS[refused.reason] from None
+        return identity
+
+    def _read(self, text: str) -> tuple[Claims, Identity, VerificationKey | None]:
+        claims = self._verifier.read(text)
+        identity = Identity(
+            user_id=UUID(claims.user_id),
+            user_name=claims.user_name,
+            session_id=UUID(claims.session_id),
+            roles=claims.roles,
+            authenticated_at=claims.authenticated_at,
+            auth_methods=claims.auth_methods,
+            expires_at=claims.expires_at,
+        )
+        return claims, identity, self._keys.find(claims.key_id)
+
+
+def _sign(header: dict[str, object], claims: dict[str, object], signer: Signer) -> str:
+    signed = b".".join(
+        _encode(json.dumps(part, separators=(",", ":"), ensure_ascii=False)) for part in (header, claims)
+    )
+    signature = _ALGORITHMS.get_algorithm_by_name(signer.alg).sign(signed, signer.key)
+    if signer.alg == "ES256":
+        signature = _low_s(signature)
+    return (signed + b"." + _base64url(signature)).decode("ascii")
+
+
+def _low_s(signature: bytes) -> bytes:
+    # Both s and n - s are valid; verifiers of this service take the smaller one only.
+    r, s = signature[:32], int.from_bytes(signature[32:])
+    return r + min(s, P256_ORDER - s).to_bytes(32)
+
+
+def _encode(text: str) -> bytes:
+    return _base64url(text.encode())
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")

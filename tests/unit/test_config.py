@@ -1,0 +1,292 @@
+"""Settings: where they come from, what is refused by name, and that no secret is ever shown."""
+
+import base64
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import make_url
+
+from authservice import config
+from authservice.config import ConfigError, load, origins, without_password
+
+ALL_CHARACTERS = "p@ss:w/o#r?d%41 &+=[]{}'\"\\é🔑canary"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in an empty folder, so that only a test's own .env file is read."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal(**overrides: Any) -> str:
+    """Return the text of the error that settings are refused with."""
+    with pytest.raises(ConfigError) as refused:
+        load(**overrides)
+    return str(refused.value)
+
+
+def source_of(name: str) -> str:
+    return next(row.source for row in origins(load()) if row.variable == name)
+
+
+def test_without_any_setting_everything_runs_embedded_and_on_loopback() -> None:
+    settings = load()
+    assert settings.is_sqlite
+    assert settings.is_loopback
+    assert settings.has_reflection
+    assert settings.jwt_secret is None
+    assert not settings.insecure
+    assert settings.bcrypt_cost == 12
+    assert settings.password_min_length == 15
+    assert {row.source for row in origins(settings)} == {"default"}
+
+
+def test_the_variables_of_the_node_application_work_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"DB_HOST": "db.internal", "DB_USER": "auth", "DB_PASSWORD": "secret", "DB_NAME": "users"}
+    for name, value in (node | {"JWT_SECRET": "j" * 32}).items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert settings.database_address().get_secret_value() == "mysql://auth:secret@db.internal:3306/users"
+    assert settings.jwt_secret == SecretStr("j" * 32)
+    assert not settings.is_sqlite
+    assert source_of("DB_HOST") == source_of("JWT_SECRET") == "environment"
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["DB_HOST=file.internal", "DB_USER=file", 'DB_PASSWORD="from #file"', "AUTHSERVICE_PORT=50100", "OTHER=1"]
+    (empty_folder / ".env").write_text("\n".join(lines))
+    monkeypatch.setenv("DB_HOST", "environment.internal")
+    settings = load()
+    assert (settings.db_host, settings.db_user, settings.port) == ("environment.internal", "file", 50100)
+    assert settings.db_password == SecretStr("from #file")
+    assert (source_of("DB_HOST"), source_of("DB_USER"), source_of("DB_NAME")) == ("environment", ".env", "default")
+
+
+def test_the_command_line_wins_over_both(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (empty_folder / ".env").write_text("AUTHSERVICE_PORT=50100")
+    monkeypatch.setenv("AUTHSERVICE_PORT", "50200")
+    assert load(port=50300).port == 50300
+    assert load(port=None).port == 50200
+
+
+def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DB_HOST", "DB_PASSWORD", "JWT_SECRET", "AUTHSERVICE_PORT", "AUTHSERVICE_INSECURE"):
+        monkeypatch.setenv(name, "")
+    settings = load()
+    assert settings.is_sqlite
+    assert settings.jwt_secret is None
+    assert (settings.port, settings.insecure) == (50051, False)
+    assert source_of("JWT_SECRET") == "default"
+
+
+@pytest.mark.parametrize("name", ["HOST", "PORT", "MASTER_KEY", "AUTHSERVICE_JWT_SECRET", "AUTHSERVICE_DB_HOST"])
+def test_variables_of_other_programs_are_not_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "50999")
+    assert {row.source for row in origins(load())} == {"default"}
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load().insecure = True
+
+
+@pytest.mark.parametrize("secret", ["short", "j" * 31, "é" * 15])
+def test_y4_a_jwt_secret_under_32_bytes_is_refused_by_name(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET", secret)
+    text = refusal()
+    assert text.startswith("JWT_SECRET: must have at least 32 bytes")
+    assert secret not in text
+    monkeypatch.setenv("JWT_SECRET", "é" * 16)
+    assert load().jwt_secret is not None
+
+
+YES = ["1", "true", "True", "TRUE", "yes", "YES", "on", "On", "t", "T", "y", "Y"]
+NO = ["0", "false", "False", "FALSE", "no", "NO", "off", "Off", "f", "F", "n", "N"]
+NEITHER = ["2", "-1", "01", "enabled", "disabled", "none", "null", "truee", "true false", '"true"', "ja", "½", "１"]
+
+
+@pytest.mark.parametrize("text", YES)
+def test_x1_every_yes_means_yes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHSERVICE_INSECURE", text)
+    assert load(host="0.0.0.0").insecure is True
+
+
+@pytest.mark.parametrize("text", NO)
+def test_x1_every_no_means_no(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHSERVICE_INSECURE", text)
+    assert load().insecure is False
+    assert "is not loopback" in refusal(host="0.0.0.0")
+
+
+@pytest.mark.parametrize("text", NEITHER)
+def test_x1_anything_else_is_refused_by_name_and_not_guessed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTHSERVICE_INSECURE", text)
+    assert refusal().startswith("AUTHSERVICE_INSECURE: ")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "::1", "[::1]"])
+def test_x1_on_loopback_plaintext_is_allowed(host: str) -> None:
+    assert load(host=host).is_loopback
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0.0.0.0",
+        "::",
+        "[::]",
+        "10.0.0.1",
+        "auth.internal",
+        "128.0.0.1",
+        "2001:db8::1",
+        "127.0.0.1.example.com",
+        "127.example.com",
+        "localhost.example.com",
+        "localhosts",
+        "::1234",
+        "::1:2:3",
+    ],
+)
+def test_x1_elsewhere_plaintext_needs_to_be_asked_for(host: str) -> None:
+    text = refusal(host=host)
+    assert host.strip("[]") in text
+    assert "AUTHSERVICE_TLS_CERT_FILE" in text
+    assert not load(host=host, insecure=True).is_loopback
+
+
+def test_x1_half_a_tls_configuration_is_refused() -> None:
+    pem = Path("server.pem")
+    assert "go together" in refusal(tls_cert_file=pem)
+    assert "go together" in refusal(tls_key_file=pem)
+    assert "AUTHSERVICE_TLS_CLIENT_CA_FILE needs" in refusal(tls_client_ca_file=pem)
+    assert load(host="0.0.0.0", tls_cert_file=pem, tls_key_file=pem, tls_client_ca_file=pem)
+
+
+def test_x8_reflection_is_open_on_loopback_only_unless_asked_for() -> None:
+    assert not load(host="0.0.0.0", insecure=True).has_reflection
+    assert load(host="0.0.0.0", insecure=True, reflection="on").has_reflection
+    assert not load(reflection="off").has_reflection
+
+
+@pytest.mark.parametrize("password", [ALL_CHARACTERS, "@", ":", "/", "%", "%2F", "#", "?", " ", "\\", "'", "&x=y"])
+def test_a_password_of_any_characters_reaches_the_database(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DB_HOST": "db", "DB_USER": password, "DB_PASSWORD": password, "DB_NAME": "a/b"}.items():
+        monkeypatch.setenv(name, value)
+    url = make_url(load().database_address().get_secret_value())
+    assert (url.username, url.password, url.host, url.port) == (password, password, "db", 3306)
+    assert url.query == {}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"database_url": "postgresql://host/name"}, "AUTHSERVICE_DATABASE_URL: must look like"),
+        ({"database_url": "host/name"}, "AUTHSERVICE_DATABASE_URL: must look like"),
+        ({"DB_HOST": "db"}, "DB_USER must be set where DB_HOST is"),
+        ({"port": 65536}, "AUTHSERVICE_PORT: "),
+        ({"DB_PORT": 0}, "DB_PORT: "),
+        ({"bcrypt_cost": 9}, "AUTHSERVICE_BCRYPT_COST: "),
+        ({"bcrypt_cost": 31}, "AUTHSERVICE_BCRYPT_COST: "),
+        ({"password_min_length": 8}, "AUTHSERVICE_PASSWORD_MIN_LENGTH: "),
+        ({"token_algorithm": "none"}, "AUTHSERVICE_TOKEN_ALGORITHM: "),
+        ({"audience": ""}, "AUTHSERVICE_AUDIENCE: "),
+        ({"session_idle_seconds": 43201}, "AUTHSERVICE_SESSION_IDLE_SECONDS must not exceed"),
+        ({"access_token_seconds": "NaN"}, "AUTHSERVICE_ACCESS_TOKEN_SECONDS: "),
+        ({"default_deadline": "inf"}, "AUTHSERVICE_DEFAULT_DEADLINE: "),
+    ],
+)
+def test_an_unusable_setting_is_refused_by_name(overrides: dict[str, Any], says: str) -> None:
+    assert refusal(**overrides).startswith(says)
+
+
+KEYS = [base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2)]
+
+
+def test_master_keys_are_a_list_from_a_variable_or_a_file(empty_folder: Path) -> None:
+    both = (b"\1" * 32, b"\2" * 32)
+    assert load().master_keys() == ()
+    for separator in (",", " ", ", ", "\n"):
+        assert load(master_key=separator.join(KEYS)).master_keys() == both
+    (empty_folder / "keys").write_text("\n".join(KEYS) + "\n")
+    assert load(master_key_file=empty_folder / "keys").master_keys() == both
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["canary", KEYS[0][:-1], KEYS[0] + ",canary", base64.b64encode(b"k" * 31).decode(), "é" * 44],
+    ids=["text", "cut", "one of two", "31 bytes", "not ASCII"],
+)
+def test_y4_a_master_key_of_another_form_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^AUTHSERVICE_MASTER_KEY: each key must be base64 of 32 bytes") as refused:
+        load(master_key=text).master_keys()
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [None, b"canary", bytes(range(224, 256))], ids=["missing", "text", "raw bytes"])
+def test_y4_an_unusable_master_key_file_is_refused_by_name(empty_folder: Path, content: bytes | None) -> None:
+    path = empty_folder / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^AUTHSERVICE_MASTER_KEY_FILE: "):
+        load(master_key_file=path).master_keys()
+
+
+ADDRESSES = [
+    "mysql://user:canary@host:3306/name",
+    "mysql+pymysql://user:canary@host/name",
+    "mysql://user:c%40nary-canary@host/name",
+    "mysql://user:canary@canary@host/name",
+    "mysql://user:p/canary@host/name",
+    "mysql://user:p?canary@host/name",
+    "mysql://user:p#canary@host/name",
+    "mysql://host/name?user=user&password=canary",
+    "mysql://user:canary\N{ACCOUNT OF}@host/name",
+    "mysql://user:[canary@host/name",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_l1_no_password_of_a_database_address_is_shown(address: str) -> None:
+    try:
+        settings = load(database_url=address)
+    except ConfigError as refused:
+        shown = str(refused)
+    else:
+        shown = f"{settings!r} {settings} {origins(settings)} {without_password(settings.database_address())}"
+        assert make_url(address).drivername.startswith("mysql")
+    assert "canary" not in shown
+
+
+def test_l1_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = {
+        "DB_HOST": "db",
+        "DB_USER": "auth",
+        "DB_PASSWORD": "canary-one",
+        "JWT_SECRET": "canary-two-of-at-least-32-bytes-00",
+        "AUTHSERVICE_MASTER_KEY": "canary-three",
+    }
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    shown = f"{settings!r} {settings} {settings.model_dump()} {origins(settings)} {settings.database_address()!r}"
+    assert "canary" not in shown
+    assert "canary" not in settings.model_dump_json()
+    for broken in ({"port": "canary"}, {"host": "0.0.0.0"}, {"database_url": "canary"}, {"DB_PORT": "canary"}):
+        assert "canary" not in refusal(**broken)
+
+
+@pytest.mark.parametrize("address", ["sqlite:///data/auth.db", "sqlite:////var/lib/auth.db", "mysql://user@host/name"])
+def test_an_address_without_a_password_is_shown_as_it_is(address: str) -> None:
+    assert without_password(SecretStr(address)) == address
+
+
+def test_every_setting_is_listed_with_its_variable_and_a_description() -> None:
+    rows = origins(load())
+    assert len({row.variable for row in rows}) == len(rows) == len(config.Settings.model_fields)
+    assert all(row.description for row in rows)
+    assert all(row.variable.startswith(("AUTHSERVICE_", "DB_", "JWT_SECRET")) for row in rows)
+    assert "DB_HOST" not in os.environ

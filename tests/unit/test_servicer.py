@@ -1,0 +1,272 @@
+"""Each method of the servicer decodes, calls its use case once, and encodes: nothing is lost, nothing is added."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import grpc
+import grpc_testing
+import pytest
+from authapi.v1 import auth_service_pb2 as api
+from google.protobuf.message import Message
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import InvalidInput, TokenInvalid
+from authservice.domain.tokens import Identity, SessionTokens
+from authservice.domain.user import User, UserName
+from authservice.transport.auth_service import SERVICE, AuthServicer
+from authservice.transport.messages import bearer_token, timestamp
+from authservice.usecases.login import Credentials, Login
+from authservice.usecases.logout import Logout, LogoutRequest, Scope
+from authservice.usecases.refresh import Refresh
+from authservice.usecases.register import Register, Registration
+from authservice.usecases.verify import Verify
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+USER_ID = UUID("0191d5a5-0000-7000-8000-000000000001")
+SESSION_ID = UUID("0191d5a5-0000-7000-8000-000000000002")
+USER = User(USER_ID, UserName("Ada", "ada"), "ada@example.com", "hash-canary", NOW - timedelta(days=1))
+TOKENS = SessionTokens(
+    session_id=SESSION_ID,
+    user_id=USER_ID,
+    access_token="the.access.token",
+    access_token_end=NOW + timedelta(minutes=15),
+    refresh_token="rt1.token",
+    refresh_token_end=NOW + timedelta(minutes=30),
+    session_end=NOW + timedelta(hours=12),
+)
+IDENTITY = Identity(
+    user_id=USER_ID,
+    user_name="Ada",
+    session_id=SESSION_ID,
+    roles=("auditor", "reader"),
+    authenticated_at=NOW.replace(microsecond=0),
+    auth_methods=("pwd",),
+    expires_at=NOW.replace(microsecond=0) + timedelta(minutes=15),
+)
+
+
+@dataclass
+class UseCase:
+    """Answers every call alike and keeps what it was called with."""
+
+    answer: Any
+    calls: list[tuple[Any, Deadline]] = field(default_factory=list)
+
+    def __call__(self, request: Any, deadline: Deadline) -> Any:
+        self.calls.append((request, deadline))
+        return self.answer
+
+    @property
+    def request(self) -> Any:
+        """The request of the only call."""
+        (call,) = self.calls
+        return call[0]
+
+    @property
+    def seconds_left(self) -> float:
+        """What the only call's deadline left."""
+        (call,) = self.calls
+        return call[1].remaining()
+
+
+@dataclass
+class Desk:
+    """A servicer on its use cases, called as grpc would call it."""
+
+    register: UseCase = field(default_factory=lambda: UseCase(USER))
+    login: UseCase = field(default_factory=lambda: UseCase(TOKENS))
+    refresh: UseCase = field(default_factory=lambda: UseCase(TOKENS))
+    logout: UseCase = field(default_factory=lambda: UseCase(3))
+    verify: UseCase = field(default_factory=lambda: UseCase(IDENTITY))
+
+    def servicer(self) -> AuthServicer:
+        return AuthServicer(
+            register=cast("Register", self.register),
+            login=cast("Login", self.login),
+            refresh=cast("Refresh", self.refresh),
+            logout=cast("Logout", self.logout),
+            verify=cast("Verify", self.verify),
+            clock=lambda: NOW,
+            default_deadline=7.0,
+        )
+
+    def call(self, method: str, request: Message, *metadata: tuple[str, str], timeout: float | None = 5.0) -> Any:
+        """Return the answer of one call."""
+        service = api.DESCRIPTOR.services_by_name["AuthService"]
+        server = grpc_testing.server_from_dictionary({service: self.servicer()}, grpc_testing.strict_real_time())
+        call = server.invoke_unary_unary(service.methods_by_name[method], metadata, request, timeout)
+        answer, _, code, details = call.termination()
+        assert code is grpc.StatusCode.OK, details
+        return answer
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    used = [case for case in (desk.register, desk.login, desk.refresh, desk.logout, desk.verify) if case.calls]
+    assert len(used) <= 1, "one use case per call"
+
+
+def test_register_hands_over_every_field_and_answers_with_the_account(desk: Desk) -> None:
+    request = api.RegisterRequest(user_name="Ada", password=" pass\0word ", email="A@b.c", idempotency_key="key")
+    answer = desk.call("Register", request)
+    assert desk.register.request == Registration("Ada", " pass\0word ", "A@b.c", "key")
+    assert answer == api.RegisterResponse(
+        user_id=str(USER_ID), user_name="Ada", create_time=timestamp(NOW - timedelta(days=1))
+    )
+
+
+def test_login_hands_over_the_credentials_and_answers_with_tokens_and_time(desk: Desk) -> None:
+    request = api.LoginRequest(user_name_or_email="Ada", password=" pass\0word ", client_label="Firefox")
+    answer = desk.call("Login", request)
+    assert desk.login.request == Credentials("Ada", " pass\0word ", "Firefox")
+    assert answer.user_id == str(USER_ID)
+    assert answer.server_time == timestamp(NOW)
+    assert_are_the_tokens(answer.tokens)
+
+
+def test_refresh_hands_over_the_token_and_answers_with_tokens_and_time(desk: Desk) -> None:
+    answer = desk.call("Refresh", api.RefreshRequest(refresh_token="rt1.old"))
+    assert desk.refresh.request == "rt1.old"
+    assert answer.server_time == timestamp(NOW)
+    assert_are_the_tokens(answer.tokens)
+
+
+def assert_are_the_tokens(tokens: api.SessionTokens) -> None:
+    assert tokens == api.SessionTokens(
+        session_id=str(SESSION_ID),
+        access_token="the.access.token",
+        access_token_expire_time=timestamp(TOKENS.access_token_end),
+        refresh_token="rt1.token",
+        refresh_token_expire_time=timestamp(TOKENS.refresh_token_end),
+        session_expire_time=timestamp(TOKENS.session_end),
+    )
+
+
+def test_verify_hands_over_the_token_and_answers_with_the_identity_and_time(desk: Desk) -> None:
+    answer = desk.call("Verify", api.VerifyRequest(access_token="a.b.c"))
+    assert desk.verify.request == "a.b.c"
+    assert answer.server_time == timestamp(NOW)
+    assert answer.identity == api.Identity(
+        user_id=str(USER_ID),
+        user_name="Ada",
+        session_id=str(SESSION_ID),
+        roles=["auditor", "reader"],
+        auth_time=timestamp(IDENTITY.authenticated_at),
+        auth_methods=["pwd"],
+        expire_time=timestamp(IDENTITY.expires_at),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (api.LOGOUT_SCOPE_UNSPECIFIED, None),
+        (api.LOGOUT_SCOPE_THIS, Scope.THIS),
+        (api.LOGOUT_SCOPE_OTHERS, Scope.OTHERS),
+        (api.LOGOUT_SCOPE_ALL, Scope.ALL),
+    ],
+)
+def test_logout_hands_over_what_is_to_end_and_answers_with_the_count(
+    desk: Desk, sent: api.LogoutScope.ValueType, meant: Scope | None
+) -> None:
+    request = api.LogoutRequest(scope=sent, session_id="id", refresh_token="rt1.token")
+    answer = desk.call("Logout", request, ("authorization", "Bearer a.b.c"), ("other", "entry"))
+    assert desk.logout.request == LogoutRequest("a.b.c", "rt1.token", meant, "id")
+    assert answer == api.LogoutResponse(ended_sessions=3)
+
+
+def test_logout_without_an_access_token_leaves_the_proof_to_the_request(desk: Desk) -> None:
+    desk.call("Logout", api.LogoutRequest(refresh_token="rt1.token"))
+    assert desk.logout.request == LogoutRequest("", "rt1.token", None, "")
+
+
+def test_logout_knows_every_scope_of_the_contract() -> None:
+    for number in api.LogoutScope.values():
+        desk = Desk()
+        desk.call("Logout", api.LogoutRequest(scope=number))
+        assert len(desk.logout.calls) == 1
+
+
+def test_v6_a_scope_of_a_later_contract_is_refused_and_ends_nothing() -> None:
+    desk = Desk()
+    request = api.LogoutRequest()
+    request.MergeFromString(b"\x08\x63")  # Scope 99, as a newer client may send it.
+    with pytest.raises(InvalidInput) as refused:
+        desk.servicer().Logout(request, cast("grpc.ServicerContext", None))
+    assert [violation.field for violation in refused.value.violations] == ["scope"]
+    assert desk.logout.calls == []
+
+
+REQUESTS: dict[str, Message] = {
+    "Register": api.RegisterRequest(),
+    "Login": api.LoginRequest(),
+    "Refresh": api.RefreshRequest(),
+    "Logout": api.LogoutRequest(),
+    "Verify": api.VerifyRequest(),
+}
+
+
+def test_every_method_of_the_contract_is_served_here() -> None:
+    service = api.DESCRIPTOR.services_by_name["AuthService"]
+    assert service.full_name == SERVICE
+    assert set(service.methods_by_name) == set(REQUESTS)
+    assert set(REQUESTS) <= set(vars(AuthServicer))
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+def test_an_empty_request_is_left_to_the_use_case_to_judge(desk: Desk, method: str) -> None:
+    desk.call(method, REQUESTS[method])
+    assert len(getattr(desk, method.lower()).calls) == 1
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+def test_the_callers_deadline_reaches_the_use_case(desk: Desk, method: str) -> None:
+    desk.call(method, REQUESTS[method], timeout=60.0)
+    assert 30.0 < getattr(desk, method.lower()).seconds_left <= 60.0
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+@pytest.mark.parametrize("timeout", [None, 4e8])
+def test_o3_a_call_without_a_deadline_gets_the_servers(desk: Desk, method: str, timeout: float | None) -> None:
+    desk.call(method, REQUESTS[method], timeout=timeout)
+    assert 0.0 < getattr(desk, method.lower()).seconds_left <= 7.0
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+def test_o3_no_call_is_given_more_than_five_minutes(desk: Desk, method: str) -> None:
+    desk.call(method, REQUESTS[method], timeout=100_000.0)
+    assert 7.0 < getattr(desk, method.lower()).seconds_left <= 300.0
+
+
+@pytest.mark.parametrize("value", ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c"])
+def test_a_bearer_token_is_read_whatever_the_case_of_its_scheme(value: str) -> None:
+    assert bearer_token([("x", "y"), ("authorization", value)]) == "a.b.c"
+    assert bearer_token([("x", "y")]) == ""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["Basic a"], ["Bearer"], ["Bearer "], [""], ["a.b.c"], ["Bearer a", "Bearer a"], ["Bearer a", "x"], [b"\xff"]],
+)
+def test_a8_an_authorization_that_is_not_one_bearer_token_is_refused(values: list[str | bytes]) -> None:
+    with pytest.raises(TokenInvalid):
+        bearer_token([("authorization", value) for value in values])
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(2038, 1, 19, 3, 14, 8, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=UTC),
+    ],
+)
+def test_w3_a_moment_crosses_the_wire_to_the_microsecond(moment: datetime) -> None:
+    assert timestamp(moment).ToDatetime(UTC) == moment

@@ -1,0 +1,186 @@
+"""One table from conditions to statuses: complete, one to one, documented. And every RPC says who may call it."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from authapi.v1 import rule_pb2
+from authapi.v1.error_reason_pb2 import ErrorReason
+from google.protobuf.descriptor import MethodDescriptor
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from authservice.domain import errors
+from authservice.domain.errors import AuthError
+from authservice.transport.rules import has_rule
+from authservice.transport.statuses import DOMAIN, STATUSES, internal_status, status_of
+
+ROOT = Path(__file__).parents[2]
+PROTOS = sorted((ROOT / "protos/authapi/v1").glob("*.proto"))
+INTERNAL = ErrorReason.ERROR_REASON_INTERNAL
+REASONS = [name for name in ErrorReason.keys() if name != "ERROR_REASON_UNSPECIFIED"]  # noqa: SIM118  # no mapping
+
+
+def leaves(kind: type[AuthError] = AuthError) -> Iterator[type[AuthError]]:
+    """Yield the conditions that are raised, not those that only gather others."""
+    below = kind.__subclasses__()
+    if not below:
+        yield kind
+    for each in below:
+        yield from leaves(each)
+
+
+def example(kind: type[AuthError]) -> AuthError:
+    """Return an instance of a condition."""
+    wanted = inspect.signature(kind).parameters
+    values = {"retry_after": 1.5, "size": 1100, "budget": 1024}
+    return kind(**{name: values[name] for name in wanted if name in values})
+
+
+def details_of(status: Status) -> tuple[ErrorInfo, list[str]]:
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return info, [detail.type_url.rpartition(".")[2] for detail in status.details]
+
+
+def methods() -> Iterator[MethodDescriptor]:
+    """Yield every RPC of every service of the contract."""
+    for proto in PROTOS:
+        module = importlib.import_module(f"authapi.v1.{proto.stem}_pb2")
+        for service in module.DESCRIPTOR.services_by_name.values():
+            yield from service.methods
+
+
+def comments() -> dict[str, str]:
+    """Return the comment above each RPC, by its name."""
+    found = {}
+    for proto in PROTOS:
+        for match in re.finditer(r"((?:^ *//.*\n)+) *rpc (\w+)\(", proto.read_text(), re.MULTILINE):
+            found[match[2]] = re.sub(r"\s*//\s?", " ", match[1]).strip()
+    return found
+
+
+def test_every_condition_that_is_raised_has_one_row_and_no_other_has() -> None:
+    assert set(STATUSES) == set(leaves())
+    assert {errors.TokenRejected, errors.Unavailable}.isdisjoint(STATUSES)
+
+
+def test_every_reason_belongs_to_exactly_one_row_or_is_internal() -> None:
+    used = [reason for _, reason in STATUSES.values()]
+    assert sorted([*used, INTERNAL]) == sorted(ErrorReason.Value(name) for name in REASONS)
+
+
+def test_no_row_says_unknown_or_internal_or_ok() -> None:
+    never = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.OK}
+    assert never.isdisjoint(code for code, _ in STATUSES.values())
+
+
+@pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.__name__)
+def test_every_condition_is_told_with_its_code_its_reason_and_what_to_do(kind: type[AuthError]) -> None:
+    status = status_of(example(kind))
+    code, reason = STATUSES[kind]
+    info, kinds = details_of(status)
+    assert status.code == code.value[0]
+    assert f"ERROR_REASON_{info.reason}" == ErrorReason.Name(reason)
+    assert info.domain == DOMAIN == "authservice"
+    assert not info.metadata
+    assert status.message.endswith(".")
+    assert ("RetryInfo" in kinds) == issubclass(kind, errors.Unavailable)
+    assert ("BadRequest" in kinds) == (kind is errors.InvalidInput)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_the_contract_names_the_status_that_each_reason_comes_with(reason: str) -> None:
+    text = (ROOT / "protos/authapi/v1/error_reason.proto").read_text()
+    comment = re.search(rf"((?:^ *//.*\n)+) *{reason} = ", text, re.MULTILINE)
+    codes = {ErrorReason.Name(row): code.name for code, row in STATUSES.values()} | {
+        "ERROR_REASON_INTERNAL": "INTERNAL"
+    }
+    assert comment
+    assert re.search(rf"Status\s+(//\s+)?{codes[reason]}\b", comment[1])
+
+
+def test_all_refusals_of_a_token_have_one_text() -> None:
+    refusals = [kind for kind in leaves() if issubclass(kind, errors.TokenRejected)]
+    assert len(refusals) >= 6
+    assert len({status_of(example(kind)).message for kind in refusals}) == 1
+
+
+def test_a_violation_names_field_and_reason() -> None:
+    status = status_of(errors.InvalidInput(errors.Violation("user_name", "is required"), errors.Violation("", "bytes")))
+    request = BadRequest()
+    assert status.details[1].Unpack(request)
+    seen = [(violation.field, violation.description) for violation in request.field_violations]
+    assert seen == [("user_name", "is required"), ("", "bytes")]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 1.5, 3600.0])
+def test_a_time_to_wait_arrives_to_the_millisecond(seconds: float) -> None:
+    for error in (errors.Overloaded(seconds), errors.StorageUnavailable(seconds)):
+        info = RetryInfo()
+        assert status_of(error).details[1].Unpack(info)
+        assert info.retry_delay.ToMilliseconds() == round(seconds * 1000)
+
+
+def test_l2_anything_unforeseen_tells_a_request_id_and_nothing_else() -> None:
+    status = internal_status("0123abcd")
+    info, kinds = details_of(status)
+    assert status.code == grpc.StatusCode.INTERNAL.value[0]
+    assert (info.reason, dict(info.metadata)) == ("INTERNAL", {"request_id": "0123abcd"})
+    assert kinds == ["ErrorInfo"]
+    assert "0123abcd" in status.message
+
+
+def test_every_reason_is_explained_in_the_documentation() -> None:
+    text = (ROOT / "docs/errors.md").read_text()
+    names = [reason.removeprefix("ERROR_REASON_") for reason in REASONS]
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_a1_every_rpc_has_a_rule() -> None:
+    names = [f"/{method.containing_service.full_name}/{method.name}" for method in methods()]
+    assert len(names) >= 5
+    assert [name for name in names if not has_rule(name)] == []
+
+
+def test_a1_a_method_without_a_rule_or_without_existence_has_none() -> None:
+    odd = ["/grpc.health.v1.Health/Check", "/authapi.v1.AuthService/Nothing", "/authapi.v1.Nothing/Verify"]
+    odd += [
+        "",
+        "/",
+        "//",
+        "authapi.v1.AuthService",
+        "/authapi.v1.AuthService/verify",
+        "/authapi.v1.AuthService/Verify/",
+    ]
+    odd += ["//authapi.v1.AuthService/Verify", "/authapi.v1.AuthService//Verify", "/authapi.v1.AuthService/Verify?x"]
+    assert [name for name in odd if has_rule(name)] == []
+    assert not rule_pb2.Rule().public, "an empty rule lets nobody in"
+
+
+def test_every_rpc_says_in_the_contract_who_may_call_it() -> None:
+    said = comments()
+    assert set(said) == {method.name for method in methods()}
+    who = re.compile(r"(?:^|\. )\W*(Anyone|Callers|The caller|Only|Any )")
+    assert [name for name, comment in said.items() if not who.search(comment)] == []
+
+
+def test_every_reason_that_an_rpc_announces_exists() -> None:
+    common = {
+        "INTERNAL",
+        "INVALID_INPUT",
+        "STORAGE_UNAVAILABLE",
+        "CONFLICT",
+        "DEADLINE_TOO_SHORT",
+        "METHOD_WITHOUT_RULE",
+    }
+    announced = set(common)
+    for name, comment in comments().items():
+        reasons = re.search(r"Reasons: ([A-Z_, ]+)\.", comment)
+        assert reasons, name
+        announced |= set(reasons[1].split(", "))
+    assert announced == {reason.removeprefix("ERROR_REASON_") for reason in REASONS}

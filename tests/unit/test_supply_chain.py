@@ -1,0 +1,60 @@
+"""What the service is built from: pinned, by hash, and not older than its promises need."""
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+LOCKS = ("requirements/server.txt", "requirements/dev.txt")
+
+FLOORS = {
+    "pyjwt": "2.15.0",  # refuses tokens with unknown `crit` (CVE-2026-32597) and keys of another kind
+    "grpcio": "1.65.4",  # header-table poisoning (CVE-2024-7246)
+    "bcrypt": "5.0.0",  # refuses, and does not cut, what is longer than 72 bytes
+    "cryptography": "46.0.0",
+    "pymysql": "1.1.1",  # SQL injection through dictionary keys (CVE-2024-36039)
+}
+
+
+def pinned(lock: str) -> dict[str, tuple[str, int]]:
+    """Return name, version and number of hashes of each pin."""
+    pins = {}
+    for block in re.split(r"\n(?=[a-z0-9])", (ROOT / lock).read_text()):
+        match = re.match(r"([a-z0-9._-]+)==([^ ;\\]+)", block)
+        if match:
+            pins[match[1]] = (match[2], block.count("--hash=sha256:"))
+    return pins
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_u1_every_dependency_is_pinned_by_hash(lock: str) -> None:
+    pins = pinned(lock)
+    assert len(pins) > 20
+    assert [name for name, (_, hashes) in pins.items() if hashes == 0] == []
+    assert "://" not in (ROOT / lock).read_text(), "a lock names no place to download from"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_u1_the_pins_satisfy_what_the_project_asks_for(lock: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["server"]]
+    pins = pinned(lock)
+    for requirement in map(Requirement, wanted):
+        assert pins[requirement.name][0] in requirement.specifier
+
+
+def test_u1_a_service_that_only_checks_tokens_installs_no_server() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    light = {Requirement(text).name for text in project["dependencies"]}
+    assert light.isdisjoint({"sqlalchemy", "bcrypt", "pymysql", "alembic", "click"})
+
+
+@pytest.mark.parametrize(("name", "floor"), FLOORS.items())
+def test_u2_nothing_is_older_than_the_faults_it_must_not_have(name: str, floor: str) -> None:
+    assert Version(importlib.metadata.version(name)) >= Version(floor)
+    assert Version(pinned("requirements/server.txt")[name][0]) >= Version(floor)
