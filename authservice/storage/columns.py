@@ -1,0 +1,92 @@
+"""Column types that mean the same on every backend.
+
+MariaDB's text collations pad and fold (`admin` = `admin␠` even under utf8mb4_bin), and SQLite's fold ASCII only, so
+whatever decides identity is bytes: ids, hashes, canonical names and addresses.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Dialect, LargeBinary, Unicode
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class Id(TypeDecorator[UUID]):
+    """A UUID in 16 bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(mysql.BINARY(16) if dialect.name == "mysql" else LargeBinary(16))
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> bytes | None:
+        return value.bytes if value is not None else None
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:
+        return UUID(bytes=value) if value is not None else None
+
+
+def _varbinary(dialect: Dialect, most: int) -> TypeEngine[Any]:
+    return dialect.type_descriptor(mysql.VARBINARY(most) if dialect.name == "mysql" else LargeBinary(most))
+
+
+class Bytes(TypeDecorator[bytes]):
+    """Up to `most` bytes, compared byte by byte."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _varbinary(dialect, self.most)
+
+
+class Key(TypeDecorator[str]):
+    """Text that identifies something, kept as up to `most` bytes of UTF-8, compared byte by byte."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _varbinary(dialect, self.most)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return value.encode() if value is not None else None
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        return value.decode() if value is not None else None
+
+
+class Time(TypeDecorator[datetime]):
+    """A moment in UTC, to the microsecond. Naive datetimes are refused: they are somebody's local time."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(mysql.DATETIME(fsp=6) if dialect.name == "mysql" else DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None else None
+
+
+def text(most: int) -> Unicode:
+    """Return the type of text that people read and nothing compares, of up to `most` code points."""
+    return Unicode(most)

@@ -1,0 +1,142 @@
+"""Transactions.
+
+They are committed when the work returns, rolled back when it raises, run again when the database asks for it.
+"""
+
+import contextlib
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavailable
+from authservice.ports import Transaction
+from authservice.storage.attempts import SqlAttempts
+from authservice.storage.engine import BUSY_SECONDS, is_sqlite
+from authservice.storage.expired import SqlExpired
+from authservice.storage.faults import Fault, judge
+from authservice.storage.keys import SqlSealedSecrets, SqlSigningKeys
+from authservice.storage.sessions import SqlSessions
+from authservice.storage.users import SqlUsers
+
+T = TypeVar("T")
+
+_LOCK_WAIT = "innodb_lock_wait_timeout"
+
+ATTEMPTS = 5
+"""How often a transaction that deadlocks is begun. Under contention a third to a half of all attempts may fail."""
+FIRST_PAUSE = 0.005
+"""Seconds, doubled at each attempt, half of it at random, so that the same two transactions do not meet again."""
+
+
+class SqlTransaction:
+    """The stores on one connection. Lives as long as one attempt of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.users = SqlUsers(connection)
+        self.sessions = SqlSessions(connection)
+        self.attempts = SqlAttempts(connection)
+        self.signing_keys = SqlSigningKeys(connection)
+        self.sealed_secrets = SqlSealedSecrets(connection)
+        self.expired = SqlExpired(connection)
+
+
+class SqlDatabase:
+    """Runs transactions on an engine. Lives as long as the process; safe for many threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # SQLite has one writer at a time and lets the others poll for their turn. Within a process, queueing is fairer
+        # and faster.
+        self._turn = threading.Lock() if is_sqlite(engine) else None
+
+    def transact(
+        self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
+    ) -> T:
+        """Run `work` in a transaction. See ports.Database."""
+        connections_lost = 0
+        unconfirmed: list[T] = []
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(FIRST_PAUSE * 2**attempt * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
+            deadline.require(0.0)
+            try:
+                with self._connect(deadline) as connection:
+                    result = _run(work, connection, deadline, unconfirmed)
+            except SQLAlchemyError as error:
+                fault = judge(error)
+                connections_lost += fault is Fault.LOST
+                if fault is Fault.UNFORESEEN:
+                    raise
+                if fault is Fault.AWAY or connections_lost > 1:
+                    raise StorageUnavailable from error
+            else:
+                return settle(unconfirmed[0], result) if settle and unconfirmed else result
+        raise Conflict
+
+    @contextlib.contextmanager
+    def _connect(self, deadline: Deadline) -> Iterator[Connection]:
+        with self._writers_turn(deadline) as patience, self._engine.connect() as connection:
+            if patience is not None:
+                driver = connection.connection.dbapi_connection
+                assert driver is not None
+                driver.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
+            yield connection
+
+    @contextlib.contextmanager
+    def _writers_turn(self, deadline: Deadline) -> Iterator[float | None]:
+        """Wait for the turn to write to SQLite; yield the seconds left for other processes. Yields None for MySQL."""
+        if self._turn is None:
+            yield None
+            return
+        patience = max(0.0, min(BUSY_SECONDS, deadline.remaining()))
+        until = time.monotonic() + patience
+        if not self._turn.acquire(timeout=patience):
+            raise StorageUnavailable if patience == BUSY_SECONDS else DeadlineTooShort
+        try:
+            yield max(0.0, until - time.monotonic())
+        finally:
+            self._turn.release()
+
+
+def _run(work: Callable[[Transaction], T], connection: Connection, deadline: Deadline, unconfirmed: list[T]) -> T:
+    """Run one attempt. If the connection is lost while committing, its result is kept as unconfirmed."""
+    transaction = connection.begin()
+    try:
+        if connection.dialect.name == "mysql":
+            _bound_lock_waits(connection, deadline)
+        result = work(SqlTransaction(connection))
+    except BaseException:
+        _end(transaction.rollback, connection)
+        raise
+    try:
+        transaction.commit()
+    except SQLAlchemyError as error:
+        if judge(error) is Fault.LOST:
+            unconfirmed.append(result)
+        # Whether it happened or not, nobody may find this transaction still open on a pooled connection.
+        connection.invalidate()
+        _end(transaction.rollback, connection)
+        raise
+    return result
+
+
+def _end(rollback: Callable[[], None], connection: Connection) -> None:
+    try:
+        rollback()
+    except SQLAlchemyError:
+        connection.invalidate()
+
+
+def _bound_lock_waits(connection: Connection, deadline: Deadline) -> None:
+    # MySQL counts whole seconds. Most calls have more time than the limit that is set already, and need no statement.
+    seconds = max(1, min(int(BUSY_SECONDS), math.ceil(deadline.remaining())))
+    if connection.info.get(_LOCK_WAIT, int(BUSY_SECONDS)) != seconds:
+        connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
+        connection.info[_LOCK_WAIT] = seconds

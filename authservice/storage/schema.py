@@ -1,0 +1,89 @@
+"""The state of the schema, and moving it forward."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+_LOCK = "authservice_migrate"
+_LOCK_SECONDS = 60
+
+
+class SchemaNotCurrent(Exception):
+    """The database has not been migrated to what this version of the service needs."""
+
+    def __init__(self, found: str | None, needed: str) -> None:
+        super().__init__(
+            f"The database is at migration {found or 'none'}, this version needs {needed}. Run `authservice migrate`."
+        )
+
+
+def newest() -> str:
+    """Return the revision that this version of the service needs."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision of the database, or None if it is empty."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def require_current(engine: Engine) -> None:
+    """Raise SchemaNotCurrent unless the database is at the newest revision, or beyond.
+
+    A later version leaves a schema that this one still works on, so that servers of both may run and restart in any
+    order.
+    """
+    if _is_behind(found := current(engine)):
+        raise SchemaNotCurrent(found, newest())
+
+
+def migrate(engine: Engine) -> tuple[str | None, str]:
+    """Bring the database to the newest revision. Returns the revisions before and after.
+
+    Servers that start together do it one after the other: SQLite by its write lock, MySQL by a named lock.
+    """
+    with _alone(engine) as connection:
+        before = MigrationContext.configure(connection).get_current_revision()
+        if before is not None and not _is_behind(before):
+            return before, before
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return before, newest()
+
+
+def _is_behind(found: str | None) -> bool:
+    # Revisions are four digits, counted up.
+    return found is None or found < newest()
+
+
+@contextlib.contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), {"name": _LOCK, "seconds": _LOCK_SECONDS})
+        connection.commit()
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -1,0 +1,106 @@
+"""Accounts."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from authservice.domain.errors import UserNameTaken
+from authservice.domain.user import User, UserName, UserSummary
+from authservice.storage.tables import email_claims, sessions, users
+from authservice.storage.upsert import insert_unless_there
+
+_USER: Select[Any] = select(users)
+
+
+class SqlUsers:
+    """See ports.Users."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, user: User) -> User:
+        """Keep a new account; the unique key on the canonical name decides between parallel calls."""
+        try:
+            self._connection.execute(
+                insert(users).values(
+                    id=user.id,
+                    canonical_name=user.name.canonical,
+                    name=user.name.typed,
+                    email=user.email,
+                    password_hash=user.password_hash,
+                    registration_key=user.registration_key,
+                    created_at=user.created_at,
+                )
+            )
+        except IntegrityError:
+            return self._holder_or_taken(user)
+        if user.email:
+            insert_unless_there(self._connection, email_claims, email=user.email, user_id=user.id)
+        return user
+
+    def by_name(self, canonical: str) -> User | None:
+        """Return the account with this canonical name."""
+        return self._one(_USER.where(users.c.canonical_name == canonical))
+
+    def by_email(self, email: str) -> User | None:
+        """Return the account that has claimed this canonical address."""
+        return self._one(_USER.join(email_claims).where(email_claims.c.email == email))
+
+    def lock(self, user_id: UUID) -> User | None:
+        """Return the account as it is now, locked until the transaction ends."""
+        return self._one(_USER.where(users.c.id == user_id).with_for_update())
+
+    def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
+        """Replace the hash if it is still `old`."""
+        changed = self._connection.execute(
+            update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
+        )
+        return changed.rowcount == 1
+
+    def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
+        """Disable the account since `at`, or enable it with None."""
+        self._connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
+
+    def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
+        """Return up to `limit` accounts in the order of canonical names, those after `after`."""
+        live = func.coalesce(
+            func.sum(case((sessions.c.ended_at.is_(None) & (sessions.c.idle_end > now), 1), else_=0)), 0
+        )
+        rows = self._connection.execute(
+            select(users, live.label("live"))
+            .outerjoin(sessions, sessions.c.user_id == users.c.id)
+            .where(users.c.canonical_name > after)
+            .group_by(users.c.id)
+            .order_by(users.c.canonical_name)
+            .limit(limit)
+        )
+        return [
+            UserSummary(row.id, row.name, row.email, row.created_at, row.disabled_at, int(row.live)) for row in rows
+        ]
+
+    def _holder_or_taken(self, user: User) -> User:
+        holder = self.by_name(user.name.canonical)
+        if holder is None or not holder.is_same_registration(user):
+            raise UserNameTaken
+        return holder
+
+    def _one(self, query: Select[Any]) -> User | None:
+        row = self._connection.execute(query).one_or_none()
+        return to_user(row) if row else None
+
+
+def to_user(row: Row[Any]) -> User:
+    """Return the user that the columns of `users` in a row describe."""
+    value = row._mapping
+    return User(
+        id=value[users.c.id],
+        name=UserName(value[users.c.name], value[users.c.canonical_name]),
+        email=value[users.c.email],
+        password_hash=value[users.c.password_hash],
+        created_at=value[users.c.created_at],
+        registration_key=value[users.c.registration_key],
+        disabled_at=value[users.c.disabled_at],
+    )

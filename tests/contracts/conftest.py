@@ -1,0 +1,68 @@
+"""One suite, three databases: in memory, SQLite, MariaDB."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.session import Session, SessionEnd
+from authservice.domain.user import User
+from authservice.ports import Database, LiveSessions, Transaction
+from authservice.storage.database import SqlDatabase
+from authservice.storage.engine import open_engine
+from authservice.storage.live_sessions import BatchedLiveSessions
+from tests.conftest import migrate
+from tests.fakes.memory import MemoryDatabase
+
+T = TypeVar("T")
+
+
+@dataclass
+class Stored:
+    """A database under test, with a short way to run a transaction."""
+
+    database: Database
+    live_sessions: LiveSessions
+
+    def run(self, work: Callable[[Transaction], T], seconds: float = 20) -> T:
+        """Run one transaction."""
+        return self.database.transact(work, Deadline.after(seconds))
+
+    def keep_user(self, user: User) -> User:
+        """Add a user in a transaction of its own."""
+        return self.run(lambda tx: tx.users.add(user))
+
+    def keep_session(self, session: Session) -> None:
+        """Add a session in a transaction of its own."""
+        self.run(lambda tx: tx.sessions.add(session))
+
+    def end_session(self, session: Session, now: datetime) -> int:
+        """End a session in a transaction of its own."""
+        return self.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, now))
+
+
+@pytest.fixture(params=["memory", "sqlite", "mariadb"])
+def stored(
+    request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path, new_mariadb_url: Callable[[], str]
+) -> Iterator[Stored]:
+    """Yield an empty database of each kind."""
+    if request.param == "memory":
+        memory = MemoryDatabase()
+        yield Stored(memory, memory)
+        return
+    if request.param == "sqlite":
+        shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
+        url = f"sqlite:///{tmp_path / 'authservice.db'}"
+    else:
+        url = new_mariadb_url()
+        migrate(url)
+    engine = open_engine(url, pool_size=60)
+    live_sessions = BatchedLiveSessions(engine)
+    yield Stored(SqlDatabase(engine), live_sessions)
+    live_sessions.close()
+    engine.dispose()

@@ -1,0 +1,152 @@
+"""What every store of sessions promises."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import DeadlineTooShort
+from authservice.domain.session import Presented, Session, SessionEnd
+from authservice.domain.user import User
+from tests.contracts.conftest import Stored
+from tests.contracts.things import NOW, a_session, a_token, a_user, digest
+
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def user(stored: Stored) -> User:
+    return stored.run(lambda tx: tx.users.add(a_user()))
+
+
+@pytest.fixture
+def session(stored: Stored, user: User) -> Session:
+    session = a_session(user)
+    stored.run(lambda tx: tx.sessions.add(session))
+    return session
+
+
+def is_live(stored: Stored, session: Session, at: object = NOW) -> bool:
+    return stored.live_sessions.is_live(session.id, session.user_id, at, Deadline.after(10))  # type: ignore[arg-type]
+
+
+def test_a_session_is_found_as_it_was_kept(stored: Stored, user: User, session: Session) -> None:
+    assert stored.run(lambda tx: tx.sessions.get(session.id)) == (session, user)
+    assert is_live(stored, session)
+
+
+def test_adding_the_same_session_again_changes_nothing(stored: Stored, user: User, session: Session) -> None:
+    stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
+    stored.run(lambda tx: tx.sessions.add(session))
+    assert not is_live(stored, session)
+
+
+def test_an_unknown_session_is_not_live(stored: Stored, user: User) -> None:
+    assert not is_live(stored, a_session(user))
+    assert stored.run(lambda tx: tx.sessions.get(a_session(user).id)) is None
+
+
+def test_s9_a_session_is_over_at_its_idle_end_to_the_microsecond(stored: Stored, session: Session) -> None:
+    assert is_live(stored, session, session.idle_end - timedelta(microseconds=1))
+    assert not is_live(stored, session, session.idle_end)
+
+
+def test_a_session_is_live_for_its_own_user_only(stored: Stored, session: Session) -> None:
+    stranger = stored.run(lambda tx: tx.users.add(a_user()))
+    assert not stored.live_sessions.is_live(session.id, stranger.id, NOW, Deadline.after(10))
+
+
+def test_ending_a_session_counts_once(stored: Stored, session: Session) -> None:
+    assert stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW)) == 1
+    assert stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW)) == 0
+    assert not is_live(stored, session)
+
+
+def test_an_expired_session_does_not_count_as_ended(stored: Stored, session: Session) -> None:
+    assert stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, session.idle_end)) == 0
+
+
+def test_ending_all_spares_the_one_to_keep_and_other_users(stored: Stored, user: User, session: Session) -> None:
+    stranger = stored.run(lambda tx: tx.users.add(a_user()))
+    others = [a_session(user), a_session(user)]
+    foreign = a_session(stranger)
+    for each in (*others, foreign):
+        stored.keep_session(each)
+    assert stored.run(lambda tx: tx.sessions.count_live(user.id, NOW)) == 3
+    assert stored.run(lambda tx: tx.sessions.end_all(user.id, SessionEnd.LOGOUT, NOW, session.id)) == 2
+    assert [is_live(stored, each) for each in (session, *others, foreign)] == [True, False, False, True]
+    assert stored.run(lambda tx: tx.sessions.end_all(user.id, SessionEnd.LOGOUT, NOW)) == 1
+
+
+def test_sessions_of_a_disabled_user_are_not_live(stored: Stored, user: User, session: Session) -> None:
+    stored.run(lambda tx: tx.users.set_disabled(user.id, NOW))
+    assert not is_live(stored, session)
+
+
+def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> None:
+    first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
+    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER))
+    found = stored.run(lambda tx: tx.sessions.get(session.id))
+    assert found is not None
+    rotated = found[0]
+    assert (rotated.refresh_hash, rotated.spent_hash) == (digest("second"), digest("first"))
+    assert (rotated.generation, rotated.rotated_at, rotated.idle_end) == (1, NOW, LATER)
+    assert rotated.judge(digest("first"), 0, NOW) is Presented.JUST_SPENT
+
+
+def test_rotation_fails_for_spent_foreign_and_dead(stored: Stored, session: Session) -> None:
+    first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
+    foreign = a_token(session.id, "foreign")
+    assert not stored.run(lambda tx: tx.sessions.rotate(foreign, second, NOW, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, session.idle_end, LATER))
+    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER))
+    stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
+    assert not stored.run(lambda tx: tx.sessions.rotate(second, a_token(session.id, "third", 2), NOW, LATER))
+
+
+def test_r7_rotation_never_passes_the_absolute_end(stored: Stored, session: Session) -> None:
+    first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
+    stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, session.absolute_end + timedelta(days=1)))
+    found = stored.run(lambda tx: tx.sessions.get(session.id))
+    assert found is not None
+    assert found[0].idle_end == session.absolute_end
+
+
+def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Session) -> None:
+    first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
+    with ThreadPoolExecutor(50) as threads:
+        outcomes = list(
+            threads.map(lambda _: stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER)), range(50))
+        )
+    assert outcomes.count(True) == 1
+
+
+def test_parallel_reads_each_get_their_own_answer(stored: Stored, user: User) -> None:
+    sessions = [a_session(user) for _ in range(40)]
+    for each in sessions:
+        stored.keep_session(each)
+    for each in sessions[::2]:
+        stored.end_session(each, NOW)
+    with ThreadPoolExecutor(40) as threads:
+        for _ in range(5):
+            assert list(threads.map(lambda s: is_live(stored, s), sessions)) == [False, True] * 20
+
+
+def test_s1_a_read_that_starts_after_an_end_sees_it(stored: Stored, user: User) -> None:
+    sessions = [a_session(user) for _ in range(60)]
+    for each in sessions:
+        stored.keep_session(each)
+
+    def end_then_ask(session: Session) -> bool:
+        stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
+        return is_live(stored, session)
+
+    with ThreadPoolExecutor(12) as threads:
+        assert not any(threads.map(end_then_ask, sessions))
+
+
+def test_a_caller_whose_deadline_has_passed_gets_no_transaction(stored: Stored) -> None:
+    with pytest.raises(DeadlineTooShort):
+        stored.run(lambda tx: tx.users.by_name("ada"), seconds=-1)

@@ -1,0 +1,97 @@
+"""A MariaDB server of the tests' own:
+
+a free loopback port, a throwaway data folder, the settings that keep promises.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pymysql
+
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+START_SECONDS = 60
+_OPTIONS = (
+    "--bind-address=127.0.0.1",
+    "--skip-name-resolve",
+    "--innodb-flush-log-at-trx-commit=1",
+    "--max-connections=400",
+    # Not UTC, so that a time that leans on the server's zone shows.
+    "--default-time-zone=+03:00",
+)
+
+
+def find_server() -> str | None:
+    """Return the server binary, or None if this machine has none."""
+    return shutil.which("mariadbd", path=_PATH) or shutil.which("mysqld", path=_PATH)
+
+
+class MariaDb:
+    """One server. `start` and `stop` may be called again and again; the data stays until the folder goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._socket = folder / "socket"
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str) -> str:
+        """Return the address of one of its databases."""
+        return f"mysql://authservice:db-password-canary@127.0.0.1:{self.port}/{database}"
+
+    def install(self) -> None:
+        """Make the data folder, start, and create the user."""
+        install = shutil.which("mariadb-install-db", path=_PATH)
+        assert install, "a MariaDB server without mariadb-install-db"
+        options = [f"--datadir={self._data}", "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run([install, "--no-defaults", *options, *_as_root()], check=True, capture_output=True)
+        self.start()
+        self.execute("CREATE USER authservice@'127.0.0.1' IDENTIFIED BY 'db-password-canary'")
+        self.execute("GRANT ALL ON *.* TO authservice@'127.0.0.1'")
+
+    def start(self) -> None:
+        """Start, and return when it answers."""
+        server = find_server()
+        assert server
+        options = [f"--datadir={self._data}", f"--socket={self._socket}", f"--port={self.port}", *_OPTIONS, *_as_root()]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([server, "--no-defaults", *options], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text()[-2000:])
+            time.sleep(0.05)  # Nothing to wait on but the port itself.
+
+    def _answers(self) -> bool:
+        with closing(socket.socket()) as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        """End the server: with SIGTERM in good order, with SIGKILL as a crash."""
+        if self._process:
+            self._process.send_signal(signum)
+            self._process.wait()
+            self._process = None
+
+    def execute(self, statement: str) -> tuple[tuple[object, ...], ...]:
+        """Run one statement as the server's root."""
+        with closing(pymysql.connect(unix_socket=str(self._socket), user="root", autocommit=True)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return tuple(cursor.fetchall())
+
+
+def _as_root() -> list[str]:
+    return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
