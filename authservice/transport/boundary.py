@@ -1,0 +1,112 @@
+"""The border between callers and use cases, around every call: its rule, its bytes, its errors.
+
+grpc tells a caller the text of any exception that leaves a handler, SQL and passwords included. So every handler is
+wrapped here: conditions of the domain become their status, everything else INTERNAL with a request id. Bytes that are
+no message become INVALID_ARGUMENT; grpc alone would say INTERNAL.
+"""
+
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+
+from authservice.domain.errors import AuthError, InvalidInput, MethodWithoutRule, Violation
+from authservice.transport.rules import EXEMPT_SERVICES, has_rule
+from authservice.transport.statuses import abort, internal_status, status_of
+
+log = structlog.get_logger()
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Behavior = Callable[[Any, grpc.ServicerContext], Any]
+
+
+class _Unparsable:
+    """Stands in for a request whose bytes are not the message."""
+
+
+class Boundary(grpc.ServerInterceptor):
+    """Wraps every handler. Lives as long as the server.
+
+    Args:
+        slow_methods: full names of the methods that hash passwords.
+        slow_pool: the threads that wait for those hashes, so that no other call waits behind them.
+    """
+
+    def __init__(self, slow_methods: frozenset[str] = frozenset(), slow_pool: ThreadPoolExecutor | None = None) -> None:
+        self._slow_methods = slow_methods
+        self._slow_pool = slow_pool
+        self._wrapped: dict[str, Handler] = {}
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], "Handler | None"],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler | None":
+        """Return the wrapped handler. Runs on grpc's one serving thread, so it only looks up."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = continuation(handler_call_details)
+            if handler is None or method.split("/")[1] in EXEMPT_SERVICES:
+                return handler
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        call = _guarded(method, _ruled(method, handler))
+        if method in self._slow_methods and self._slow_pool:
+            call.experimental_thread_pool = self._slow_pool  # type: ignore[attr-defined]  # grpc reads it from here
+        return grpc.unary_unary_rpc_method_handler(
+            call, _forgiving(handler.request_deserializer), handler.response_serializer
+        )
+
+
+def _guarded(method: str, behavior: Behavior) -> Behavior:
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            if isinstance(request, _Unparsable):
+                raise InvalidInput(Violation("", "the bytes are not the request message of this method"))
+            return behavior(request, context)
+        except AuthError as error:
+            status = status_of(error)
+        except Exception:
+            request_id = secrets.token_hex(8)
+            log.exception("unforeseen", method=method, request_id=request_id)
+            status = internal_status(request_id)
+        return abort(context, status)
+
+    return call
+
+
+def _ruled(method: str, handler: Handler) -> Behavior:
+    """Return what a method does, or its refusal.
+
+    An exception here would end up on grpc's serving thread, as UNKNOWN.
+    """
+    try:
+        allowed = has_rule(method)
+    except Exception as error:
+        return _always(error)
+    if not allowed:
+        return _always(MethodWithoutRule())
+    return handler.unary_unary or _always(NotImplementedError(f"{method} is not unary"))
+
+
+def _always(error: Exception) -> Behavior:
+    def refuse(_request: Any, _context: grpc.ServicerContext) -> Any:
+        raise error
+
+    return refuse
+
+
+def _forgiving(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    def deserialize(data: bytes) -> Any:
+        try:
+            return deserializer(data) if deserializer else data
+        except Exception:
+            return _Unparsable()
+
+    return deserialize

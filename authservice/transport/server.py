@@ -1,0 +1,149 @@
+"""The grpc server: its limits, its credentials, its services, its end."""
+
+import contextlib
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from authapi.v1 import auth_service_pb2_grpc as rpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from authservice.transport.auth_service import PASSWORD_METHODS, SERVICE
+from authservice.transport.boundary import Boundary
+
+MAX_MESSAGE_BYTES = 65 * 1024
+"""64 KiB for the longest field that is still judged by its own rule, and 1 KiB around it."""
+MAX_METADATA_BYTES = 8 * 1024
+"""Above this, other implementations refuse at random."""
+HANDSHAKE_SECONDS = 10
+MIN_PING_SECONDS = 10
+FLUSH_SECONDS = 0.5
+"""What the last answers get to leave after the last handler has returned."""
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 1),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Core refuses at random between the two, so they are the same.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+    ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
+)
+
+
+class TlsFilesUnusable(Exception):
+    """A certificate, key or CA file is missing, unreadable, or does not fit the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where the server's certificate and key are, and the CA of the clients where they need certificates. All PEM."""
+
+    cert: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def check(self) -> None:
+        """Raise TlsFilesUnusable unless the files are there and belong together.
+
+        Uses no grpc, so it may precede a fork.
+        """
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(str(self.cert), str(self.key))
+            if self.client_ca:
+                context.load_verify_locations(str(self.client_ca))
+        except (OSError, ssl.SSLError) as error:
+            raise TlsFilesUnusable(
+                f"The TLS files cannot be used ({' '.join(str(error).split())}). "
+                "AUTHSERVICE_TLS_CERT_FILE, _KEY_FILE and _CLIENT_CA_FILE name PEM files that belong together."
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server takes on. `password_calls` is how many calls may wait for a hash."""
+
+    threads: int
+    max_calls: int
+    password_calls: int
+
+
+class Server:
+    """A grpc server with AuthService, health and reflection. Lives from construction to `stop`."""
+
+    def __init__(self, servicer: rpc.AuthServiceServicer, limits: Limits, *, has_reflection: bool) -> None:
+        calls = ThreadPoolExecutor(limits.threads, "call")
+        password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")
+        self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
+        self._server = grpc.server(
+            calls,
+            interceptors=[Boundary(PASSWORD_METHODS, password_calls)],
+            options=_OPTIONS,
+            maximum_concurrent_rpcs=limits.max_calls,
+        )
+        # Watching health holds no thread this way.
+        self._health = health.HealthServicer(experimental_non_blocking=True)
+        rpc.add_AuthServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if has_reflection:
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+
+    def listen(self, address: str, tls: TlsFiles | None) -> int:
+        """Bind `host:port` and return the port.
+
+        Raises RuntimeError if it is taken, OSError if a TLS file cannot be read.
+        """
+        if tls is None:
+            return self._server.add_insecure_port(address)
+        client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
+        credentials = grpc.ssl_server_credentials(
+            [(tls.key.read_bytes(), tls.cert.read_bytes())], client_ca, require_client_auth=client_ca is not None
+        )
+        return self._server.add_secure_port(address, credentials)
+
+    def start(self) -> None:
+        """Begin to answer. Health says NOT_SERVING until `set_healthy`."""
+        self.set_healthy(False)
+        self._server.start()
+
+    def set_healthy(self, healthy: bool) -> None:
+        """Tell watchers of health whether the database answers."""
+        status = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in ("", SERVICE):
+            self._health.set(service, status)
+
+    def drain(self) -> None:
+        """Say NOT_SERVING from now on, so that nobody new is sent here."""
+        self._health.enter_graceful_shutdown()
+
+    def stop(self, grace: float) -> None:
+        """Take nothing new, give running calls `grace` seconds, and return when all is over.
+
+        Calls are what runs on the threads. Streams that hold none, such as those that watch health, are ended after the
+        last call and not waited for.
+        """
+        stopped = self._server.stop(grace)
+        until = time.monotonic() + grace
+        for pool, threads in self._pools:
+            _await_idle(pool, threads, until)
+        stopped.wait(min(FLUSH_SECONDS, max(0.0, until - time.monotonic())))
+        self._server.stop(0).wait()
+        for pool, _ in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _await_idle(pool: ThreadPoolExecutor, threads: int, until: float) -> None:
+    """Return when everything that was submitted to the pool is done, or when time is up."""
+    # Once every thread has come to the barrier, none is left with anything that was in line before it.
+    barrier = threading.Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(barrier.wait)
+    with contextlib.suppress(threading.BrokenBarrierError):
+        barrier.wait(max(0.0, until - time.monotonic()))

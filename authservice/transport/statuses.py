@@ -1,0 +1,78 @@
+"""The one table from the conditions of the domain to what a caller sees, and the one place that aborts a call."""
+
+import grpc
+from authapi.v1.error_reason_pb2 import ErrorReason
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from authservice.domain import errors
+
+DOMAIN = "authservice"
+
+STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueType]] = {
+    errors.InvalidInput: (grpc.StatusCode.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_INVALID_INPUT),
+    errors.UserNameTaken: (grpc.StatusCode.ALREADY_EXISTS, ErrorReason.ERROR_REASON_USER_NAME_TAKEN),
+    errors.CredentialsInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CREDENTIALS_INVALID),
+    errors.TokenMissing: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_MISSING),
+    errors.TokenInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_INVALID),
+    errors.TokenExpired: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_EXPIRED),
+    errors.TokenNotYetValid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_NOT_YET_VALID),
+    errors.SessionEnded: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_SESSION_ENDED),
+    errors.RefreshTokenReused: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_REFRESH_TOKEN_REUSED),
+    errors.NotPermitted: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_NOT_PERMITTED),
+    errors.MethodWithoutRule: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_METHOD_WITHOUT_RULE),
+    errors.Overloaded: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED),
+    errors.StorageUnavailable: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_STORAGE_UNAVAILABLE),
+    errors.Conflict: (grpc.StatusCode.ABORTED, ErrorReason.ERROR_REASON_CONFLICT),
+    errors.DeadlineTooShort: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT),
+    errors.TokenTooLarge: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_TOKEN_TOO_LARGE),
+}
+
+
+def status_of(error: errors.AuthError) -> Status:
+    """Return the status that tells a caller about a condition."""
+    code, reason = STATUSES[type(error)]
+    details: list[Message] = [_error_info(reason)]
+    if isinstance(error, errors.InvalidInput):
+        details.append(
+            BadRequest(
+                field_violations=[
+                    BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                    for violation in error.violations
+                ]
+            )
+        )
+    if isinstance(error, errors.Unavailable):
+        delay = Duration()
+        delay.FromMilliseconds(round(error.retry_after * 1000))
+        details.append(RetryInfo(retry_delay=delay))
+    return _status(code, str(error), details)
+
+
+def internal_status(request_id: str) -> Status:
+    """Return the status for anything unforeseen. The cause is in the log under the request id, and only there."""
+    info = _error_info(ErrorReason.ERROR_REASON_INTERNAL)
+    info.metadata["request_id"] = request_id
+    return _status(grpc.StatusCode.INTERNAL, f"Something went wrong here. Report the request id {request_id}.", [info])
+
+
+def abort(context: grpc.ServicerContext, status: Status) -> None:
+    """End a call with a status. Never returns: grpc raises a bare Exception to unwind the call."""
+    context.abort_with_status(rpc_status.to_status(status))
+
+
+def _error_info(reason: ErrorReason.ValueType) -> ErrorInfo:
+    return ErrorInfo(reason=ErrorReason.Name(reason).removeprefix("ERROR_REASON_"), domain=DOMAIN)
+
+
+def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> Status:
+    status = Status(code=code.value[0], message=message)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
