@@ -1,0 +1,53 @@
+"""What a server does between calls: look after keys, expired rows and its own health."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Chore:
+    """Something to do every `period` seconds. An error is logged and tried again next time."""
+
+    name: str
+    period: float
+    do: Callable[[], object]
+    next_at: float = field(default=0.0)
+
+
+class Housekeeping:
+    """Runs chores in one background thread, each for the first time at once. Lives from `start` to `stop`."""
+
+    def __init__(self, chores: list[Chore]) -> None:
+        self._chores = chores
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the chore at hand and end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for chore in self._chores:
+                if time.monotonic() >= chore.next_at and not self._stopping.is_set():
+                    self._do(chore)
+            due = min(chore.next_at for chore in self._chores)
+            self._stopping.wait(max(0.0, due - time.monotonic()))
+
+    def _do(self, chore: Chore) -> None:
+        try:
+            chore.do()
+        except Exception as error:
+            log.warning("chore_failed", chore=chore.name, error=type(error).__name__)
+        chore.next_at = time.monotonic() + chore.period

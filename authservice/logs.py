@@ -1,0 +1,38 @@
+"""Log lines: one event, one line.
+
+JSON by default, which escapes line breaks and terminal codes in whatever a caller sent.
+"""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+
+def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Send log lines to `stream`, or to standard error. To be called once per process."""
+    # The console form goes through repr for strings with control characters, so it cannot be broken up either.
+    renderer: Any = (
+        structlog.processors.JSONRenderer(sort_keys=True)
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+    )
+
+
+class LogAudit:
+    """Writes audit events to the log. See ports.Audit."""
+
+    def record(self, event: str, **facts: Any) -> None:
+        """Write one event."""
+        structlog.get_logger().info("audit", audit=event, **facts)
