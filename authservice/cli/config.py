@@ -1,0 +1,18 @@
+"""`authservice config`."""
+
+import click
+
+from authservice import config as configuration
+from authservice.cli.session import as_json, show
+
+
+@click.command()
+@as_json
+def config(as_json: bool) -> None:
+    """List every setting, its value and where it comes from. Secrets show as stars."""
+    rows = configuration.origins(configuration.load())
+    show(
+        ("variable", "value", "source", "meaning"),
+        [(row.variable, row.value, row.source, row.description) for row in rows],
+        as_json,
+    )

@@ -1,0 +1,162 @@
+"""`authservice doctor`: what is wrong with an installation, and what to do about it."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import click
+from cryptography import x509
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from authservice import bootstrap
+from authservice import config as configuration
+from authservice.cli.session import as_json, show
+from authservice.config import ConfigError, Settings
+from authservice.domain.errors import AuthError
+from authservice.security.master_key import MasterKeyUnusable
+from authservice.security.sealing import CannotOpen
+from authservice.serving import tls_files
+from authservice.storage import inspection, schema
+from authservice.transport.server import TlsFilesUnusable
+
+CERTIFICATE_WARNING = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one check. `remedy` says what to do unless the outcome is `ok`."""
+
+    check: str
+    outcome: str
+    finding: str
+    remedy: str = ""
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Check settings, database, migrations, keys, clock and TLS files, and say what to do about each failure.
+
+    Exit code 0 if nothing failed (warnings allowed), 1 otherwise.
+    """
+    results = list(examine())
+    show(
+        ("check", "outcome", "finding", "what to do"),
+        [(result.check, result.outcome, result.finding, result.remedy) for result in results],
+        as_json,
+    )
+    sys.exit(1 if any(result.outcome == "failed" for result in results) else 0)
+
+
+def examine() -> Iterator[Result]:
+    """Yield the result of each check, leaving out those that need what has already failed."""
+    try:
+        settings = configuration.load()
+    except ConfigError as error:
+        yield Result("settings", "failed", str(error), "correct the variable")
+        return
+    yield Result("settings", "ok", "all readable")
+    yield from _check_tls(settings)
+    yield _check_port(settings)
+    engine = bootstrap.engine_for(settings, pool_size=1)
+    try:
+        yield from _check_database(engine, settings)
+    finally:
+        engine.dispose()
+
+
+def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
+    try:
+        if settings.is_sqlite:
+            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = schema.current(engine)
+    except (SQLAlchemyError, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        address = configuration.without_password(settings.database_address())
+        yield Result(
+            "database", "failed", f"{address}: {_one_line(cause)}", "start it, or correct its address and password"
+        )
+        return
+    yield Result("database", "ok", configuration.without_password(settings.database_address()))
+    yield _check_clock(engine)
+    if found != schema.newest():
+        yield Result(
+            "migrations", "failed", f"at {found or 'none'}, needs {schema.newest()}", "run `authservice migrate`"
+        )
+        return
+    yield Result("migrations", "ok", f"at {found}")
+    for finding in inspection.inspect(engine):
+        yield Result(
+            "database settings", "failed" if finding.breaks_promise else "warning", finding.what, finding.remedy
+        )
+    yield _check_keys(settings)
+
+
+def _check_clock(engine: Engine) -> Result:
+    difference = inspection.clock_difference(engine)
+    if abs(difference) <= inspection.MAX_CLOCK_DIFFERENCE:
+        return Result("clock", "ok", f"{difference.total_seconds():+.3f} s from the database's")
+    return Result(
+        "clock",
+        "failed",
+        f"{difference.total_seconds():+.1f} s from the database's",
+        "run a time service such as chrony on both machines",
+    )
+
+
+def _check_keys(settings: Settings) -> Result:
+    try:
+        service = bootstrap.assemble(settings, hash_cost=4)
+    except ConfigError as error:
+        return Result("keys", "failed", str(error), "set the master key")
+    except CannotOpen as error:
+        return Result("keys", "failed", str(error), "put the old master key back")
+    except (AuthError, MasterKeyUnusable) as error:
+        return Result("keys", "failed", str(error), "see docs/operations.md")
+    service.close()
+    if settings.jwt_secret:
+        return Result("keys", "ok", "tokens are signed with JWT_SECRET")
+    return Result("keys", "ok", "every key opens")
+
+
+def _check_port(settings: Settings) -> Result:
+    with closing(socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return Result(
+                "port",
+                "warning",
+                f"{settings.host}:{settings.port}: {error.strerror}",
+                "nothing, if that is the running server; otherwise choose another AUTHSERVICE_PORT",
+            )
+    return Result("port", "ok", f"{settings.host}:{settings.port} is free")
+
+
+def _check_tls(settings: Settings) -> Iterator[Result]:
+    files = tls_files(settings)
+    if files is None:
+        if settings.is_loopback:
+            yield Result("tls", "ok", "not used; only this machine can connect")
+        else:
+            remedy = "set AUTHSERVICE_TLS_CERT_FILE and AUTHSERVICE_TLS_KEY_FILE"
+            yield Result("tls", "warning", "plaintext off loopback (--insecure)", remedy)
+        return
+    try:
+        files.check()
+    except TlsFilesUnusable as error:
+        yield Result("tls", "failed", str(error), "correct the files")
+        return
+    end = x509.load_pem_x509_certificate(files.cert.read_bytes()).not_valid_after_utc
+    left = end - datetime.now(UTC)
+    outcome = "failed" if left < timedelta(0) else "warning" if left < CERTIFICATE_WARNING else "ok"
+    yield Result("tls", outcome, f"certificate ends {end:%Y-%m-%d}", "" if outcome == "ok" else "renew the certificate")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,67 @@
+"""`authservice keys`."""
+
+import click
+
+from authservice import config as configuration
+from authservice.cli.session import as_json, deadline, service, show
+
+
+@click.group()
+def keys() -> None:
+    """List and rotate the keys that sign access tokens."""
+
+
+@keys.command("list")
+@as_json
+def list_keys(as_json: bool) -> None:
+    """List the signing keys with their states.
+
+    pending: published, signs nothing yet. active: signs. retired: verifies until its last token has expired, then
+    removed.
+    """
+    with service() as auth:
+        rows = auth.rotate_keys.all(deadline())
+    show(
+        ("key id", "algorithm", "state", "created", "active since", "retired since"),
+        [
+            (
+                key.kid,
+                key.alg,
+                key.state.value,
+                *(_time(at) for at in (key.created_at, key.activated_at, key.retired_at)),
+            )
+            for key in rows
+        ],
+        as_json,
+    )
+
+
+@keys.command()
+def rotate() -> None:
+    """Activate the pending key now. Tokens of the old key stay good until they expire.
+
+    Servers do this by themselves when a key reaches its age. Refused while the pending key is so new that a server may
+    not know it.
+    """
+    settings = configuration.load()
+    if settings.jwt_secret:
+        raise click.ClickException("Tokens are signed with JWT_SECRET. To change that, set another one and restart.")
+    with service(settings) as auth:
+        key = auth.rotate_keys.rotate(deadline())
+    click.echo(f"Key {key.kid} signs now.")
+
+
+@keys.command()
+def rewrap() -> None:
+    """Seal every secret in the database under the newest master key.
+
+    To replace a master key: put the new one before the old one in AUTHSERVICE_MASTER_KEY, restart every server, run
+    this, then take the old one away.
+    """
+    with service() as auth:
+        count = auth.rotate_keys.reseal(deadline())
+    click.echo(f"Sealed {count} secrets under the newest master key.")
+
+
+def _time(at: object) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")  # type: ignore[attr-defined]

@@ -1,0 +1,41 @@
+"""`authservice serve` and `authservice migrate`."""
+
+import sys
+
+import click
+
+from authservice import bootstrap, logs, serving
+from authservice import config as configuration
+from authservice.storage import schema
+
+
+@click.command()
+@click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on, 0 for a free one. [default: 50051]")
+@click.option("--workers", type=int, help="Server processes. [default: one on SQLite, one per core on MySQL]")
+@click.option("--insecure", is_flag=True, default=None, help="Allow plaintext on an address that is not loopback.")
+def serve(host: str | None, port: int | None, workers: int | None, insecure: bool | None) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    The embedded SQLite file is made and migrated by itself. A MySQL or MariaDB database must have been migrated with
+    `authservice migrate`.
+    """
+    settings = configuration.load(host=host, port=port, workers=workers, insecure=insecure)
+    logs.configure(settings.log_level, settings.log_format)
+    sys.exit(serving.serve(settings))
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to the schema of this version.
+
+    Safe to repeat and to run while servers of the previous version are running.
+    """
+    settings = configuration.load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = bootstrap.engine_for(settings, pool_size=1)
+    before, after = schema.migrate(engine)
+    engine.dispose()
+    click.echo(
+        f"Already at migration {after}." if before == after else f"Migrated from {before or 'nothing'} to {after}."
+    )

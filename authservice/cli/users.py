@@ -1,0 +1,75 @@
+"""`authservice users`."""
+
+import sys
+
+import click
+
+from authservice.cli.session import as_json, deadline, service, show
+from authservice.usecases.register import Registration
+
+PAGE = 500
+
+
+@click.group()
+def users() -> None:
+    """Create, list, disable and enable accounts."""
+
+
+@users.command()
+@click.argument("name")
+@click.option("--email", default="", help="E-mail address of the user.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
+def create(name: str, email: str, password_stdin: bool) -> None:
+    """Create the account NAME. Asks for the password; it is never an argument, where others could see it."""
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with service() as auth:
+        user = auth.register(Registration(name, password, email), deadline())
+    click.echo(f"Created user {user.name.typed} with id {user.id}.")
+
+
+@users.command("list")
+@click.option("--after", default="", metavar="NAME", help="Begin after this name, for long lists.")
+@click.option("--limit", default=PAGE, show_default=True, type=click.IntRange(1, 10_000), help="How many to list.")
+@as_json
+def list_users(after: str, limit: int, as_json: bool) -> None:
+    """List accounts by name."""
+    with service() as auth:
+        page = auth.operate_users.page(after, limit, deadline())
+    show(
+        ("name", "id", "email", "created", "disabled", "live sessions"),
+        [
+            (
+                user.name,
+                user.id,
+                user.email,
+                user.created_at.isoformat(timespec="seconds"),
+                user.disabled_at.isoformat(timespec="seconds") if user.disabled_at else None,
+                user.live_sessions,
+            )
+            for user in page
+        ],
+        as_json,
+    )
+    if len(page) == limit and not as_json:
+        click.echo(f"There may be more: authservice users list --after {page[-1].name}", err=True)
+
+
+@users.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Disable the account NAME and end its sessions, on every server at once."""
+    with service() as auth:
+        ended = auth.operate_users.disable(name, deadline())
+    click.echo(f"Disabled user {name}; {ended} live sessions ended.")
+
+
+@users.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let the account NAME log in again. Its ended sessions stay ended."""
+    with service() as auth:
+        auth.operate_users.enable(name, deadline())
+    click.echo(f"Enabled user {name}.")

@@ -1,0 +1,208 @@
+"""The `authservice` command as an operator runs it: real processes, real databases, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MASTER_KEY
+from tests.observed import PASSWORD
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return what runs the command in an empty folder, with nothing but the given variables."""
+
+    def run(*arguments: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "authservice", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **variables},
+        )
+
+    return run
+
+
+@pytest.fixture
+def mariadb_variables(new_mariadb_url: Callable[[], str]) -> dict[str, str]:
+    """Return the Node application's variables for an empty MariaDB database."""
+    url = new_mariadb_url()
+    login, _, place = url.removeprefix("mysql://").partition("@")
+    host, _, rest = place.partition(":")
+    port, _, name = rest.partition("/")
+    user, _, password = login.partition(":")
+    return {"DB_HOST": host, "DB_PORT": port, "DB_USER": user, "DB_PASSWORD": password, "DB_NAME": name}
+
+
+def test_an_operators_day_on_the_embedded_database(run: Run, tmp_path: Path) -> None:
+    assert run("migrate").stdout == "Migrated from nothing to 0001.\n"
+    assert run("migrate").stdout == "Already at migration 0001.\n"
+    assert "Created user ada" in run("users", "create", "ada", "--password-stdin", stdin=PASSWORD + "\n").stdout
+    assert [user["name"] for user in json.loads(run("users", "list", "--json").stdout)] == ["ada"]
+    assert run("users", "disable", "ADA").stdout == "Disabled user ADA; 0 live sessions ended.\n"
+    assert json.loads(run("users", "list", "--json").stdout)[0]["disabled"]
+    assert run("users", "enable", "ada").returncode == 0
+    assert [key["state"] for key in json.loads(run("keys", "list", "--json").stdout)] == ["active", "pending"]
+    assert run("keys", "rewrap").stdout == "Sealed 5 secrets under the newest master key.\n"
+    assert run("doctor").returncode == 0
+    assert (tmp_path / "data" / "master.key").stat().st_mode & 0o777 == 0o600
+    for path in (tmp_path / "data").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, f"{path.name} can be read by others"
+
+
+def test_refusals_say_what_is_wrong_and_end_with_a_code(run: Run) -> None:
+    cases = [
+        (("users", "create", "a b", "--password-stdin"), "short\n", 1, "user_name:"),
+        (("users", "disable", "nobody"), "", 1, "no user nobody"),
+        (("users", "frobnicate"), "", 2, "No such command"),
+        (("keys", "rotate"), "", 1, "Try again in"),
+    ]
+    for arguments, stdin, code, text in cases:
+        done = run(*arguments, stdin=stdin)
+        assert (done.returncode, done.stdout) == (code, ""), done
+        assert text in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_wrong_settings_name_their_variable(run: Run) -> None:
+    cases = [
+        ({"JWT_SECRET": "short-canary"}, "JWT_SECRET: must have at least 32 bytes"),
+        ({"AUTHSERVICE_PORT": "canary"}, "AUTHSERVICE_PORT:"),
+        ({"AUTHSERVICE_INSECURE": "canary"}, "AUTHSERVICE_INSECURE:"),
+        ({"AUTHSERVICE_HOST": "0.0.0.0"}, "--insecure"),
+        ({"AUTHSERVICE_DATABASE_URL": "oracle://u:canary@h/d"}, "AUTHSERVICE_DATABASE_URL:"),
+        ({"AUTHSERVICE_MASTER_KEY": "canary"}, "AUTHSERVICE_MASTER_KEY: each key must be base64 of 32 bytes"),
+        ({"AUTHSERVICE_TLS_CERT_FILE": "x.pem"}, "go together"),
+        ({"AUTHSERVICE_AUDIENCE": "x" * 200}, "AUTHSERVICE_AUDIENCE:"),
+    ]
+    for variables, text in cases:
+        done = run("serve", **variables)
+        assert done.returncode == 3, (variables, done)
+        assert text in done.stderr
+        assert "canary" not in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_config_lists_every_setting_with_its_source_and_hides_secrets(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "DB_HOST=from-file\nDB_USER=file-user\nDB_PASSWORD=file-canary\nJWT_SECRET=jwt-canary-that-has-32-bytes-or-more\n"
+    )
+    done = run("config", "--json", DB_HOST="from-environment", AUTHSERVICE_MASTER_KEY=MASTER_KEY)
+    rows = {row["variable"]: row for row in json.loads(done.stdout)}
+    assert (rows["DB_HOST"]["value"], rows["DB_HOST"]["source"]) == ("from-environment", "environment")
+    assert (rows["DB_USER"]["value"], rows["DB_USER"]["source"]) == ("file-user", ".env")
+    assert (rows["DB_NAME"]["value"], rows["DB_NAME"]["source"]) == ("authservice", "default")
+    assert rows["DB_PASSWORD"]["value"] == rows["JWT_SECRET"]["value"] == "**********"
+    assert "canary" not in done.stdout
+    assert MASTER_KEY not in done.stdout
+    assert all(row["meaning"] for row in rows.values())
+    assert len(rows) > 30
+
+
+def test_a_database_address_is_shown_without_its_password(run: Run) -> None:
+    done = run("config", "--json", AUTHSERVICE_DATABASE_URL="mysql://u:p%40ss-canary@h:3306/d")
+    rows = {row["variable"]: row["value"] for row in json.loads(done.stdout)}
+    assert rows["AUTHSERVICE_DATABASE_URL"] == "mysql://u:***@h:3306/d"
+    assert "canary" not in done.stdout
+
+
+def test_the_node_applications_variables_are_enough_for_mariadb(run: Run, mariadb_variables: dict[str, str]) -> None:
+    variables = {**mariadb_variables, "JWT_SECRET": "a-secret-of-the-node-application-0123"}
+    before = run("serve", **variables)
+    assert before.returncode == 3
+    assert "authservice migrate" in before.stderr
+    assert run("migrate", **variables).stdout == "Migrated from nothing to 0001.\n"
+    created = run("users", "create", "ada", "--password-stdin", stdin=PASSWORD, **variables)
+    assert created.returncode == 0, created
+    done = run("doctor", "--json", **variables)
+    assert done.returncode == 0, done
+    outcomes = {row["check"]: row["outcome"] for row in json.loads(done.stdout)}
+    assert outcomes["database"] == outcomes["migrations"] == outcomes["keys"] == outcomes["clock"] == "ok"
+    assert variables["DB_PASSWORD"] not in done.stdout + done.stderr
+
+
+def test_on_mariadb_a_master_key_must_be_configured(run: Run, mariadb_variables: dict[str, str]) -> None:
+    assert run("migrate", **mariadb_variables).returncode == 0
+    done = run("users", "list", **mariadb_variables)
+    assert done.returncode == 3
+    assert "openssl rand -base64 32" in done.stderr
+
+
+def test_another_master_key_is_refused_with_the_way_back(run: Run) -> None:
+    other = "b3RoZXItbWFzdGVyLWtleS1vZi0zMi1ieXRlcy0wMDA="
+    run("users", "list", AUTHSERVICE_MASTER_KEY=MASTER_KEY)
+    done = run("users", "list", AUTHSERVICE_MASTER_KEY=other)
+    assert done.returncode == 3
+    assert "Put that key back" in done.stderr
+    both = f"{other},{MASTER_KEY}"
+    assert run("keys", "rewrap", AUTHSERVICE_MASTER_KEY=both).returncode == 0
+    assert run("users", "list", AUTHSERVICE_MASTER_KEY=other).returncode == 0
+    assert run("users", "list", AUTHSERVICE_MASTER_KEY=MASTER_KEY).returncode == 3
+
+
+def test_a_database_that_does_not_answer_is_named(run: Run) -> None:
+    away = {
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": "1",
+        "DB_USER": "u",
+        "DB_PASSWORD": "canary",
+        "AUTHSERVICE_MASTER_KEY": MASTER_KEY,
+    }
+    assert run("users", "list", **away).returncode == 4
+    done = run("doctor", **away)
+    assert done.returncode == 1
+    assert "start it, or correct its address" in " ".join(done.stdout.split())
+    assert "canary" not in done.stdout + done.stderr
+
+
+def test_d7_doctor_names_unsafe_database_settings_and_serve_refuses_broken_promises(
+    run: Run, mariadb_variables: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    if os.environ.get("AUTHSERVICE_TEST_DATABASE_URL"):
+        pytest.skip("needs a MariaDB server whose global settings may be changed")
+    server = request.getfixturevalue("mariadb")
+    variables = {**mariadb_variables, "AUTHSERVICE_MASTER_KEY": MASTER_KEY}
+    run("migrate", **variables)
+    unsafe = {
+        "innodb_flush_log_at_trx_commit": ("0", "1", True),
+        "sql_mode": ("''", "DEFAULT", False),
+    }
+    for name, (bad, good, breaks_promise) in unsafe.items():
+        server.execute(f"SET GLOBAL {name} = {bad}")
+        try:
+            done = run("doctor", **variables)
+            assert name in done.stdout
+            assert done.returncode == (1 if breaks_promise else 0), done
+            if breaks_promise:
+                served = run("serve", "--port", "0", **variables)
+                assert served.returncode == 3
+                assert name in served.stderr
+        finally:
+            server.execute(f"SET GLOBAL {name} = {good}")
+    folding = "VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+    server.execute(f"ALTER TABLE {variables['DB_NAME']}.users MODIFY name {folding}")
+    done = run("doctor", **variables)
+    assert done.returncode == 1
+    assert "users.name is compared as utf8mb4_general_ci" in " ".join(done.stdout.split())
+    assert "time zone is not UTC" in " ".join(done.stdout.split())
+
+
+def test_help_tells_a_stranger_what_there_is(run: Run) -> None:
+    root = run("--help").stdout
+    for verb in ("serve", "migrate", "config", "users", "keys", "doctor", "Exit codes"):
+        assert verb in root
+    for arguments in (("serve",), ("migrate",), ("config",), ("users", "create"), ("keys", "rotate"), ("doctor",)):
+        done = run(*arguments, "--help")
+        assert done.returncode == 0
+        assert len(done.stdout.splitlines()) > 5

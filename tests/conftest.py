@@ -1,0 +1,205 @@
+"""Real parts for the tests: databases, the assembled service, a grpc server and a stub."""
+
+import base64
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pymysql
+import pytest
+from authapi.v1 import auth_service_pb2_grpc as rpc
+from sqlalchemy import make_url
+
+from authservice import bootstrap
+from authservice.config import Settings
+from authservice.serving import auth_servicer
+from authservice.storage import schema
+from authservice.storage.engine import open_engine
+from authservice.transport.server import Limits, Server
+from tests.mariadb import MariaDb, find_server
+from tests.observed import ObservedChannel
+
+for name in list(os.environ):
+    if name.startswith(("AUTHSERVICE_", "DB_", "JWT_SECRET")) and not name.startswith("AUTHSERVICE_TEST_"):
+        del os.environ[name]  # Nothing of this machine's own configuration reaches a test.
+
+CHEAPEST = 4
+"""bcrypt's lowest cost, below what the settings allow. Only for testing!"""
+MASTER_KEY = base64.b64encode(b"master-key-canary-of-32-bytes-00").decode()
+BACKENDS = ("sqlite", "mariadb")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in the last lines how many tests this machine could not run."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if skipped:
+        terminalreporter.write_line(f"{skipped} tests were SKIPPED: see above for what this machine lacks.")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything has to run, a skipped test is a failed one."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("AUTHSERVICE_TEST_REQUIRE_ALL") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@dataclass
+class SettableClock:
+    """A clock that stands where it is put. Starts at the real time, so that other libraries agree with it."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **step: float) -> None:
+        """Move forward by a timedelta's arguments."""
+        self.now += timedelta(**step)
+
+
+@dataclass
+class RecordedAudit:
+    """Keeps audit events for tests to look at."""
+
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def record(self, event: str, **facts: Any) -> None:
+        """Keep one event."""
+        self.events.append((event, facts))
+
+    def count(self, event: str) -> int:
+        """Return how often an event happened."""
+        return sum(1 for name, _ in self.events if name == event)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def audit() -> RecordedAudit:
+    return RecordedAudit()
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+    """Yield a running MariaDB server that belongs to this run. Tests that stop it make one of their own."""
+    if find_server() is None:
+        pytest.skip("no MariaDB server on this machine")
+    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
+    server.install()
+    yield server
+    server.stop()
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def new_mariadb_url(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Return what makes an empty MariaDB database and returns its address."""
+
+    def make() -> str:
+        given = os.environ.get("AUTHSERVICE_TEST_DATABASE_URL")
+        name = f"authservice_test_{os.getpid()}_{next(_numbers)}"
+        if given:
+            url = make_url(given)
+            with pymysql.connect(
+                host=url.host or "", port=url.port or 3306, user=url.username, password=url.password or ""
+            ) as connection:
+                connection.cursor().execute(f"CREATE DATABASE {name}")
+            return url.set(database=name).render_as_string(hide_password=False)
+        server: MariaDb = request.getfixturevalue("mariadb")
+        server.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")
+        return server.url(name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated SQLite file to copy."""
+    path = tmp_path_factory.mktemp("template") / "authservice.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Return the kind of database; a test that asks for it runs on each."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(backend: str, tmp_path: Path, migrated_sqlite: Path, new_mariadb_url: Callable[[], str]) -> str:
+    """Return the address of an empty, migrated database."""
+    if backend == "sqlite":
+        shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
+        return f"sqlite:///{tmp_path / 'authservice.db'}"
+    url = new_mariadb_url()
+    migrate(url)
+    return url
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest migration."""
+    engine = open_engine(url, pool_size=1)
+    schema.migrate(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Return settings for the database, with nothing from this machine's environment."""
+    return Settings(_env_file=None, database_url=database_url, data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+
+
+@pytest.fixture
+def service(settings: Settings, clock: SettableClock, audit: RecordedAudit) -> Iterator[bootstrap.Service]:
+    """Yield the whole service on a real database, with cheap hashes and a clock to set."""
+    assembled = bootstrap.assemble(settings, cores=2, clock=clock, audit=audit, hash_cost=CHEAPEST)
+    yield assembled
+    assembled.close()
+
+
+def serve_in_process(
+    service: bootstrap.Service, *, max_calls: int = 512, default_deadline: float = 10.0
+) -> tuple[Server, int]:
+    """Start a grpc server for an assembled service on a free loopback port."""
+    server = Server(
+        auth_servicer(service, default_deadline),
+        Limits(threads=16, max_calls=max_calls, password_calls=32),
+        has_reflection=True,
+    )
+    port = server.listen("127.0.0.1:0", None)
+    server.start()
+    server.set_healthy(True)
+    return server, port
+
+
+@pytest.fixture
+def port(service: bootstrap.Service) -> Iterator[int]:
+    """Yield the port of a running server."""
+    server, port = serve_in_process(service)
+    yield port
+    server.stop(0)
+
+
+@pytest.fixture
+def channel(port: int) -> Iterator[grpc.Channel]:
+    """Yield a channel that fails the test on anything a caller must never see."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as plain:
+        yield ObservedChannel.around(plain)
+
+
+@pytest.fixture
+def stub(channel: grpc.Channel) -> rpc.AuthServiceStub:
+    """Return a real stub on a real socket."""
+    return rpc.AuthServiceStub(channel)

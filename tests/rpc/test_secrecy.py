@@ -1,0 +1,156 @@
+"""Nothing that is secret appears where others can read it, and nothing unforeseen reaches a caller."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc
+import pytest
+import structlog
+from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import auth_service_pb2_grpc as rpc
+
+from authservice import bootstrap, logs
+from authservice.config import Settings
+from authservice.logs import LogAudit
+from authservice.usecases.login import Credentials
+from authservice.usecases.logout import LogoutRequest
+from authservice.usecases.register import Registration
+from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
+from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
+
+PASSWORD = "password-canary plum engine 88 meadow"
+WRONG = "wrong-canary slate comet 31 harbour"
+JWT_SECRET = "jwt-secret-canary-with-more-than-32-bytes"
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    """Return what the log is written to."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def logged_service(settings: Settings, log: io.StringIO) -> Iterator[bootstrap.Service]:
+    """Yield a service that writes its real log, at the most talkative level."""
+    logs.configure("debug", "json", log)
+    service = bootstrap.assemble(settings, cores=2, hash_cost=CHEAPEST)
+    yield service
+    service.close()
+    structlog.reset_defaults()
+
+
+def live_through_everything(stub: rpc.AuthServiceStub) -> list[str]:
+    """Make every kind of call, good and bad, and return the secrets that were used."""
+    register(stub, "ada", PASSWORD, email="ada@example.com", idempotency_key="idempotency-canary")
+    first = login(stub, "ada", PASSWORD)
+    second = refresh(stub, first.refresh_token)
+    verify(stub, second.access_token)
+    for bad in (
+        lambda: login(stub, "ada", WRONG),
+        lambda: login(stub, PASSWORD, WRONG),  # A password typed in the wrong field.
+        lambda: register(stub, "bob", "bobcanary" * 3),
+        lambda: register(stub, PASSWORD, PASSWORD),
+        lambda: verify(stub, second.access_token[:-2]),
+        lambda: refresh(stub, second.refresh_token[:-2]),
+        lambda: logout(stub, second.access_token, session_id="not-an-id"),
+    ):
+        text = refusal(bad)
+        assert not any(secret in text.message + str(text.details) for secret in (PASSWORD, WRONG, second.access_token))
+    logout(stub, second.access_token)
+    return [
+        PASSWORD,
+        WRONG,
+        "bobcanary" * 3,
+        "idempotency-canary",
+        *(token for each in (first, second) for token in (each.access_token, each.refresh_token)),
+    ]
+
+
+def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io.StringIO) -> None:
+    server, port = serve_in_process(logged_service)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        secrets = live_through_everything(rpc.AuthServiceStub(ObservedChannel.around(channel)))
+    server.stop(0)
+    output = log.getvalue()
+    assert '"audit": "login"' in output, "the log was written"
+    for secret in (*secrets, MASTER_KEY, "db-password-canary", "master-key-canary"):
+        assert secret not in output
+        # Nor a part that would be enough: the secret half of a refresh token, the signature of an access token.
+        assert len(secret) < 60 or secret[-40:] not in output
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_c5_no_secret_is_stored_in_the_clear(stub: rpc.AuthServiceStub, settings: Settings) -> None:
+    secrets = live_through_everything(stub)
+    stored = b"".join(path.read_bytes() for path in Path(settings.data_dir).glob("authservice.db*"))
+    assert b"hmac-sha256+$2b$" in stored
+    for secret in secrets:
+        assert secret.encode() not in stored
+        assert secret[-40:].encode() not in stored
+
+
+def test_l1_no_secret_shows_in_a_repr(settings: Settings, service: bootstrap.Service) -> None:
+    shown = [
+        repr(settings),
+        str(settings),
+        repr(Registration("ada", PASSWORD)),
+        repr(Credentials("ada", PASSWORD)),
+        repr(LogoutRequest(access_token=PASSWORD, refresh_token=PASSWORD)),
+        repr(service.login.passwords),
+        repr(service.login.fingerprints),
+        repr(service.login.refresh_tokens),
+        repr(service.login.refresh_tokens.first(service.login.new_id())),
+        repr(service.rotate_keys.forge),
+        repr(service),
+        repr(Settings(_env_file=None, jwt_secret=JWT_SECRET)),  # type: ignore[call-arg,arg-type]
+    ]
+    text = "".join(shown)
+    for secret in (PASSWORD, MASTER_KEY, "canary", "rt1.", JWT_SECRET):
+        assert secret not in text.replace(str(settings.data_dir), "")
+    assert not re.search(r"\\x[0-9a-f]{2}.*\\x[0-9a-f]{2}", text), "raw key bytes"
+
+
+class Boom(Exception):
+    """A fault that knows too much."""
+
+
+@pytest.mark.parametrize("method", ["Register", "Login", "Refresh", "Logout", "Verify"])
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_log_only(
+    method: str, logged_service: bootstrap.Service, log: io.StringIO
+) -> None:
+    def explode(*_: object) -> None:
+        raise Boom("SELECT * FROM users -- mysql://root:dsn-canary@db")
+
+    broken = replace(logged_service, **{method.lower(): explode})  # type: ignore[arg-type]
+    server, port = serve_in_process(broken)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = getattr(rpc.AuthServiceStub(ObservedChannel.around(channel)), method)
+        answer = refusal(call, getattr(api, f"{method}Request")())
+    server.stop(0)
+    assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert "canary" not in answer.message + str(answer.details)
+    request_id = re.search(r"[0-9a-f]{16}", answer.message)
+    assert request_id
+    lines = [line for line in log.getvalue().splitlines() if request_id[0] in line]
+    assert len(lines) == 1
+    record = json.loads(lines[0])
+    assert "Boom" in record["exception"]
+    assert record["method"] == f"/authapi.v1.AuthService/{method}"
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_l3_one_event_is_one_line_whatever_a_caller_sends(logged_service: bootstrap.Service, log: io.StringIO) -> None:
+    log.truncate(0)
+    log.seek(0)
+    hostile = ["a\nb", "a\r\nb", "\x1b[2J", '","level":"error', "\u2028", "\x00", "\\", "\ud800"]
+    for text in hostile:
+        LogAudit().record("login", client_label=text)
+    lines = log.getvalue().splitlines()
+    assert len(lines) == len(hostile)
+    assert [json.loads(line)["client_label"] for line in lines] == hostile
+    assert all(line.isascii() for line in lines)
