@@ -1,0 +1,33 @@
+"""A served service whose four writing calls go through a database that can be made to fail."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from authapi.v1 import auth_service_pb2_grpc as rpc
+
+from authservice import bootstrap
+from authservice.domain.deadline import Deadline
+from tests.conftest import RecordedAudit, serve_in_process
+from tests.faults.faulty import FaultyDatabase, with_database
+from tests.faults.operations import Operations
+from tests.observed import ObservedChannel
+
+
+@pytest.fixture
+def faulty(database_url: str) -> Iterator[FaultyDatabase]:
+    """Yield the database of the test, through a driver that fails as planned."""
+    database = FaultyDatabase(database_url)
+    # SQLAlchemy asks a few questions on the first connection; they are no part of any call.
+    database.transact(lambda _: None, Deadline.after(5))
+    yield database
+    database.engine.dispose()
+
+
+@pytest.fixture
+def operations(service: bootstrap.Service, faulty: FaultyDatabase, audit: RecordedAudit) -> Iterator[Operations]:
+    """Yield calls to a server on the faulty database."""
+    server, port = serve_in_process(with_database(service, faulty))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Operations(rpc.AuthServiceStub(ObservedChannel.around(channel)), service, audit)
+    server.stop(0)

@@ -1,0 +1,207 @@
+"""The real server as processes of its own, to be killed.
+
+Everything it is told stands in its environment. It leads a process group, so that nothing that it forked is left
+behind, and no other process is ever signalled.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import grpc
+from authapi.v1 import auth_service_pb2_grpc as rpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.conftest import MASTER_KEY
+from tests.observed import ObservedChannel
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+START_SECONDS = 30.0
+POLL_SECONDS = 0.02
+_CHANNEL_OPTIONS = (
+    # A connection of its own: connections that share a target would share a worker.
+    ("grpc.use_local_subchannel_pool", 1),
+    # grpc's own pause of a second before it connects again would be measured as the server's.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+)
+CALL_SECONDS = 10
+_PATIENT = {"methodConfig": [{"name": [{}], "waitForReady": True, "timeout": f"{CALL_SECONDS}s"}]}
+"""A service config for callers who wait while nobody listens, instead of asking again and again."""
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> float:
+    """Return how many seconds it took until the condition held; fail after `seconds`."""
+    begin = time.monotonic()
+    while not condition():
+        waited = time.monotonic() - begin
+        assert waited < seconds, f"after {seconds:.0f} s still not: {what}"
+        time.sleep(POLL_SECONDS)  # The pace of asking, not a guess at how long it takes.
+    return time.monotonic() - begin
+
+
+class ServerProcess:
+    """One `authservice serve`. May be started again after its end, on the port it had.
+
+    Args:
+        folder: where it writes, and its working directory, so that no `.env` of this machine is read.
+        wrapper: a command to run it under.
+        settings: more variables, without their prefix.
+    """
+
+    def __init__(
+        self, database_url: str, folder: Path, wrapper: Sequence[str] = (), /, **settings: str | float
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._wrapper = wrapper
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSERVICE_")}
+        told: dict[str, str | float] = {
+            "database_url": database_url,
+            "data_dir": str(folder),
+            "master_key": MASTER_KEY,
+            "bcrypt_cost": 10,  # the least that is allowed
+            "workers": 1,
+            **settings,
+        }
+        self._environment |= {f"AUTHSERVICE_{name.upper()}": str(value) for name, value in told.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def start(self) -> float:
+        """Start it and return after how many seconds it was SERVING."""
+        begin = time.monotonic()
+        output = self._folder / "stdout"
+        with output.open("wb") as out, (self._folder / "stderr").open("ab") as err:
+            self._process = subprocess.Popen(
+                [*self._wrapper, sys.executable, "-m", "authservice", "serve", "--port", str(self.port)],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        self.port = self._greeted(output)
+        self.wait_serving()
+        return time.monotonic() - begin
+
+    def _greeted(self, output: Path) -> int:
+        def greeting() -> re.Match[str] | None:
+            assert self.running, f"ended with {self._process and self._process.returncode}: {self.stderr()[-2000:]}"
+            return re.search(r"serves on 127\.0\.0\.1:(\d+)", output.read_text())
+
+        wait_until(greeting, START_SECONDS, "the greeting of a started server")
+        found = greeting()
+        assert found
+        return int(found[1])
+
+    @property
+    def pid(self) -> int:
+        """The parent's process id."""
+        assert self._process
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the parent is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers, oldest first."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return sorted(map(int, children.split()), key=lambda pid: -_age(pid))
+
+    def mature_worker(self, seconds: float) -> int | None:
+        """Return the oldest worker if it has lived that long. A supervisor gives up on workers that all die young."""
+        return next((pid for pid in self.workers() if _age(pid) >= seconds), None)
+
+    def kill_worker(self, pid: int) -> None:
+        """End one worker as a crash."""
+        assert pid in self.workers(), "only what this server started"
+        os.kill(pid, signal.SIGKILL)
+
+    def kill_parent(self) -> None:
+        """End the parent alone as a crash."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def kill_all(self) -> None:
+        """End parent and workers at one stroke, as a power cut would."""
+        assert self._process
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def terminate(self) -> None:
+        """Ask it to end in good order."""
+        assert self._process
+        self._process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, seconds: float) -> int:
+        """Wait for its end and return the exit code."""
+        assert self._process
+        return self._process.wait(seconds)
+
+    def stderr(self) -> str:
+        """Return what all of its processes have logged since the first start."""
+        return (self._folder / "stderr").read_text()
+
+    def wait_serving(self, seconds: float = START_SECONDS) -> float:
+        """Return after how many seconds a new connection was told SERVING."""
+        return wait_until(lambda: self.health() == SERVING, seconds, "SERVING")
+
+    def health(self) -> int | None:
+        """Return what a new connection is told, None if nobody answers."""
+        with self.plain_channel() as channel:
+            try:
+                stub = health_pb2_grpc.HealthStub(channel)
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)  # type: ignore[attr-defined]
+                return int(answer.status)
+            except grpc.RpcError:
+                return None
+
+    def plain_channel(self, *, patient: bool = False) -> grpc.Channel:
+        """Return a channel with a connection of its own. With several workers, the kernel chooses whose it is."""
+        config = [("grpc.service_config", json.dumps(_PATIENT))] if patient else []
+        return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[*_CHANNEL_OPTIONS, *config])
+
+    @contextlib.contextmanager
+    def stub(self, *, patient: bool = True) -> Iterator[rpc.AuthServiceStub]:
+        """Yield a stub with a connection of its own, under observation. A patient one waits while nobody listens."""
+        with self.plain_channel(patient=patient) as channel:
+            yield rpc.AuthServiceStub(ObservedChannel.around(channel))
+
+
+@contextlib.contextmanager
+def running_server(database_url: str, folder: Path, **settings: str | float) -> Iterator[ServerProcess]:
+    """Yield a started server and leave nothing of it behind."""
+    server = ServerProcess(database_url, folder, **settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill_all()
+
+
+def _age(pid: int) -> float:
+    """Return for how many seconds a process has lived, 0 if it is gone."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return uptime - int(after_name[19]) / os.sysconf("SC_CLK_TCK")

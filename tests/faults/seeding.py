@@ -1,0 +1,68 @@
+"""Many users and sessions in little time: written by the same parts that the server has, without a hash for each."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from uuid6 import uuid7
+
+from authservice import bootstrap
+from authservice.config import Settings
+from authservice.domain.deadline import Deadline
+from authservice.domain.tokens import RefreshToken, SessionTokens
+from authservice.domain.user import User
+from authservice.ports import Transaction
+from authservice.usecases.login import new_session
+from authservice.usecases.register import Registration
+from tests.conftest import CHEAPEST, RecordedAudit
+from tests.observed import PASSWORD
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Seeder:
+    """Puts users and sessions into a database. Lives as long as its service."""
+
+    service: bootstrap.Service
+
+    def user(self, name: str) -> User:
+        """Register a user with the password of all tests."""
+        return self.service.register(Registration(name, PASSWORD), Deadline.after(SECONDS))
+
+    def sessions(self, user: User, count: int) -> list[SessionTokens]:
+        """Open sessions in one transaction."""
+        login = self.service.login
+        now = login.clock()
+
+        def token() -> RefreshToken:
+            return login.refresh_tokens.first(uuid7())
+
+        opened = [
+            (new_session(first.session_id, user, "", first, login.limits, now), first)
+            for first in (token() for _ in range(count))
+        ]
+
+        def store(tx: Transaction) -> None:
+            for session, _ in opened:
+                tx.sessions.add(session)
+
+        login.database.transact(store, Deadline.after(SECONDS))
+        return [login.issue_tokens(user, session, first, now) for session, first in opened]
+
+    def generation(self, session_id: UUID) -> int:
+        """Return how often a session was refreshed."""
+        found = self.service.login.database.transact(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
+        assert found
+        return found[0].generation
+
+
+@contextlib.contextmanager
+def seeder(settings: Settings) -> Iterator[Seeder]:
+    """Yield a seeder for the database in the settings."""
+    service = bootstrap.assemble(settings, audit=RecordedAudit(), hash_cost=CHEAPEST)
+    try:
+        yield Seeder(service)
+    finally:
+        service.close()

@@ -1,0 +1,99 @@
+"""Several servers on one database: what one has acknowledged, all the others know."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from authapi.v1 import auth_service_pb2_grpc as rpc
+
+from authservice.config import Settings
+from tests.faults.processes import ServerProcess, running_server
+from tests.faults.seeding import Seeder, seeder
+from tests.observed import login, logout, refresh, refusal, register, verify
+
+LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_LOGOUTS", "300"))
+TOKENS = int(os.environ.get("AUTHSERVICE_TEST_SPREAD_TOKENS", "10"))
+PARALLEL = 16
+CONNECTIONS = 12
+
+pytestmark = pytest.mark.parametrize("backend", ["mariadb"])
+Stub = rpc.AuthServiceStub
+
+
+@pytest.fixture
+def seeds(settings: Settings) -> Iterator[Seeder]:
+    with seeder(settings) as seeds:
+        yield seeds
+
+
+@pytest.fixture
+def two_servers(database_url: str, seeds: Seeder, tmp_path: Path) -> Iterator[list[ServerProcess]]:
+    """Yield two servers that know nothing of each other. The seeder goes first, so that it makes the keys."""
+    with ExitStack() as stack:
+        servers = [ServerProcess(database_url, tmp_path / name) for name in ("a", "b")]
+        for server in servers:
+            stack.callback(server.kill_all)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(ServerProcess.start, servers))
+        yield servers
+
+
+def test_d6_s1_after_a_logout_at_one_server_the_other_refuses_at_once(
+    two_servers: list[ServerProcess], seeds: Seeder
+) -> None:
+    with two_servers[0].stub() as a, two_servers[1].stub() as b:
+        sessions = seeds.sessions(seeds.user("ada"), LOGOUTS)
+        stale = 0
+        for number, tokens in enumerate(sessions):
+            here, there = (a, b) if number % 2 else (b, a)
+            assert verify(there, tokens.access_token), "it has to be alive before, or its end would say nothing"
+            assert logout(here, tokens.access_token) == 1
+            stale += not _is_refused(there, tokens.access_token)
+    print(f"D6: {len(sessions)} logouts at one of two servers, {stale} still accepted by the other")
+    assert stale == 0
+
+
+def test_r1_refreshes_of_one_token_at_both_servers_yield_one_successor(
+    two_servers: list[ServerProcess], seeds: Seeder
+) -> None:
+    sessions = seeds.sessions(seeds.user("ada"), TOKENS)
+    with two_servers[0].stub() as a, two_servers[1].stub() as b, ThreadPoolExecutor(PARALLEL) as pool:
+        for tokens in sessions:
+            spent = tokens.refresh_token
+            calls = [pool.submit(refresh, (a, b)[number % 2], spent) for number in range(PARALLEL)]
+            assert len({call.result().refresh_token for call in calls}) == 1
+            assert seeds.generation(tokens.session_id) == 1
+
+
+def test_a_user_registered_at_one_server_is_served_by_the_other(two_servers: list[ServerProcess]) -> None:
+    with two_servers[0].stub() as a, two_servers[1].stub() as b:
+        user = register(a, "grace")
+        tokens = login(b, "grace")
+        assert verify(a, tokens.access_token).user_id == user.user_id
+        assert verify(a, refresh(b, tokens.refresh_token).access_token).session_id == tokens.session_id
+
+
+def test_s1_a_logout_at_one_worker_is_known_to_every_connection(
+    database_url: str, seeds: Seeder, tmp_path: Path
+) -> None:
+    sessions = seeds.sessions(seeds.user("ada"), LOGOUTS // 3)
+    with running_server(database_url, tmp_path / "server", workers=2) as server, ExitStack() as stack:
+        # The kernel chooses a worker for each connection; of twelve, all go to one in 1 of 2,048 runs.
+        stubs = [stack.enter_context(server.stub()) for _ in range(CONNECTIONS)]
+        stale = 0
+        for number, tokens in enumerate(sessions):
+            assert logout(stubs[number % CONNECTIONS], tokens.access_token) == 1
+            for offset in (1, 2, 3):
+                stale += not _is_refused(stubs[(number + offset) % CONNECTIONS], tokens.access_token)
+    print(f"S1: {len(sessions)} logouts over {CONNECTIONS} connections to 2 workers, {stale} still accepted")
+    assert stale == 0
+
+
+def _is_refused(stub: Stub, access_token: str) -> bool:
+    try:
+        return refusal(verify, stub, access_token).reason == "SESSION_ENDED"
+    except AssertionError:
+        return False
