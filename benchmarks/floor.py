@@ -1,0 +1,43 @@
+"""The floor: the same grpc server with handlers that do nothing. `python -m benchmarks.floor PORT THREADS`."""
+
+import signal
+import sys
+import threading
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import auth_service_pb2_grpc as rpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from authservice.serving import settle_collector
+from authservice.transport.server import Limits, Server
+
+ANSWER = api.VerifyResponse(server_time=Timestamp(seconds=1))
+"""Not empty, so that a caller can tell it from an error."""
+
+
+class Nothing(rpc.AuthServiceServicer):
+    """Answers Verify at once, and nothing else."""
+
+    def Verify(self, request: api.VerifyRequest, context: grpc.ServicerContext) -> api.VerifyResponse:
+        return ANSWER
+
+    Register = Login = Refresh = Logout = Verify  # type: ignore[assignment]  # never called
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    port, threads = int(sys.argv[1]), int(sys.argv[2])
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    server = Server(Nothing(), Limits(threads, 512, 1), has_reflection=False)
+    server.listen(f"127.0.0.1:{port}", None)
+    settle_collector()
+    server.start()
+    server.set_healthy(True)
+    stop.wait()
+    server.stop(1)
+
+
+if __name__ == "__main__":
+    main()
