@@ -3,8 +3,9 @@
 Nothing here decides anything; it puts parts together.
 """
 
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +29,7 @@ from authservice.security.refresh_tokens import SealedRefreshTokens
 from authservice.security.sealing import Sealer, master_key_from_secret
 from authservice.security.signing_keys import Forge
 from authservice.security.user_names import PrecisNames
+from authservice.storage import schema
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import Engine, open_engine
 from authservice.storage.inspection import ping
@@ -133,6 +135,7 @@ def assemble(
     keys = _keys(settings, rotate_keys, forge)
     limits = session_limits(settings)
     hash_pool = HashPool(hash_threads(settings, cores), settings.hash_queue)
+    password_rules = GuessabilityRules(settings.password_min_length)
     passwords = BcryptPasswords(own["password-pepper"], hash_pool, hash_cost or settings.bcrypt_cost)
     access_tokens = SignedAccessTokens(settings.issuer, settings.audience, keys)
     refresh_tokens = SealedRefreshTokens(own["refresh-tokens"])
@@ -146,14 +149,7 @@ def assemble(
 
     return Service(
         register=Register(
-            database=database,
-            names=PrecisNames(),
-            emails=Emails(),
-            password_rules=GuessabilityRules(settings.password_min_length),
-            passwords=passwords,
-            new_id=uuid7,
-            clock=clock,
-            audit=audit,
+            database, PrecisNames(), Emails(), password_rules, passwords, new_id=uuid7, clock=clock, audit=audit
         ),
         login=Login(
             database=database,
@@ -186,6 +182,25 @@ def engine_for(settings: Settings, *, pool_size: int) -> Engine:
     """Return an engine for the configured database. It must not cross a fork."""
     url = settings.database_address().get_secret_value()
     return open_engine(url, pool_size=pool_size, ca_file=settings.database_ca_file)
+
+
+@contextlib.contextmanager
+def migrated_engine(settings: Settings) -> Iterator[Engine]:
+    """Yield an engine for a database that has the schema of this version. Raises SchemaNotCurrent.
+
+    The embedded file is made and migrated without asking. A shared database is not: other versions of the service may
+    be using it.
+    """
+    if settings.is_sqlite:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = engine_for(settings, pool_size=2)
+    try:
+        if settings.is_sqlite:
+            schema.migrate(engine)
+        schema.require_current(engine)
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def session_limits(settings: Settings) -> SessionLimits:

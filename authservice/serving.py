@@ -13,7 +13,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.housekeeping import Chore, Housekeeping
-from authservice.storage import inspection, schema
+from authservice.storage import inspection
 from authservice.supervisor import Supervisor, reserve_port
 from authservice.transport.auth_service import AuthServicer
 from authservice.transport.server import Limits, Server, TlsFiles
@@ -40,23 +40,15 @@ class Unsafe(Exception):
 def prepare(settings: Settings) -> None:
     """Bring everything into the state that workers expect.
 
-    Raises TlsFilesUnusable, SchemaNotCurrent, Unsafe, CannotOpen, StorageUnavailable. The embedded file is migrated
-    without asking. A shared database is not: other versions of the service may be using it.
+    Raises TlsFilesUnusable, SchemaNotCurrent, Unsafe, CannotOpen, StorageUnavailable.
     """
     if tls := tls_files(settings):
         tls.check()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = bootstrap.engine_for(settings, pool_size=2)
-    try:
-        if settings.is_sqlite:
-            schema.migrate(engine)
-        schema.require_current(engine)
+    with bootstrap.migrated_engine(settings) as engine:
         for finding in inspection.inspect(engine):
             if finding.breaks_promise:
                 raise Unsafe(f"{finding.what}. To do: {finding.remedy}.")
             log.warning("unsafe_database", what=finding.what, remedy=finding.remedy)
-    finally:
-        engine.dispose()
     bootstrap.assemble(settings, hash_cost=4).close()
 
 

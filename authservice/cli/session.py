@@ -12,7 +12,6 @@ from rich.table import Table
 from authservice import bootstrap, config, logs
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
-from authservice.storage import schema
 
 COMMAND_SECONDS = 30.0
 PIPE_WIDTH = 240
@@ -31,14 +30,8 @@ def service(settings: Settings | None = None) -> Iterator[bootstrap.Service]:
     """Yield the service on a database that is known to be migrated. Raises ConfigError, SchemaNotCurrent."""
     settings = settings or config.load()
     logs.configure(settings.log_level, settings.log_format)  # What operators do belongs into the audit log too.
-    engine = bootstrap.engine_for(settings, pool_size=1)
-    try:
-        if settings.is_sqlite:
-            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            schema.migrate(engine)
-        schema.require_current(engine)
-    finally:
-        engine.dispose()
+    with bootstrap.migrated_engine(settings):
+        pass  # Its engine is for the schema alone; the service opens its own.
     assembled = bootstrap.assemble(settings)
     try:
         yield assembled

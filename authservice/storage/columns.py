@@ -29,36 +29,31 @@ class Id(TypeDecorator[UUID]):
         return UUID(bytes=value) if value is not None else None
 
 
-def _varbinary(dialect: Dialect, most: int) -> TypeEngine[Any]:
-    return dialect.type_descriptor(mysql.VARBINARY(most) if dialect.name == "mysql" else LargeBinary(most))
+class _Bounded:
+    """What columns of up to `most` bytes have in common. To be mixed into a TypeDecorator."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)  # type: ignore[call-arg]  # the decorator's
+        self.most = most
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(
+            mysql.VARBINARY(self.most) if dialect.name == "mysql" else LargeBinary(self.most)
+        )
 
 
-class Bytes(TypeDecorator[bytes]):
+class Bytes(_Bounded, TypeDecorator[bytes]):
     """Up to `most` bytes, compared byte by byte."""
 
     impl = LargeBinary
     cache_ok = True
 
-    def __init__(self, most: int) -> None:
-        super().__init__(most)
-        self.most = most
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return _varbinary(dialect, self.most)
-
-
-class Key(TypeDecorator[str]):
+class Key(_Bounded, TypeDecorator[str]):
     """Text that identifies something, kept as up to `most` bytes of UTF-8, compared byte by byte."""
 
     impl = LargeBinary
     cache_ok = True
-
-    def __init__(self, most: int) -> None:
-        super().__init__(most)
-        self.most = most
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return _varbinary(dialect, self.most)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
         return value.encode() if value is not None else None
