@@ -124,7 +124,7 @@ class AuthServiceServicer:
         server, no Verify that starts later accepts the token. A token that is not good is a status, never a field of the answer.
 
         Anyone may call it; the token in question is the credential.
-        Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, SESSION_ENDED.
+        Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -72,7 +72,7 @@ class AuthServiceStub:
     server, no Verify that starts later accepts the token. A token that is not good is a status, never a field of the answer.
 
     Anyone may call it; the token in question is the credential.
-    Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, SESSION_ENDED.
+    Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED.
     """
 
 @_typing.type_check_only
@@ -119,7 +119,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     server, no Verify that starts later accepts the token. A token that is not good is a status, never a field of the answer.
 
     Anyone may call it; the token in question is the credential.
-    Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, SESSION_ENDED.
+    Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED.
     """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -193,7 +193,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         server, no Verify that starts later accepts the token. A token that is not good is a status, never a field of the answer.
 
         Anyone may call it; the token in question is the credential.
-        Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, SESSION_ENDED.
+        Reasons: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED.
         """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

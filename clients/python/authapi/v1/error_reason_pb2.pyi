@@ -57,7 +57,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_METHOD_WITHOUT_RULE: _ErrorReason.ValueType  # 11
     """The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 12
-    """The server has more password work queued than it can do in time. Status RESOURCE_EXHAUSTED with a
+    """The server has more password work queued than it can do in time, or more watchers than it admits. Status RESOURCE_EXHAUSTED with a
     `google.rpc.RetryInfo`. Wait that long, then try again.
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 13
@@ -74,6 +74,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 17
     """Something unforeseen. Status INTERNAL. The metadata entry `request_id` finds the cause in the server's log."""
+    ERROR_REASON_TOKEN_OUTDATED: _ErrorReason.ValueType  # 18
+    """The access token is older than a change of what it says about the user, such as their roles. Status UNAUTHENTICATED.
+    Refresh.
+    """
+    ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 19
+    """The caller holds none of the roles that the rule of this RPC asks for. Status PERMISSION_DENIED."""
+    ERROR_REASON_MFA_REQUIRED: _ErrorReason.ValueType  # 20
+    """The rule of this RPC asks for a login with more than one factor. Status PERMISSION_DENIED. Log in again, with both."""
+    ERROR_REASON_AUTHENTICATION_TOO_OLD: _ErrorReason.ValueType  # 21
+    """The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Log in again."""
+    ERROR_REASON_VERIFICATION_UNAVAILABLE: _ErrorReason.ValueType  # 22
+    """The service that was called knows too little about revocations right now to judge the token, and cannot reach the
+    authentication service to ask. Status UNAVAILABLE with a `google.rpc.RetryInfo`. The token may well be good; try again.
+    """
+    ERROR_REASON_RESUME_POINT_UNKNOWN: _ErrorReason.ValueType  # 23
+    """The resume point belongs to another history, or lies ahead of this one, as after a restored backup. Status OUT_OF_RANGE.
+    Watch again without one.
+    """
+    ERROR_REASON_STREAM_UNKNOWN: _ErrorReason.ValueType  # 24
+    """There is no such stream of this caller in the process that was asked. Status NOT_FOUND."""
+    ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 25
+    """The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -119,7 +141,7 @@ ERROR_REASON_NOT_PERMITTED: ErrorReason.ValueType  # 10
 ERROR_REASON_METHOD_WITHOUT_RULE: ErrorReason.ValueType  # 11
 """The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 12
-"""The server has more password work queued than it can do in time. Status RESOURCE_EXHAUSTED with a
+"""The server has more password work queued than it can do in time, or more watchers than it admits. Status RESOURCE_EXHAUSTED with a
 `google.rpc.RetryInfo`. Wait that long, then try again.
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 13
@@ -136,4 +158,26 @@ FAILED_PRECONDITION. An operator has to shorten one of them or choose ES256.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 17
 """Something unforeseen. Status INTERNAL. The metadata entry `request_id` finds the cause in the server's log."""
+ERROR_REASON_TOKEN_OUTDATED: ErrorReason.ValueType  # 18
+"""The access token is older than a change of what it says about the user, such as their roles. Status UNAUTHENTICATED.
+Refresh.
+"""
+ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 19
+"""The caller holds none of the roles that the rule of this RPC asks for. Status PERMISSION_DENIED."""
+ERROR_REASON_MFA_REQUIRED: ErrorReason.ValueType  # 20
+"""The rule of this RPC asks for a login with more than one factor. Status PERMISSION_DENIED. Log in again, with both."""
+ERROR_REASON_AUTHENTICATION_TOO_OLD: ErrorReason.ValueType  # 21
+"""The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Log in again."""
+ERROR_REASON_VERIFICATION_UNAVAILABLE: ErrorReason.ValueType  # 22
+"""The service that was called knows too little about revocations right now to judge the token, and cannot reach the
+authentication service to ask. Status UNAVAILABLE with a `google.rpc.RetryInfo`. The token may well be good; try again.
+"""
+ERROR_REASON_RESUME_POINT_UNKNOWN: ErrorReason.ValueType  # 23
+"""The resume point belongs to another history, or lies ahead of this one, as after a restored backup. Status OUT_OF_RANGE.
+Watch again without one.
+"""
+ERROR_REASON_STREAM_UNKNOWN: ErrorReason.ValueType  # 24
+"""There is no such stream of this caller in the process that was asked. Status NOT_FOUND."""
+ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
+"""The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

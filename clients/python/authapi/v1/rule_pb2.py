@@ -23,15 +23,17 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61uthapi/v1/rule.proto\x12\nauthapi.v1\x1a google/protobuf/descriptor.proto\"\x16\n\x04Rule\x12\x0e\n\x06public\x18\x01 \x01(\x08:@\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\x83\x87\x03 \x01(\x0b\x32\x10.authapi.v1.Ruleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61uthapi/v1/rule.proto\x12\nauthapi.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc6\x01\n\x04Rule\x12\x0e\n\x06public\x18\x01 \x01(\x08\x12\x15\n\rauthenticated\x18\x02 \x01(\x08\x12\x10\n\x08\x61ny_role\x18\x03 \x03(\t\x12\x0b\n\x03mfa\x18\x04 \x01(\x08\x12/\n\x0cmax_auth_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rmax_staleness\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07observe\x18\x07 \x01(\x08J\x04\x08\x08\x10\x14:@\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\x83\x87\x03 \x01(\x0b\x32\x10.authapi.v1.RuleB-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'authapi.v1.rule_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
-  _globals['_RULE']._serialized_start=71
-  _globals['_RULE']._serialized_end=93
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z+authservice/clients/go/authapi/v1;authapiv1'
+  _globals['_RULE']._serialized_start=104
+  _globals['_RULE']._serialized_end=302
 # @@protoc_insertion_point(module_scope)

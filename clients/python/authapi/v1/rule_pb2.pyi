@@ -3,9 +3,12 @@
 isort:skip_file
 The rule option: who may call an RPC, written beside the RPC."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -20,23 +23,63 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Rule(_message.Message):
-    """Rule says who may call one RPC."""
+    """Rule says who may call one RPC. Exactly one of `public`, `authenticated` and `any_role` says who; the other fields
+    narrow it down and cannot stand beside `public`. A rule that says nothing, or contradicts itself, lets nobody in.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PUBLIC_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_FIELD_NUMBER: _builtins.int
+    ANY_ROLE_FIELD_NUMBER: _builtins.int
+    MFA_FIELD_NUMBER: _builtins.int
+    MAX_AUTH_AGE_FIELD_NUMBER: _builtins.int
+    MAX_STALENESS_FIELD_NUMBER: _builtins.int
+    OBSERVE_FIELD_NUMBER: _builtins.int
     public: _builtins.bool
-    """The RPC takes callers that present no access token. Whatever it asks for instead (a password, a refresh token)
-    is part of its request.
+    """Anyone may call, and no token is looked at, not even one that is sent. Whatever the RPC asks for instead (a password,
+    a refresh token) is part of its request.
     """
+    authenticated: _builtins.bool
+    """Anyone with a good access token may call."""
+    mfa: _builtins.bool
+    """The caller must have logged in with more than one factor, so that `mfa` stands among the token's authentication
+    methods. Otherwise MFA_REQUIRED.
+    """
+    observe: _builtins.bool
+    """Count what this rule would refuse, and let it pass. For introducing a rule to a service that is in use."""
+    @_builtins.property
+    def any_role(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Callers who hold at least one of these roles may call. 1 to 64 characters each: a lower-case letter, then lower-case
+        letters, digits, `.`, `_` and `-`. Other callers are refused with ROLE_MISSING.
+        """
+
+    @_builtins.property
+    def max_auth_age(self) -> _duration_pb2.Duration:
+        """How long ago the caller may have proved who they are, at most; positive, in whole seconds. Otherwise
+        AUTHENTICATION_TOO_OLD.
+        """
+
+    @_builtins.property
+    def max_staleness(self) -> _duration_pb2.Duration:
+        """How old the knowledge of revocations may be that the call is judged by; not negative. If it is older, or this is zero, the
+        authentication service is asked for this call. Unset, the setting of the interceptor counts: 10 seconds unless changed.
+        """
+
     def __init__(
         self,
         *,
         public: _builtins.bool = ...,
+        authenticated: _builtins.bool = ...,
+        any_role: _abc.Iterable[_builtins.str] | None = ...,
+        mfa: _builtins.bool = ...,
+        max_auth_age: _duration_pb2.Duration | None = ...,
+        max_staleness: _duration_pb2.Duration | None = ...,
+        observe: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_auth_age", b"max_auth_age", "max_staleness", b"max_staleness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["public", b"public"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_role", b"any_role", "authenticated", b"authenticated", "max_auth_age", b"max_auth_age", "max_staleness", b"max_staleness", "mfa", b"mfa", "observe", b"observe", "public", b"public"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -44,4 +87,12 @@ Global___Rule: _TypeAlias = Rule  # noqa: Y015
 
 RULE_FIELD_NUMBER: _builtins.int
 rule: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Rule]
-"""Who may call this RPC. A method without a rule is refused by the server, so forgetting one is noticed at once."""
+"""Who may call this RPC. A method without a rule is refused to everybody, so forgetting one is noticed at once.
+
+    rpc CancelOrder(CancelOrderRequest) returns (CancelOrderResponse) {
+      option (authapi.v1.rule) = {
+        any_role: ["support", "shop-admin"]
+        max_auth_age: {seconds: 900}
+      };
+    }
+"""
