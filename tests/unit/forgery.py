@@ -44,6 +44,7 @@ GOOD_CLAIMS: dict[str, Any] = {
     "amr": ["pwd"],
     "preferred_username": "Ada",
     "roles": ["reader"],
+    "gen": 0,
 }
 
 _REASONS: dict[type[TokenRejected] | None, str | None] = {

@@ -25,6 +25,7 @@ from tests.unit.forgery import (
 TEXTS = ("iss", "aud", "client_id", "jti", "preferred_username")
 IDS = ("sub", "sid")
 TIMES = ("exp", "iat", "nbf", "auth_time")
+NUMBERS = ("gen",)
 LISTS = ("amr", "roles")
 
 NO_CLAIM = [None, "null", "NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 30, "-1", "1.5", "true", "false", "{}"]
@@ -54,10 +55,11 @@ NO_TIME = [
     "1e308",
     '"2026-01-01T12:00:00Z"',
 ]
+NO_NUMBER = [*NO_CLAIM, '"0"', "0.0", "0e0", "[0]", '""', "[]", "2147483648", "9" * 18, "1e308"]
 NO_LIST = [*NO_CLAIM, '"pwd"', "0", "[1]", "[null]", '[""]', '[["pwd"]]', '["pwd",true]', r'["\ud800"]', '{"0":"pwd"}']
 SHAPES = [
     (claim, shape)
-    for claims, shapes in ((TEXTS, NO_TEXT), (IDS, NO_ID), (TIMES, NO_TIME), (LISTS, NO_LIST))
+    for claims, shapes in ((TEXTS, NO_TEXT), (IDS, NO_ID), (TIMES, NO_TIME), (NUMBERS, NO_NUMBER), (LISTS, NO_LIST))
     for claim in claims
     for shape in shapes
 ]
@@ -73,7 +75,7 @@ def signed(payload: bytes) -> str:
 
 
 def test_the_claims_under_test_are_all_there_are_and_good_as_they_stand(desk: Desk) -> None:
-    assert {*TEXTS, *IDS, *TIMES, *LISTS} == set(GOOD_CLAIMS)
+    assert {*TEXTS, *IDS, *TIMES, *NUMBERS, *LISTS} == set(GOOD_CLAIMS)
     assert desk.verdict(signed(claims_with())) is None
     assert desk.verdict(signed(claims_with(roles="[]", another='"claim"'))) is None
 

@@ -1,21 +1,23 @@
 """What a verified access token says, and the strict reading of it.
 
 Every claim is required and has one type (RFC 8725 section 3.8, RFC 9068 section 2.2). Python's JSON reader is more
-generous than the
-RFCs: it takes repeated names, NaN and numbers of any size, so each of these is refused here.
+generous than the RFCs: it takes repeated names, NaN and numbers of any size, so each of these is refused here.
 """
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Never
 
 LATEST_TIME = 253_402_300_799
 """Seconds since the epoch at the end of the year 9999, the last moment that a Timestamp or a datetime can hold."""
 
+LATEST_GENERATION = 2**31 - 1
+
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _DIGITS = 18
 
 
@@ -27,7 +29,8 @@ class MalformedJson(ValueError):
 class Claims:
     """The claims of one access token. Times are in UTC, to the second; ids are UUIDs in text form.
 
-    `key_id` is the id of the key that signed it.
+    `key_id` is the id of the key that signed it. `generation` grows with each change of what tokens say about the user.
+    `raw` is the whole payload, of which nothing but the claims above has been checked.
     """
 
     key_id: str
@@ -44,6 +47,8 @@ class Claims:
     authenticated_at: datetime
     auth_methods: tuple[str, ...]
     roles: tuple[str, ...]
+    generation: int
+    raw: Mapping[str, Any] = field(repr=False)
 
 
 def read_object(data: bytes) -> dict[str, Any]:
@@ -83,6 +88,8 @@ def read_claims(payload: bytes, key_id: str) -> Claims:
         authenticated_at=_time(object_, "auth_time"),
         auth_methods=_texts(object_, "amr"),
         roles=_texts(object_, "roles"),
+        generation=_integer(object_, "gen", LATEST_GENERATION),
+        raw=object_,
     )
 
 
@@ -101,11 +108,15 @@ def _uuid(claims: dict[str, Any], name: str) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> datetime:
+    return datetime.fromtimestamp(_integer(claims, name, LATEST_TIME), UTC)
+
+
+def _integer(claims: dict[str, Any], name: str, most: int) -> int:
     value = claims.get(name)
     # `type` and not isinstance: True is an int to Python.
-    if type(value) is not int or not 0 <= value <= LATEST_TIME:
+    if type(value) is not int or not 0 <= value <= most:
         raise MalformedJson(name)
-    return datetime.fromtimestamp(value, UTC)
+    return value
 
 
 def _texts(claims: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -117,7 +128,7 @@ def _texts(claims: dict[str, Any], name: str) -> tuple[str, ...]:
 
 def _is_unicode(text: str) -> bool:
     # JSON escapes can spell half a surrogate pair, which no UTF-8 field can hold.
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not _SURROGATES.search(text)
 
 
 def _unique_names(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,6 +145,6 @@ def _no_constant(text: str) -> Never:
 
 
 def _small_int(text: str) -> int:
-    if len(text) > _DIGITS:
+    if len(text.lstrip("-")) > _DIGITS:
         raise MalformedJson
     return int(text)

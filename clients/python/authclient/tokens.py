@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from authclient.claims import Claims, MalformedJson, read_claims, read_object
 from authclient.keys import VerificationKey
+from authclient.refusals import Refused
 
 MAX_TOKEN_BYTES = 4096
 """Longer texts are refused unread. The tokens of this service have at most 1,024 bytes."""
@@ -24,12 +26,12 @@ _SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", 
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
 
 
-class TokenRefused(Exception):
-    """The token is not accepted. `reason` is the name of an authapi.v1.ErrorReason, without its prefix."""
+class TokenRefused(Refused):
+    """The token is not accepted."""
 
-    def __init__(self, reason: str, why: str) -> None:
-        super().__init__(why)
-        self.reason = reason
+
+class UnknownKey(TokenRefused):
+    """No key of the set fits the token's header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,19 @@ class TokenVerifier:
         """Check all of `token` that does not change with time. The result may be cached while its key is in use.
 
         Raises:
-            TokenRefused: with the reason TOKEN_MISSING or TOKEN_INVALID.
+            TokenRefused: with the reason TOKEN_MISSING or TOKEN_INVALID; UnknownKey if everything before the signature
+            is
+                right and `find_key` answers None.
         """
         if not token:
             raise TokenRefused("TOKEN_MISSING", "there is no token")
         header, payload, signature = _segments(token)
-        key = self._key(header)
+        alg, kid = _algorithm_and_key_id(header)
+        key = self.find_key(kid)
+        if key is None:
+            raise UnknownKey("TOKEN_INVALID", "it is signed with an unknown key")
+        if alg != key.alg:
+            raise _invalid("its key is for another algorithm")
         if not key.verifies(token.rpartition(".")[0].encode("ascii"), signature):
             raise _invalid("the signature is wrong")
         try:
@@ -95,19 +104,40 @@ class TokenVerifier:
         if now + self.leeway < max(claims.not_before, claims.issued_at):
             raise TokenRefused("TOKEN_NOT_YET_VALID", "its time has not begun")
 
-    def _key(self, header_bytes: bytes) -> VerificationKey:
-        try:
-            header = read_object(header_bytes)
-        except MalformedJson:
-            raise _invalid("the header is malformed") from None
-        # Exactly these members: whatever else a header may hold (crit, jku, jwk, x5u, zip, b64 …) asks for something we
-        # do not do.
-        if header.keys() != _HEADER_MEMBERS or header["typ"] != TOKEN_TYPE or type(header["kid"]) is not str:
-            raise _invalid("the header is not that of an access token")
-        key = self.find_key(header["kid"])
-        if key is None or header["alg"] != key.alg:
-            raise _invalid("it is signed with an unknown key")
-        return key
+
+def check_form(token: str) -> None:
+    """Check what can be checked without a key: grammar and header. Raises TokenRefused."""
+    _algorithm_and_key_id(_segments(token)[0])
+
+
+def header(token: str) -> dict[str, Any]:
+    """Return the header of a token, unchecked. Raises TokenRefused if it is none."""
+    try:
+        return read_object(_segments(token)[0])
+    except MalformedJson:
+        raise _invalid("the header is malformed") from None
+
+
+def payload(token: str) -> dict[str, Any]:
+    """Return the payload of a token, unchecked. Raises TokenRefused if it is none."""
+    try:
+        return read_object(_segments(token)[1])
+    except MalformedJson:
+        raise _invalid("the payload is malformed") from None
+
+
+def _algorithm_and_key_id(header_bytes: bytes) -> tuple[str, str]:
+    try:
+        header = read_object(header_bytes)
+    except MalformedJson:
+        raise _invalid("the header is malformed") from None
+    # Exactly these members: whatever else a header may hold (crit, jku, jwk, x5u, zip, b64 …) asks for something we do
+    # not do.
+    if header.keys() != _HEADER_MEMBERS or header["typ"] != TOKEN_TYPE:
+        raise _invalid("the header is not that of an access token")
+    if type(header["alg"]) is not str or type(header["kid"]) is not str:
+        raise _invalid("the header is not that of an access token")
+    return header["alg"], header["kid"]
 
 
 def _segments(token: str) -> tuple[bytes, bytes, bytes]:

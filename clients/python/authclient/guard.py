@@ -1,0 +1,98 @@
+"""What the interceptors for synchronous and asyncio servers have in common."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from authclient.decisions import Ask, Judge, Metadata, Verified, bearer_token
+from authclient.observer import Observer, contain, log
+from authclient.refusals import Refused
+from authclient.rules import EXEMPT_SERVICES, Policy, Rule
+
+STREAM_ENTRY = "authclient-stream"
+"""Metadata entry by which a caller names a stream that it wants to be able to renew."""
+RENEW_METHOD = "/authapi.v1.StreamService/RenewStream"
+
+_FIRST = ("x-", "remote-user", "authclient-")
+_FORGEABLE = re.compile(
+    r"x-user|x-user-.*|x-auth-.*|x-authenticated-.*|x-forwarded-(user|email|groups|preferred-username)|x-remote-user"
+    r"|remote-user|x-roles?|x-identity-.*|authclient-.*"
+)
+
+
+class Authority(Protocol):
+    """Where a guard learns what tokens are worth. Trust is one; see there."""
+
+    judge: Judge
+    observer: Observer
+    patience: float
+    monotonic: Callable[[], float]
+
+    @property
+    def is_ready(self) -> bool: ...
+    def view_age(self) -> float: ...
+    def wait_until_ready(self, timeout: float) -> bool: ...
+    async def until_ready(self, timeout: float) -> bool: ...
+    def ask(self, question: Ask, timeout: float) -> Verified: ...
+    async def ask_async(self, question: Ask, timeout: float) -> Verified: ...
+    def listen(self, listener: Callable[[], None]) -> None: ...
+
+
+class Guard:
+    """Judges the calls of one server.
+
+    Args:
+        policy: the rules of its methods.
+    """
+
+    def __init__(self, policy: Policy, trust: Authority) -> None:
+        self.trust = trust
+        self._policy = policy
+
+    def is_exempt(self, method: str) -> bool:
+        """Tell whether a method belongs to a service that anyone may call."""
+        return method.rpartition("/")[0].removeprefix("/") in EXEMPT_SERVICES
+
+    def rule(self, method: str) -> Rule | None:
+        """Return the rule of a method, or None if it is to be refused."""
+        return self._policy.rule(method)
+
+    def staleness(self, rule: Rule) -> float:
+        """Return how many seconds old the view may be for a rule."""
+        return self.trust.judge.max_staleness if rule.max_staleness is None else rule.max_staleness
+
+    def start(self, rule: Rule, metadata: Metadata) -> Verified | Ask:
+        """Return who is calling, or what to ask first. Raises Refused."""
+        return self.trust.judge.judge(bearer_token(metadata), self.staleness(rule))
+
+    def admit(self, method: str, rule: Rule, verified: Verified, *, asked: bool) -> None:
+        """Raise Refused unless the rule lets the caller in."""
+        contain(self.trust.observer.judged, method, asked=asked)
+        self.trust.judge.admit(verified, rule)
+
+    def refuse(self, method: str, rule: Rule | None, error: Exception) -> Refused | None:
+        """Return how a call is refused, or None if its rule lets it pass all the same."""
+        if not isinstance(error, Refused):
+            log.error("the guard of %s failed; the call is refused", method, exc_info=error)
+        refused = error if isinstance(error, Refused) else Refused("VERIFICATION_UNAVAILABLE")
+        enforced = not (rule and rule.observe)
+        contain(self.trust.observer.refused, method, refused.reason, enforced=enforced)
+        return refused if enforced else None
+
+
+def is_forged(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Tell whether there are entries by which other systems say who is calling. Here anybody could have set them."""
+    return any(key.startswith(_FIRST) and _FORGEABLE.fullmatch(key) for key, _ in metadata)
+
+
+def without_forged(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the metadata without such entries."""
+    return tuple(entry for entry in metadata if not _FORGEABLE.fullmatch(entry[0]))
+
+
+def stream_name(metadata: Sequence[tuple[str, str | bytes]]) -> str | None:
+    """Return the name that a caller gave to a stream, if there is a usable one."""
+    names = [value for key, value in metadata if key == STREAM_ENTRY]
+    if len(names) == 1 and isinstance(names[0], str) and re.fullmatch(r"[A-Za-z0-9_-]{22,64}", names[0], re.ASCII):
+        return names[0]
+    return None

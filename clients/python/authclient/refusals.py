@@ -1,0 +1,100 @@
+"""Why a call is refused: one exception, one table from reasons to what the caller of a service sees."""
+
+from typing import TypeAlias
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+DOMAIN = "authservice"
+"""Domain of every reason, in ErrorInfo."""
+RETRY_SECONDS = 1
+
+_Metadata: TypeAlias = tuple[tuple[str, bytes], ...]
+
+_NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again."
+_REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
+    "TOKEN_MISSING": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "TOKEN_INVALID": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "TOKEN_EXPIRED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "TOKEN_NOT_YET_VALID": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "TOKEN_OUTDATED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "SESSION_ENDED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "METHOD_WITHOUT_RULE": (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "This method has no rule and is refused to everybody. Its author has to add one to the .proto file.",
+    ),
+    "ROLE_MISSING": (grpc.StatusCode.PERMISSION_DENIED, "This needs a role that you do not have."),
+    "MFA_REQUIRED": (grpc.StatusCode.PERMISSION_DENIED, "This needs a login with a second factor."),
+    "AUTHENTICATION_TOO_OLD": (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "This needs a more recent login. Log in again.",
+    ),
+    "VERIFICATION_UNAVAILABLE": (
+        grpc.StatusCode.UNAVAILABLE,
+        "The token cannot be checked right now. Try again.",
+    ),
+    "STREAM_UNKNOWN": (grpc.StatusCode.NOT_FOUND, "There is no such stream of yours here."),
+}
+
+
+class Refused(Exception):
+    """A call is not let through. `reason` is the name of an authapi.v1.ErrorReason, without its prefix.
+
+    The text is for logs and for people who debug; callers get that of the reason.
+    """
+
+    def __init__(self, reason: str, why: str = "") -> None:
+        super().__init__(why or reason)
+        self.reason = reason
+
+    @property
+    def code(self) -> grpc.StatusCode:
+        """The status of the call."""
+        return _REASONS[self.reason][0]
+
+    @property
+    def details(self) -> str:
+        """What the caller is told."""
+        return _REASONS[self.reason][1]
+
+    @property
+    def trailing_metadata(self) -> _Metadata:
+        """The entry that carries the reason to the caller (google.rpc.Status in `grpc-status-details-bin`)."""
+        return _TRAILERS[self.reason]
+
+
+def is_about_token(reason: str) -> bool:
+    """Tell whether a reason is one of those for which a token is not accepted."""
+    return reason in _REASONS and _REASONS[reason][0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+def _trailer(reason: str) -> _Metadata:
+    code, message = _REASONS[reason]
+    status = Status(code=code.value[0], message=message, details=[_packed(ErrorInfo(reason=reason, domain=DOMAIN))])
+    if code is grpc.StatusCode.UNAVAILABLE:
+        status.details.append(_packed(RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS))))
+    return (("grpc-status-details-bin", status.SerializeToString(deterministic=True)),)
+
+
+def _packed(detail: ErrorInfo | RetryInfo) -> Any:
+    packed = Any()
+    packed.Pack(detail)
+    return packed
+
+
+_TRAILERS = {reason: _trailer(reason) for reason in _REASONS}
+
+
+def reason_of(trailing_metadata: object) -> str | None:
+    """Return the reason in the trailing metadata of a refused call, or None if there is none of this service."""
+    for key, value in trailing_metadata or ():  # type: ignore[attr-defined]  # pairs, in every flavour of grpc
+        if key == "grpc-status-details-bin":
+            status = Status.FromString(value)
+            info = ErrorInfo()
+            for detail in status.details:
+                if detail.Unpack(info) and info.domain == DOMAIN:
+                    return str(info.reason)
+    return None

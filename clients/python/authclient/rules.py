@@ -1,0 +1,124 @@
+"""Who may call a method: the `(authapi.v1.rule)` option of a .proto, read once and checked for sense."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from authapi.v1 import rule_pb2
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+
+EXEMPT_SERVICES = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+)
+"""Services whose .proto belongs to nobody here. Whoever registers them lets everybody call them."""
+
+_ROLE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
+
+
+class RuleRejected(ValueError):
+    """A rule says nothing, or contradicts itself. The text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may call one method.
+
+    Args:
+        is_public: anyone, without any check.
+        any_role: one of these roles is needed; empty if none is.
+        mfa: a login with more than one factor is needed.
+        max_auth_age: seconds since the caller proved who they are, at most.
+        max_staleness: seconds that the knowledge of revocations may be old; 0 asks each time. None leaves it to the
+            interceptor.
+        observe: refusals are counted only.
+    """
+
+    is_public: bool = False
+    any_role: frozenset[str] = frozenset()
+    mfa: bool = False
+    max_auth_age: float | None = None
+    max_staleness: float | None = None
+    observe: bool = False
+
+
+def read_rule(option: rule_pb2.Rule) -> Rule:
+    """Return the rule that an option states. Raises RuleRejected."""
+    who = [option.public, option.authenticated, bool(option.any_role)].count(True)
+    if who != 1:
+        raise RuleRejected("exactly one of public, authenticated and any_role must say who may call")
+    if option.public and option != rule_pb2.Rule(public=True):
+        raise RuleRejected("public cannot be narrowed down; take it or the other fields away")
+    for role in option.any_role:
+        if not _ROLE_NAME.fullmatch(role):
+            raise RuleRejected(f"{role!r} is no role name: a lower-case letter, then at most 63 of a-z 0-9 . _ -")
+    if len(set(option.any_role)) != len(option.any_role):
+        raise RuleRejected("a role stands twice in any_role")
+    max_auth_age = _seconds(option, "max_auth_age")
+    if max_auth_age is not None and (max_auth_age <= 0 or max_auth_age % 1):
+        raise RuleRejected("max_auth_age must be positive, in whole seconds")
+    max_staleness = _seconds(option, "max_staleness")
+    if max_staleness is not None and max_staleness < 0:
+        raise RuleRejected("max_staleness must not be negative")
+    return Rule(option.public, frozenset(option.any_role), option.mfa, max_auth_age, max_staleness, option.observe)
+
+
+def rule_of(method: MethodDescriptor) -> Rule:
+    """Return the rule of a method. Raises RuleRejected, also if it has none."""
+    options = method.GetOptions()
+    if not options.HasExtension(rule_pb2.rule):
+        raise RuleRejected("there is no (authapi.v1.rule) option")
+    return read_rule(options.Extensions[rule_pb2.rule])
+
+
+class Policy:
+    """The rules of a service's methods. Immutable.
+
+    Args:
+        files: descriptors of the .proto files that define the services, such as `orders_pb2.DESCRIPTOR`.
+
+    Attributes:
+        rejected: what is wrong with the methods that have no usable rule, by their full name. They are refused to
+            everybody.
+    """
+
+    def __init__(self, *files: FileDescriptor) -> None:
+        self._rules: dict[str, Rule] = {}
+        self.rejected: dict[str, str] = {}
+        for name, method in _methods(files):
+            try:
+                self._rules[name] = rule_of(method)
+            except RuleRejected as rejected:
+                self.rejected[name] = str(rejected)
+
+    def rule(self, method: str) -> Rule | None:
+        """Return the rule of `/package.Service/Method`, or None if it is to be refused."""
+        return self._rules.get(method)
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """Every usable rule by the full name of its method."""
+        return self._rules
+
+
+def method_name(method: MethodDescriptor) -> str:
+    """Return the name of a method as a call spells it."""
+    service: ServiceDescriptor = method.containing_service
+    return f"/{service.full_name}/{method.name}"
+
+
+def _methods(files: Iterable[FileDescriptor]) -> Iterator[tuple[str, MethodDescriptor]]:
+    for file in files:
+        for service in file.services_by_name.values():
+            for method in service.methods:
+                yield method_name(method), method
+
+
+def _seconds(option: rule_pb2.Rule, field: str) -> float | None:
+    if not option.HasField(field):  # type: ignore[arg-type]
+        return None
+    value = getattr(option, field)
+    return float(value.seconds + value.nanos / 1e9)
