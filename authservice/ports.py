@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import Session, SessionEnd
+from authservice.domain.revocation import Revocation
+from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import KeyState, SigningKey
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import User, UserName, UserSummary
@@ -49,12 +51,24 @@ class Users(Protocol):
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
 
+    def grant(self, user_id: UUID, role: str, now: datetime) -> bool:
+        """Give the user a role. Tells whether they did not have it."""
+
+    def take(self, user_id: UUID, role: str) -> bool:
+        """Take a role away. Tells whether the user had it."""
+
+    def begin_generation(self, user_id: UUID) -> int:
+        """Begin a new generation of the user's tokens and return its number."""
+
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
 
 
 class Sessions(Protocol):
-    """Sessions and their refresh tokens."""
+    """Sessions, their refresh tokens, and the revocation of their access tokens.
+
+    Whatever ends a session also appends the rule by which services refuse its tokens.
+    """
 
     def add(self, session: Session) -> None:
         """Keep a new session. One with this id that is already there stays as it is."""
@@ -62,18 +76,26 @@ class Sessions(Protocol):
     def get(self, session_id: UUID) -> tuple[Session, User] | None:
         """Return a session and its user."""
 
-    def rotate(self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime) -> bool:
+    def rotate(
+        self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime, token_end: datetime
+    ) -> bool:
         """Spend `token` and put `successor` in its place, in one conditional step that at most one caller ever wins.
 
-        Fails if the token is not the session's current one or the session is not live at `now`. The new idle end never
-        passes the absolute end.
+        Fails if the token is not the session's current one or the session is not live at `now`. Neither the new idle
+        end nor `token_end`, the expiry of the access token to be issued, passes the absolute end.
         """
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session. Returns 1 if it was live, 0 otherwise."""
 
+    def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
+        """End several sessions, whosever they are. Returns those that were live."""
+
     def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
         """End every session of a user, except `keep`. Returns how many were live."""
+
+    def outdate_tokens(self, user_id: UUID, generation: int, now: datetime) -> None:
+        """Append the rule by which services refuse the user's tokens of generations before this one."""
 
     def count_live(self, user_id: UUID, now: datetime) -> int:
         """Return how many sessions of a user are live."""
@@ -164,13 +186,36 @@ class Database(Protocol):
 
 
 class LiveSessions(Protocol):
-    """The authority on whether a session is alive, for Verify."""
+    """The authority on whether a token still counts, for Verify."""
 
-    def is_live(self, session_id: UUID, user_id: UUID, now: datetime, deadline: Deadline) -> bool:
-        """Tell whether the session is live and this user's, and the user active.
+    def judge(self, session_id: UUID, user_id: UUID, generation: int, now: datetime, deadline: Deadline) -> Standing:
+        """Say what a token is worth: whether its session is live and this user's, and the user active.
 
         The read starts after this call. Raises StorageUnavailable.
         """
+
+
+class SessionEnds(Protocol):
+    """Logouts of single sessions, which are frequent enough to be carried out together."""
+
+    def logout(self, session_id: UUID, now: datetime, deadline: Deadline) -> bool:
+        """End one session in a transaction. Tells whether it was live. Raises StorageUnavailable, Conflict."""
+
+
+class RevocationLog(Protocol):
+    """The rules about revoked tokens, for the feed."""
+
+    def after(self, seq: int) -> list[Revocation]:
+        """Return the rules with a higher number that are committed, in order.
+
+        A rule with a lower number may be committed later.
+        """
+
+    def counted_after(self, seq: int, now: datetime) -> tuple[list[Revocation], int]:
+        """Return the same, and in the same read how many rules in all still matter at `now`."""
+
+    def all(self, now: datetime) -> list[Revocation]:
+        """Return every rule that still matters at `now`, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +271,13 @@ class AccessTokens(Protocol):
 
     def read(self, text: str, now: datetime) -> Identity:
         """Return whose token it is, judging signature, claims and time but not the session. Raises TokenRejected."""
+
+
+class Examination(Protocol):
+    """Access tokens taken apart, for people who ask why one is refused."""
+
+    def __call__(self, token: str, keys: list[SigningKey], now: datetime) -> tuple[list[Check], Identity | None]:
+        """Return what each step of reading a token has come to, and whose it is if its signature is good."""
 
 
 class RefreshTokens(Protocol):

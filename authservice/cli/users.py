@@ -12,7 +12,7 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, list, disable and enable accounts."""
+    """Create, list, disable and enable accounts; grant and revoke their roles."""
 
 
 @users.command()
@@ -39,7 +39,7 @@ def list_users(after: str, limit: int, as_json: bool) -> None:
     with service() as auth:
         page = auth.operate_users.page(after, limit, deadline())
     show(
-        ("name", "id", "email", "created", "disabled", "live sessions"),
+        ("name", "id", "email", "created", "disabled", "live sessions", "roles"),
         [
             (
                 user.name,
@@ -48,6 +48,7 @@ def list_users(after: str, limit: int, as_json: bool) -> None:
                 user.created_at.isoformat(timespec="seconds"),
                 user.disabled_at.isoformat(timespec="seconds") if user.disabled_at else None,
                 user.live_sessions,
+                user.roles if as_json else " ".join(user.roles),
             )
             for user in page
         ],
@@ -55,6 +56,29 @@ def list_users(after: str, limit: int, as_json: bool) -> None:
     )
     if len(page) == limit and not as_json:
         click.echo(f"There may be more: authservice users list --after {page[-1].name}", err=True)
+
+
+@users.command()
+@click.argument("name")
+@click.argument("role")
+def grant(name: str, role: str) -> None:
+    """Give the account NAME the role ROLE.
+
+    Access tokens that the user has are outdated at once, on every server; refreshing brings one with the role.
+    """
+    with service() as auth:
+        granted = auth.operate_users.grant(name, role, deadline())
+    click.echo(f"User {name} {'now has' if granted else 'already had'} the role {role}.")
+
+
+@users.command()
+@click.argument("name")
+@click.argument("role")
+def revoke(name: str, role: str) -> None:
+    """Take the role ROLE from the account NAME. Access tokens with it are outdated at once, on every server."""
+    with service() as auth:
+        taken = auth.operate_users.take(name, role, deadline())
+    click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
 
 
 @users.command()

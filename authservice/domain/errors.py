@@ -74,6 +74,10 @@ class SessionEnded(TokenRejected):
     """The token's session is over."""
 
 
+class TokenOutdated(TokenRejected):
+    """What the token says about the user has changed since."""
+
+
 class RefreshTokenReused(TokenRejected):
     """The refresh token had been spent before its grace window, so its session was ended."""
 
@@ -94,13 +98,20 @@ class MethodWithoutRule(AuthError):
         )
 
 
+class ResumePointUnknown(AuthError):
+    """The place in the history of revocations is not one of ours."""
+
+    def __init__(self) -> None:
+        super().__init__("The resume point is unknown here. Watch again without one, from a snapshot.")
+
+
 class TokenTooLarge(AuthError):
     """The access token would not fit its budget."""
 
     def __init__(self, size: int, budget: int) -> None:
         super().__init__(
             f"The access token would have {size} bytes, {budget} are allowed. Shorten the user name or the issuer, "
-            "or let the operator choose ES256."
+            "take roles away, or let the operator choose ES256."
         )
 
 
@@ -127,10 +138,17 @@ class Unavailable(AuthError):
 
 
 class Overloaded(Unavailable):
-    """More password work is queued than can be done in time."""
+    """More password work is queued than can be done in time, or more watchers are there than are admitted."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("The service is busy. Wait as long as the details say, then try again.", retry_after)
+
+
+class ShuttingDown(Unavailable):
+    """The server is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("This server is stopping. Connect again.", 0.1)
 
 
 class StorageUnavailable(Unavailable):

@@ -1,5 +1,6 @@
 """Checking the fields of a request all at once, so that a caller sees everything that is wrong in one answer."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -8,6 +9,8 @@ from authservice.domain.errors import FieldRejected, InvalidInput, Violation
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_ROLE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 
 class Fields:
@@ -58,6 +61,15 @@ def client_label(value: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in value):
         raise FieldRejected("must not contain control or invisible characters")
     return bounded_text(value, most=64)
+
+
+def role_name(value: str) -> str:
+    """Return the name of a role. Raises FieldRejected."""
+    if not _ROLE_NAME.fullmatch(value):
+        raise FieldRejected(
+            "must be 1 to 64 characters: a lower-case letter, then lower-case letters, digits, '.', '_' and '-'"
+        )
+    return value
 
 
 def idempotency_key(value: str) -> str | None:

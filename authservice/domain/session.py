@@ -23,6 +23,14 @@ class SessionEnd(Enum):
     USER_DISABLED = "user_disabled"
 
 
+class Standing(Enum):
+    """What an access token with a good signature is worth."""
+
+    GOOD = "good"
+    OUTDATED = "outdated"
+    SESSION_OVER = "session_over"
+
+
 class Presented(Enum):
     """What a refresh token with a valid seal is to its session."""
 
@@ -54,7 +62,8 @@ class SessionLimits:
 class Session:
     """One session of one user.
 
-    Times are UTC in microseconds; `refresh_hash` and `spent_hash` are SHA-256 of refresh tokens.
+    Times are UTC in microseconds; `refresh_hash` and `spent_hash` are SHA-256 of refresh tokens. `token_end` is when
+    the last access token of the session expires; rows of the first schema have none.
     """
 
     id: UUID
@@ -68,6 +77,8 @@ class Session:
     spent_hash: bytes | None = field(default=None, repr=False)
     rotated_at: datetime | None = None
     ended_at: datetime | None = None
+    token_end: datetime | None = None
+    end_reason: SessionEnd | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Tell whether the session is neither ended nor expired at `now`."""

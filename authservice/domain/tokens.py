@@ -19,6 +19,7 @@ class Identity:
     authenticated_at: datetime
     auth_methods: tuple[str, ...]
     expires_at: datetime
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

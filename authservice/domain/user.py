@@ -18,7 +18,8 @@ class User:
     """One account.
 
     `email` is canonical and may be None. `registration_key` is the SHA-256 of the idempotency key that created the
-    account, if there was one. Times are UTC in microseconds.
+    account, if there was one. `roles` are sorted. `generation` grows with each change of what tokens say about the
+    user, so that older ones can be told. Times are UTC in microseconds.
     """
 
     id: UUID
@@ -28,6 +29,8 @@ class User:
     created_at: datetime
     registration_key: bytes | None = field(default=None, repr=False)
     disabled_at: datetime | None = None
+    generation: int = 0
+    roles: tuple[str, ...] = ()
 
     @property
     def is_active(self) -> bool:
@@ -51,3 +54,4 @@ class UserSummary:
     created_at: datetime
     disabled_at: datetime | None
     live_sessions: int
+    roles: tuple[str, ...]

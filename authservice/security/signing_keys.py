@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from authclient import VerificationKey
+from authclient.signing import PrivateKey
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -18,8 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from authservice.domain.signing_key import KeyState, SigningKey
 from authservice.security.sealing import Sealer
-
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 NEW_RSA_BITS = 3072
 """128-bit security (ASVS 11.2.3)."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Dialect, LargeBinary, Unicode
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, Unicode
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -80,6 +80,21 @@ class Time(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None else None
+
+
+class Keys(TypeDecorator[tuple[str, ...]]):
+    """Several Key values of a subquery in one, put together with a space between them; NULL if there are none."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_result_value(self, value: bytes | str | None, dialect: Dialect) -> tuple[str, ...]:
+        # SQLite makes text of what it puts together.
+        return tuple(sorted((value.decode() if isinstance(value, bytes) else value or "").split()))
+
+
+Number = BigInteger().with_variant(Integer(), "sqlite")
+"""A number that the database counts up. SQLite does so for the type INTEGER only."""
 
 
 def text(most: int) -> Unicode:

@@ -55,6 +55,8 @@ class SqlDatabase:
         # SQLite has one writer at a time and lets the others poll for their turn. Within a process, queueing is fairer
         # and faster.
         self._turn = threading.Lock() if is_sqlite(engine) else None
+        self.when_revoked: Callable[[], None] = lambda: None
+        """Called after each commit that has appended a rule about revoked tokens."""
 
     def transact(
         self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
@@ -68,7 +70,8 @@ class SqlDatabase:
             deadline.require(0.0)
             try:
                 with self._connect(deadline) as connection:
-                    result = _run(work, connection, deadline, unconfirmed)
+                    transaction = SqlTransaction(connection)
+                    result = _run(work, transaction, connection, deadline, unconfirmed)
             except SQLAlchemyError as error:
                 fault = judge(error)
                 connections_lost += fault is Fault.LOST
@@ -77,6 +80,8 @@ class SqlDatabase:
                 if fault is Fault.AWAY or connections_lost > 1:
                     raise StorageUnavailable from error
             else:
+                if transaction.sessions.has_revoked:
+                    self.when_revoked()
                 return settle(unconfirmed[0], result) if settle and unconfirmed else result
         raise Conflict
 
@@ -105,13 +110,19 @@ class SqlDatabase:
             self._turn.release()
 
 
-def _run(work: Callable[[Transaction], T], connection: Connection, deadline: Deadline, unconfirmed: list[T]) -> T:
+def _run(
+    work: Callable[[Transaction], T],
+    stores: Transaction,
+    connection: Connection,
+    deadline: Deadline,
+    unconfirmed: list[T],
+) -> T:
     """Run one attempt. If the connection is lost while committing, its result is kept as unconfirmed."""
     transaction = connection.begin()
     try:
         if connection.dialect.name == "mysql":
             _bound_lock_waits(connection, deadline)
-        result = work(SqlTransaction(connection))
+        result = work(stores)
     except BaseException:
         _end(transaction.rollback, connection)
         raise

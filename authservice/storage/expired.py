@@ -4,9 +4,13 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, delete, select
 
-from authservice.storage.tables import login_attempts, sessions
+from authservice.storage.tables import login_attempts, revocations, sessions
 
-_EXPIRIES: tuple[Column[datetime], ...] = (sessions.c.absolute_end, login_attempts.c.expires_at)
+_EXPIRIES: tuple[Column[datetime], ...] = (
+    sessions.c.absolute_end,
+    login_attempts.c.expires_at,
+    revocations.c.token_end,
+)
 
 
 class SqlExpired:

@@ -4,16 +4,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, literal, select, update
 
+from authservice.domain.revocation import LATE
 from authservice.domain.session import Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
-from authservice.storage.tables import sessions, users
+from authservice.storage.tables import revocations, sessions, users
 from authservice.storage.upsert import insert_unless_there
-from authservice.storage.users import to_user
+from authservice.storage.users import ROLES, to_user
 
-_SESSION = [column for column in sessions.c if column.name != "end_reason"]
+_TOKEN_END = func.coalesce(sessions.c.token_end, sessions.c.absolute_end, type_=sessions.c.token_end.type)
+_SESSION = list(sessions.c)
 
 
 class SqlSessions:
@@ -21,6 +23,8 @@ class SqlSessions:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.has_revoked = False
+        """Whether a rule about revoked tokens was appended."""
 
     def add(self, session: Session) -> None:
         """Keep a new session."""
@@ -30,11 +34,17 @@ class SqlSessions:
 
     def get(self, session_id: UUID) -> tuple[Session, User] | None:
         """Return a session and its user."""
-        query = select(sessions, users).join(users, users.c.id == sessions.c.user_id).where(sessions.c.id == session_id)
+        query = (
+            select(sessions, users, ROLES)
+            .join(users, users.c.id == sessions.c.user_id)
+            .where(sessions.c.id == session_id)
+        )
         row = self._connection.execute(query).one_or_none()
         return (_to_session(row), to_user(row)) if row else None
 
-    def rotate(self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime) -> bool:
+    def rotate(
+        self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime, token_end: datetime
+    ) -> bool:
         """Spend `token`: the row count of one conditional update decides who wins."""
         changed = self._connection.execute(
             update(sessions)
@@ -44,30 +54,52 @@ class SqlSessions:
                 spent_hash=token.hash,
                 generation=successor.generation,
                 rotated_at=now,
-                idle_end=case((sessions.c.absolute_end < idle_end, sessions.c.absolute_end), else_=idle_end),
+                idle_end=_not_past_the_end(idle_end),
+                token_end=_not_past_the_end(token_end),
             )
         )
         return changed.rowcount == 1
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session."""
-        return self._end(sessions.c.id == session_id, reason, now)
+        return len(self.end_each({session_id}, reason, now))
+
+    def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
+        """End several sessions, whosever they are."""
+        return self._end(sessions.c.id.in_(sorted(session_ids)), reason, now)
 
     def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
         """End every session of a user, except `keep`."""
         condition = sessions.c.user_id == user_id
-        return self._end(condition if keep is None else condition & (sessions.c.id != keep), reason, now)
+        return len(self._end(condition if keep is None else condition & (sessions.c.id != keep), reason, now))
 
     def count_live(self, user_id: UUID, now: datetime) -> int:
         """Return how many sessions of a user are live."""
         query = select(func.count()).select_from(sessions).where(sessions.c.user_id == user_id, _live(now))
         return self._connection.execute(query).scalar_one()
 
-    def _end(self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime) -> int:
-        ended = self._connection.execute(
-            update(sessions).where(condition, _live(now)).values(ended_at=now, end_reason=reason.value)
+    def outdate_tokens(self, user_id: UUID, generation: int, now: datetime) -> None:
+        """Revoke the tokens of a user that are of an earlier generation."""
+        self._revoke(
+            select(sessions.c.user_id, literal(generation), func.max(_TOKEN_END))
+            .where(sessions.c.user_id == user_id, _may_have_tokens(now))
+            .group_by(sessions.c.user_id)
         )
-        return ended.rowcount
+
+    def _end(self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime) -> set[UUID]:
+        """End the live ones among some sessions. Here alone, so that none ends without services learning of it."""
+        # Locked in the order of their ids, so that two such calls do not wait for each other.
+        query = select(sessions.c.id).where(condition, _live(now)).order_by(sessions.c.id).with_for_update()
+        live = sorted(self._connection.execute(query).scalars())
+        if live:
+            these = sessions.c.id.in_(live)
+            self._connection.execute(update(sessions).where(these).values(ended_at=now, end_reason=reason.value))
+            self._revoke(select(sessions.c.id, literal(0), _TOKEN_END).where(these, _may_have_tokens(now)))
+        return set(live)
+
+    def _revoke(self, rules: Select[Any]) -> None:
+        self.has_revoked = True
+        self._connection.execute(insert(revocations).from_select(["subject", "min_generation", "token_end"], rules))
 
 
 def _live(now: datetime) -> ColumnElement[bool]:
@@ -75,5 +107,15 @@ def _live(now: datetime) -> ColumnElement[bool]:
     return and_(sessions.c.ended_at.is_(None), sessions.c.idle_end > now)
 
 
+def _not_past_the_end(moment: datetime) -> ColumnElement[datetime]:
+    return case((sessions.c.absolute_end < moment, sessions.c.absolute_end), else_=moment)
+
+
+def _may_have_tokens(now: datetime) -> ColumnElement[bool]:
+    return now - LATE < _TOKEN_END
+
+
 def _to_session(row: Row[Any]) -> Session:
-    return Session(**{column.name: row._mapping[column] for column in _SESSION})
+    values = {column.name: row._mapping[column] for column in _SESSION}
+    reason = values["end_reason"]
+    return Session(**{**values, "end_reason": SessionEnd(reason) if reason else None})

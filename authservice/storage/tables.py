@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, MetaData, Table
 
-from authservice.storage.columns import Bytes, Id, Key, Time, text
+from authservice.storage.columns import Bytes, Id, Key, Number, Time, text
 
 # SQLite keeps rows in the order of their primary key, as InnoDB does: one look-up in place of two. Charset and
 # collation stand in the DDL, because servers default to latin1 or to collations that fold.
@@ -35,6 +35,16 @@ users = Table(
     Column("registration_key", Bytes(32)),
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
+    Column("generation", Integer, nullable=False, server_default="0"),
+    **_OPTIONS,
+)
+
+user_roles = Table(
+    "user_roles",
+    metadata,
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", Key(64), primary_key=True),
+    Column("granted_at", Time, nullable=False),
     **_OPTIONS,
 )
 
@@ -61,8 +71,23 @@ sessions = Table(
     Column("rotated_at", Time),
     Column("ended_at", Time),
     Column("end_reason", Key(32)),
+    Column("token_end", Time),
     Index("ix_sessions_absolute_end", "absolute_end"),
     **_OPTIONS,
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("seq", Number, primary_key=True, autoincrement=True),
+    Column("subject", Id, nullable=False),
+    # 0 where the subject is a session, all of whose tokens are over.
+    Column("min_generation", Integer, nullable=False),
+    Column("token_end", Time, nullable=False),
+    Index("ix_revocations_token_end", "token_end"),
+    # Numbers are never used again, also after the highest row is deleted: watchers resume from them.
+    sqlite_autoincrement=True,
+    **{**_OPTIONS, "sqlite_with_rowid": True},
 )
 
 login_attempts = Table(

@@ -4,15 +4,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, func, insert, select, type_coerce, update
 from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.errors import UserNameTaken
 from authservice.domain.user import User, UserName, UserSummary
-from authservice.storage.tables import email_claims, sessions, users
+from authservice.storage.columns import Keys
+from authservice.storage.tables import email_claims, sessions, user_roles, users
 from authservice.storage.upsert import insert_unless_there
 
-_USER: Select[Any] = select(users)
+ROLES: ColumnElement[Any] = type_coerce(
+    select(func.aggregate_strings(user_roles.c.role, " "))
+    .where(user_roles.c.user_id == users.c.id)
+    .correlate(users)
+    .scalar_subquery(),
+    Keys,
+).label("roles")
+"""The roles of the user in a row of `users`, as `to_user` expects them beside it."""
+
+_USER: Select[Any] = select(users, ROLES)
 
 
 class SqlUsers:
@@ -51,7 +61,13 @@ class SqlUsers:
 
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now, locked until the transaction ends."""
-        return self._one(_USER.where(users.c.id == user_id).with_for_update())
+        # Both reads lock. Any other kind would fix what this transaction sees before the lock is granted, and what
+        # others have committed meanwhile would be conflicts.
+        row = self._connection.execute(select(users).where(users.c.id == user_id).with_for_update()).one_or_none()
+        if row is None:
+            return None
+        held = select(user_roles.c.role).where(user_roles.c.user_id == user_id).order_by(user_roles.c.role)
+        return to_user(row, tuple(self._connection.execute(held.with_for_update(read=True)).scalars()))
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash if it is still `old`."""
@@ -64,13 +80,34 @@ class SqlUsers:
         """Disable the account since `at`, or enable it with None."""
         self._connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
 
+    def grant(self, user_id: UUID, role: str, now: datetime) -> bool:
+        """Give a role; the primary key keeps it from being given twice."""
+        try:
+            self._connection.execute(insert(user_roles).values(user_id=user_id, role=role, granted_at=now))
+        except IntegrityError:
+            return False
+        return True
+
+    def take(self, user_id: UUID, role: str) -> bool:
+        """Take a role away."""
+        taken = self._connection.execute(
+            delete(user_roles).where(user_roles.c.user_id == user_id, user_roles.c.role == role)
+        )
+        return taken.rowcount == 1
+
+    def begin_generation(self, user_id: UUID) -> int:
+        """Count the user's generation up."""
+        self._connection.execute(update(users).where(users.c.id == user_id).values(generation=users.c.generation + 1))
+        query = select(users.c.generation).where(users.c.id == user_id)
+        return int(self._connection.execute(query).scalar_one())
+
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
         live = func.coalesce(
             func.sum(case((sessions.c.ended_at.is_(None) & (sessions.c.idle_end > now), 1), else_=0)), 0
         )
         rows = self._connection.execute(
-            select(users, live.label("live"))
+            select(users, live.label("live"), ROLES)
             .outerjoin(sessions, sessions.c.user_id == users.c.id)
             .where(users.c.canonical_name > after)
             .group_by(users.c.id)
@@ -78,7 +115,8 @@ class SqlUsers:
             .limit(limit)
         )
         return [
-            UserSummary(row.id, row.name, row.email, row.created_at, row.disabled_at, int(row.live)) for row in rows
+            UserSummary(row.id, row.name, row.email, row.created_at, row.disabled_at, int(row.live), row.roles)
+            for row in rows
         ]
 
     def _holder_or_taken(self, user: User) -> User:
@@ -92,8 +130,8 @@ class SqlUsers:
         return to_user(row) if row else None
 
 
-def to_user(row: Row[Any]) -> User:
-    """Return the user that the columns of `users` in a row describe."""
+def to_user(row: Row[Any], roles: tuple[str, ...] | None = None) -> User:
+    """Return the user that the columns of `users` in a row describe, with ROLES if they are not given."""
     value = row._mapping
     return User(
         id=value[users.c.id],
@@ -103,4 +141,6 @@ def to_user(row: Row[Any]) -> User:
         created_at=value[users.c.created_at],
         registration_key=value[users.c.registration_key],
         disabled_at=value[users.c.disabled_at],
+        generation=value[users.c.generation],
+        roles=value[ROLES] if roles is None else roles,
     )

@@ -107,16 +107,18 @@ class Login:
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
         session = new_session(session_id, user, label, refresh, self.limits, now)
-        tokens = self.issue_tokens(user, session, refresh, now)
 
-        def store(tx: Transaction) -> None:
+        def store(tx: Transaction) -> SessionTokens:
             current = tx.users.lock(user.id)
             if current is None or not current.is_active:
                 raise CredentialsInvalid
             tx.attempts.clear(subject)
             tx.sessions.add(session)
+            # Here, because the token has to say what is true of the user when the session begins, and no session
+            # begins if the token cannot be made.
+            return self.issue_tokens(current, session, refresh, now)
 
-        self.database.transact(store, deadline)
+        tokens = self.database.transact(store, deadline)
         self.audit.record("login", user_id=str(user.id), session_id=str(session.id), client_label=label)
         return tokens
 
@@ -151,4 +153,5 @@ def new_session(
         idle_end=limits.idle_end(now, absolute_end),
         absolute_end=absolute_end,
         refresh_hash=refresh.hash,
+        token_end=limits.access_token_end(now, absolute_end),
     )

@@ -1,12 +1,17 @@
-"""What operators do with accounts: list, disable, enable."""
+"""What operators do with accounts: list, disable, enable, grant and take roles."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from authservice.domain.deadline import Deadline
+from authservice.domain.errors import FieldRejected
+from authservice.domain.fields import role_name
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User, UserSummary
 from authservice.ports import Audit, Clock, Database, NameRules, Transaction
+
+MAX_ROLES_BYTES = 256
+"""What the roles of one user may take in an access token, so that everybody's token fits into its budget."""
 
 
 class NoSuchUser(Exception):
@@ -38,6 +43,48 @@ class OperateUsers:
         user = self.database.transact(lambda tx: self._enable(tx, user_name), deadline)
         self.audit.record("user_enabled", user_id=str(user.id))
 
+    def grant(self, user_name: str, role: str, deadline: Deadline) -> bool:
+        """Give a role. Tells whether the user did not have it.
+
+        Their tokens are outdated from then on, and refreshing brings a new one. Raises NoSuchUser, FieldRejected.
+        """
+        role_name(role)
+        now = self.clock()
+        user, granted = self.database.transact(
+            lambda tx: self._grant(tx, user_name, role, now), deadline, settle=_settle
+        )
+        if granted:
+            self.audit.record("role_granted", user_id=str(user.id), role=role)
+        return granted
+
+    def take(self, user_name: str, role: str, deadline: Deadline) -> bool:
+        """Take a role away. Tells whether the user had it. Otherwise as `grant`."""
+        role_name(role)
+        now = self.clock()
+        user, taken = self.database.transact(lambda tx: self._take(tx, user_name, role, now), deadline, settle=_settle)
+        if taken:
+            self.audit.record("role_taken", user_id=str(user.id), role=role)
+        return taken
+
+    def _grant(self, tx: Transaction, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
+        user = self._find(tx, user_name)
+        if role not in user.roles and sum(len(held) + 3 for held in (*user.roles, role)) > MAX_ROLES_BYTES:
+            raise FieldRejected(
+                f"cannot be granted: all roles of a user must fit into {MAX_ROLES_BYTES} bytes of the access token, "
+                "with 3 bytes more for each. Take another role away first"
+            )
+        granted = tx.users.grant(user.id, role, now)
+        if granted:
+            _outdate_tokens(tx, user, now)
+        return user, granted
+
+    def _take(self, tx: Transaction, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
+        user = self._find(tx, user_name)
+        taken = tx.users.take(user.id, role)
+        if taken:
+            _outdate_tokens(tx, user, now)
+        return user, taken
+
     def _disable(self, tx: Transaction, user_name: str, now: datetime) -> tuple[User, int]:
         user = self._find(tx, user_name)
         tx.users.set_disabled(user.id, user.disabled_at or now)
@@ -54,3 +101,12 @@ class OperateUsers:
         if user is None:
             raise NoSuchUser(user_name)
         return user
+
+
+def _settle(earlier: tuple[User, bool], last: tuple[User, bool]) -> tuple[User, bool]:
+    # What the earlier run changed, the last one finds changed.
+    return earlier if earlier[1] else last
+
+
+def _outdate_tokens(tx: Transaction, user: User, now: datetime) -> None:
+    tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id), now)

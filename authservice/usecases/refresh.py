@@ -56,7 +56,7 @@ class Refresh:
         return self.issue_tokens(user, session, successor, now)
 
     def _spend(self, tx: Transaction, token: RefreshToken, successor: RefreshToken, now: datetime) -> _Spent:
-        won = tx.sessions.rotate(token, successor, now, now + self.limits.idle)
+        won = tx.sessions.rotate(token, successor, now, now + self.limits.idle, now + self.limits.access_token)
         # Read after the update, so that a loser sees what the winner has committed.
         found = tx.sessions.get(token.session_id)
         if found is None:

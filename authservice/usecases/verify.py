@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import SessionEnded
+from authservice.domain.errors import SessionEnded, TokenOutdated
+from authservice.domain.session import Standing
 from authservice.domain.tokens import Identity
 from authservice.ports import AccessTokens, Clock, LiveSessions
 
@@ -20,6 +21,10 @@ class Verify:
         """Return whose token it is. Raises TokenRejected, DeadlineTooShort, StorageUnavailable."""
         now = self.clock()
         identity = self.access_tokens.read(access_token, now)
-        if not self.live_sessions.is_live(identity.session_id, identity.user_id, now, deadline):
+        standing = self.live_sessions.judge(identity.session_id, identity.user_id, identity.generation, now, deadline)
+        if standing is Standing.SESSION_OVER:
             raise SessionEnded
+        if standing is Standing.OUTDATED:
+            raise TokenOutdated
+        assert standing is Standing.GOOD
         return identity

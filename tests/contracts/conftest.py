@@ -10,12 +10,14 @@ from typing import TypeVar
 import pytest
 
 from authservice.domain.deadline import Deadline
+from authservice.domain.revocation import Revocation
 from authservice.domain.session import Session, SessionEnd
 from authservice.domain.user import User
-from authservice.ports import Database, LiveSessions, Transaction
+from authservice.ports import Database, LiveSessions, RevocationLog, Transaction
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
 from authservice.storage.live_sessions import BatchedLiveSessions
+from authservice.storage.revocation_log import SqlRevocationLog
 from tests.conftest import migrate
 from tests.fakes.memory import MemoryDatabase
 
@@ -28,6 +30,7 @@ class Stored:
 
     database: Database
     live_sessions: LiveSessions
+    log: RevocationLog
 
     def run(self, work: Callable[[Transaction], T], seconds: float = 20) -> T:
         """Run one transaction."""
@@ -41,6 +44,10 @@ class Stored:
         """Add a session in a transaction of its own."""
         self.run(lambda tx: tx.sessions.add(session))
 
+    def rules(self) -> list[Revocation]:
+        """Return every rule there is, in order."""
+        return self.log.after(0)
+
     def end_session(self, session: Session, now: datetime) -> int:
         """End a session in a transaction of its own."""
         return self.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, now))
@@ -53,7 +60,7 @@ def stored(
     """Yield an empty database of each kind."""
     if request.param == "memory":
         memory = MemoryDatabase()
-        yield Stored(memory, memory)
+        yield Stored(memory, memory, memory)
         return
     if request.param == "sqlite":
         shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
@@ -63,6 +70,8 @@ def stored(
         migrate(url)
     engine = open_engine(url, pool_size=60)
     live_sessions = BatchedLiveSessions(engine)
-    yield Stored(SqlDatabase(engine), live_sessions)
+    log = SqlRevocationLog(engine)
+    yield Stored(SqlDatabase(engine), live_sessions, log)
     live_sessions.close()
+    log.close()
     engine.dispose()

@@ -11,7 +11,10 @@ from authservice.config import Settings
 from authservice.storage import schema
 from authservice.storage.columns import Bytes, Id, Key
 from authservice.storage.engine import is_sqlite, open_engine
-from authservice.storage.tables import metadata
+from authservice.storage.tables import metadata, revocations
+
+COUNTED = revocations.c.seq
+"""The one key that is a number which the database counts up: it orders rules, and identifies nothing to a caller."""
 
 
 def test_migrations_and_tables_agree(database_url: str) -> None:
@@ -53,6 +56,6 @@ def test_whatever_decides_identity_is_compared_byte_by_byte(database_url: str) -
         assert folding == []
     for table in metadata.tables.values():
         for column in table.columns:
-            if column.primary_key or column.unique:
+            if (column.primary_key or column.unique) and column is not COUNTED:
                 assert isinstance(column.type, Id | Key | Bytes), f"{table.name}.{column.name}"
     engine.dispose()

@@ -1,13 +1,13 @@
 """What every store of sessions promises."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import DeadlineTooShort
-from authservice.domain.session import Presented, Session, SessionEnd
+from authservice.domain.session import Presented, Session, SessionEnd, Standing
 from authservice.domain.user import User
 from tests.contracts.conftest import Stored
 from tests.contracts.things import NOW, a_session, a_token, a_user, digest
@@ -27,8 +27,9 @@ def session(stored: Stored, user: User) -> Session:
     return session
 
 
-def is_live(stored: Stored, session: Session, at: object = NOW) -> bool:
-    return stored.live_sessions.is_live(session.id, session.user_id, at, Deadline.after(10))  # type: ignore[arg-type]
+def is_live(stored: Stored, session: Session, at: datetime = NOW) -> bool:
+    standing = stored.live_sessions.judge(session.id, session.user_id, 0, at, Deadline.after(10))
+    return standing is Standing.GOOD
 
 
 def test_a_session_is_found_as_it_was_kept(stored: Stored, user: User, session: Session) -> None:
@@ -54,7 +55,8 @@ def test_s9_a_session_is_over_at_its_idle_end_to_the_microsecond(stored: Stored,
 
 def test_a_session_is_live_for_its_own_user_only(stored: Stored, session: Session) -> None:
     stranger = stored.run(lambda tx: tx.users.add(a_user()))
-    assert not stored.live_sessions.is_live(session.id, stranger.id, NOW, Deadline.after(10))
+    standing = stored.live_sessions.judge(session.id, stranger.id, 0, NOW, Deadline.after(10))
+    assert standing is Standing.SESSION_OVER
 
 
 def test_ending_a_session_counts_once(stored: Stored, session: Session) -> None:
@@ -86,7 +88,7 @@ def test_sessions_of_a_disabled_user_are_not_live(stored: Stored, user: User, se
 
 def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER))
+    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     rotated = found[0]
@@ -98,17 +100,17 @@ def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> Non
 def test_rotation_fails_for_spent_foreign_and_dead(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
     foreign = a_token(session.id, "foreign")
-    assert not stored.run(lambda tx: tx.sessions.rotate(foreign, second, NOW, LATER))
-    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, session.idle_end, LATER))
-    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER))
-    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate(foreign, second, NOW, LATER, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, session.idle_end, LATER, LATER))
+    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER))
     stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
-    assert not stored.run(lambda tx: tx.sessions.rotate(second, a_token(session.id, "third", 2), NOW, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate(second, a_token(session.id, "third", 2), NOW, LATER, LATER))
 
 
 def test_r7_rotation_never_passes_the_absolute_end(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, session.absolute_end + timedelta(days=1)))
+    stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, *[session.absolute_end + timedelta(days=1)] * 2))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     assert found[0].idle_end == session.absolute_end
@@ -118,7 +120,9 @@ def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Sessio
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
     with ThreadPoolExecutor(50) as threads:
         outcomes = list(
-            threads.map(lambda _: stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER)), range(50))
+            threads.map(
+                lambda _: stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER)), range(50)
+            )
         )
     assert outcomes.count(True) == 1
 

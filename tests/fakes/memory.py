@@ -10,7 +10,8 @@ from uuid import UUID
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import UserNameTaken
-from authservice.domain.session import Session, SessionEnd
+from authservice.domain.revocation import LATE, Revocation, least_token_end
+from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import KeyState, SigningKey
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User, UserSummary
@@ -29,6 +30,8 @@ class Rows:
     attempts: dict[bytes, tuple[int, datetime]] = field(default_factory=dict)
     signing_keys: dict[str, SigningKey] = field(default_factory=dict)
     sealed_secrets: dict[str, bytes] = field(default_factory=dict)
+    revocations: list[Revocation] = field(default_factory=list)
+    next_seq: int = 1
 
 
 class MemoryDatabase:
@@ -49,14 +52,33 @@ class MemoryDatabase:
             self._rows = draft
             return result
 
-    def is_live(self, session_id: UUID, user_id: UUID, now: datetime, deadline: Deadline) -> bool:
-        """Tell whether the session is live, belongs to this user and the user is active."""
+    def judge(self, session_id: UUID, user_id: UUID, generation: int, now: datetime, deadline: Deadline) -> Standing:
+        """Say what a token is worth."""
         with self._turn:
             deadline.require(0.0)
-            session = self._rows.sessions.get(session_id)
-            if session is None or session.user_id != user_id:
-                return False
-            return session.is_live(now) and self._rows.users[user_id].is_active
+            session, user = self._rows.sessions.get(session_id), self._rows.users.get(user_id)
+            if session is None or user is None or session.user_id != user_id:
+                return Standing.SESSION_OVER
+            if not session.is_live(now) or not user.is_active:
+                return Standing.SESSION_OVER
+            return Standing.GOOD if generation >= user.generation else Standing.OUTDATED
+
+    def after(self, seq: int) -> list[Revocation]:
+        """Return the rules with a higher number."""
+        return [rule for rule in self._rows.revocations if rule.seq > seq]
+
+    def counted_after(self, seq: int, now: datetime) -> tuple[list[Revocation], int]:
+        """Return the same, and of the same rows how many rules matter at `now`."""
+        rules = self._rows.revocations  # Once: a transaction puts other rows in their place.
+        return [rule for rule in rules if rule.seq > seq], len(_mattering(rules, now))
+
+    def all(self, now: datetime) -> list[Revocation]:
+        """Return every rule that still matters at `now`."""
+        return _mattering(self._rows.revocations, now)
+
+
+def _mattering(rules: list[Revocation], now: datetime) -> list[Revocation]:
+    return [rule for rule in rules if rule.token_end > least_token_end(now)]
 
 
 class MemoryTransaction:
@@ -108,11 +130,34 @@ class MemoryUsers:
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         self._rows.users[user_id] = replace(self._rows.users[user_id], disabled_at=at)
 
+    def grant(self, user_id: UUID, role: str, now: datetime) -> bool:
+        user = self._rows.users[user_id]
+        self._rows.users[user_id] = replace(user, roles=tuple(sorted({*user.roles, role})))
+        return role not in user.roles
+
+    def take(self, user_id: UUID, role: str) -> bool:
+        user = self._rows.users[user_id]
+        self._rows.users[user_id] = replace(user, roles=tuple(held for held in user.roles if held != role))
+        return role in user.roles
+
+    def begin_generation(self, user_id: UUID) -> int:
+        user = self._rows.users[user_id]
+        self._rows.users[user_id] = replace(user, generation=user.generation + 1)
+        return user.generation + 1
+
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         users = sorted(self._rows.users.values(), key=lambda user: user.name.canonical.encode())
         count = MemorySessions(self._rows).count_live
         return [
-            UserSummary(user.id, user.name.typed, user.email, user.created_at, user.disabled_at, count(user.id, now))
+            UserSummary(
+                user.id,
+                user.name.typed,
+                user.email,
+                user.created_at,
+                user.disabled_at,
+                count(user.id, now),
+                user.roles,
+            )
             for user in users
             if user.name.canonical.encode() > after.encode()
         ][:limit]
@@ -131,7 +176,9 @@ class MemorySessions:
         session = self._rows.sessions.get(session_id)
         return (session, self._rows.users[session.user_id]) if session else None
 
-    def rotate(self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime) -> bool:
+    def rotate(
+        self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime, token_end: datetime
+    ) -> bool:
         session = self._rows.sessions.get(token.session_id)
         if session is None or session.refresh_hash != token.hash or not session.is_live(now):
             return False
@@ -142,24 +189,43 @@ class MemorySessions:
             generation=successor.generation,
             rotated_at=now,
             idle_end=min(idle_end, session.absolute_end),
+            token_end=min(token_end, session.absolute_end),
         )
         return True
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
-        return self._end([session_id], now)
+        return self._end([session_id], reason, now)
+
+    def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
+        live = {key for key in session_ids if key in self._rows.sessions and self._rows.sessions[key].is_live(now)}
+        self._end(sorted(live), reason, now)
+        return live
 
     def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
         own = [session.id for session in self._rows.sessions.values() if session.user_id == user_id]
-        return self._end([session_id for session_id in own if session_id != keep], now)
+        return self._end([session_id for session_id in own if session_id != keep], reason, now)
+
+    def outdate_tokens(self, user_id: UUID, generation: int, now: datetime) -> None:
+        own = [session for session in self._rows.sessions.values() if session.user_id == user_id]
+        if own:
+            self._revoke(user_id, generation, max(each.token_end or each.absolute_end for each in own), now)
 
     def count_live(self, user_id: UUID, now: datetime) -> int:
         return sum(session.user_id == user_id and session.is_live(now) for session in self._rows.sessions.values())
 
-    def _end(self, session_ids: list[UUID], now: datetime) -> int:
+    def _end(self, session_ids: list[UUID], reason: SessionEnd, now: datetime) -> int:
         live = [key for key in session_ids if key in self._rows.sessions and self._rows.sessions[key].is_live(now)]
         for session_id in live:
-            self._rows.sessions[session_id] = replace(self._rows.sessions[session_id], ended_at=now)
+            session = self._rows.sessions[session_id] = replace(
+                self._rows.sessions[session_id], ended_at=now, end_reason=reason
+            )
+            self._revoke(session_id, 0, session.token_end or session.absolute_end, now)
         return len(live)
+
+    def _revoke(self, subject: UUID, min_generation: int, token_end: datetime, now: datetime) -> None:
+        if token_end > now - LATE:
+            self._rows.revocations.append(Revocation(self._rows.next_seq, subject, min_generation, token_end))
+            self._rows.next_seq += 1
 
 
 class MemoryAttempts:
@@ -237,8 +303,10 @@ class MemoryExpired:
     def purge(self, now: datetime, limit: int) -> int:
         sessions = [key for key, session in self._rows.sessions.items() if session.absolute_end <= now][:limit]
         attempts = [key for key, (_, expires_at) in self._rows.attempts.items() if expires_at <= now][:limit]
+        rules = [rule for rule in self._rows.revocations if rule.token_end <= now][:limit]
+        self._rows.revocations = [rule for rule in self._rows.revocations if rule not in rules]
         for session_id in sessions:
             del self._rows.sessions[session_id]
         for subject in attempts:
             del self._rows.attempts[subject]
-        return len(sessions) + len(attempts)
+        return len(sessions) + len(attempts) + len(rules)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from authservice.domain.errors import StorageUnavailable
 from authservice.domain.signing_key import KeyState, SigningKey
-from authservice.security.key_ring import KeyRing, SharedSecret
+from authservice.security.key_ring import PUBLISHED_FIRST, KeyRing, SharedSecret
 from authservice.security.sealing import CannotOpen, Sealer
 from authservice.security.signing_keys import Forge, verification_key
 from tests.unit.forgery import NOW
@@ -46,9 +46,23 @@ def table() -> KeyTable:
     return KeyTable(new_key(KeyState.ACTIVE), new_key(KeyState.PENDING), new_key(KeyState.RETIRED))
 
 
+class Stopwatch:
+    """A monotonic clock that stands where it is put."""
+
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 @pytest.fixture
-def ring(table: KeyTable) -> Iterator[KeyRing]:
-    ring = KeyRing(table.load, FORGE)
+def stopwatch() -> Stopwatch:
+    return Stopwatch()
+
+
+@pytest.fixture
+def ring(table: KeyTable, stopwatch: Stopwatch) -> Iterator[KeyRing]:
+    ring = KeyRing(table.load, FORGE, stopwatch)
     ring.reload()
     table.asked = 0
     yield ring
@@ -113,13 +127,46 @@ def test_a_key_that_another_server_has_made_is_found_at_its_first_use(ring: KeyR
     assert found.kid == fresh.kid
 
 
-def test_y1_the_signer_follows_the_activation_and_the_old_key_still_verifies(ring: KeyRing, table: KeyTable) -> None:
+def test_y1_the_signer_follows_the_activation_and_the_old_key_still_verifies(
+    ring: KeyRing, table: KeyTable, stopwatch: Stopwatch
+) -> None:
+    stopwatch.seconds += PUBLISHED_FIRST
     old, new, retired = table.keys
     table.keys = [replace(old, state=KeyState.RETIRED), replace(new, state=KeyState.ACTIVE), retired]
     assert ring.signer().kid == old.kid
     ring.reload()
     assert ring.signer().kid == new.kid
     assert ring.find(old.kid) is not None
+
+
+def test_y1_a_key_that_comes_active_is_published_from_here_before_it_signs(
+    ring: KeyRing, table: KeyTable, stopwatch: Stopwatch
+) -> None:
+    old, new = table.keys[0], new_key(KeyState.ACTIVE)
+    table.keys = [replace(old, state=KeyState.RETIRED), new]
+    ring.reload()
+    assert new in ring.published
+    stopwatch.seconds += PUBLISHED_FIRST - 0.001
+    ring.reload()
+    assert ring.signer().kid == old.kid
+    stopwatch.seconds += 0.001
+    ring.reload()
+    assert ring.signer().kid == new.kid
+
+
+def test_y3_a_removed_signer_is_replaced_at_once(ring: KeyRing, table: KeyTable) -> None:
+    table.keys = [new_key(KeyState.ACTIVE)]
+    ring.reload()
+    assert ring.signer().kid == table.keys[0].kid
+
+
+def test_a_list_of_published_keys_that_has_not_changed_is_the_same(ring: KeyRing, table: KeyTable) -> None:
+    before = ring.published
+    ring.reload()
+    assert ring.published is before
+    table.keys.pop()
+    ring.reload()
+    assert ring.published == table.keys
 
 
 def test_y3_a_removed_key_verifies_nothing_after_the_next_reload(ring: KeyRing, table: KeyTable) -> None:
