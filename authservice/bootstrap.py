@@ -14,14 +14,15 @@ from uuid6 import uuid7
 from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionLimits
-from authservice.domain.signing_key import RotationPlan
+from authservice.domain.signing_key import RotationPlan, SigningKey
 from authservice.logs import LogAudit
 from authservice.ports import Audit, Clock, Database, Transaction
 from authservice.security.access_tokens import SignedAccessTokens
 from authservice.security.emails import Emails
+from authservice.security.examination import TokenExamination
 from authservice.security.fingerprints import KeyedFingerprints
 from authservice.security.hash_pool import HashPool
-from authservice.security.key_ring import KeyRing, Keys, SharedSecret
+from authservice.security.key_ring import KeyRing, KeySource, SharedSecret
 from authservice.security.master_key import load_or_create
 from authservice.security.password_rules import GuessabilityRules
 from authservice.security.passwords import BcryptPasswords
@@ -34,13 +35,17 @@ from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import Engine, open_engine
 from authservice.storage.inspection import ping
 from authservice.storage.live_sessions import BatchedLiveSessions
+from authservice.storage.revocation_log import SqlRevocationLog
+from authservice.storage.session_ends import BatchedSessionEnds
 from authservice.usecases.clean_up import CleanUp
+from authservice.usecases.explain import Explain
 from authservice.usecases.issue_tokens import IssueTokens
 from authservice.usecases.login import Login
 from authservice.usecases.logout import Logout
 from authservice.usecases.operate_users import OperateUsers
 from authservice.usecases.refresh import Refresh
 from authservice.usecases.register import Register
+from authservice.usecases.revocation_feed import RevocationFeed
 from authservice.usecases.rotate_keys import RotateKeys
 from authservice.usecases.verify import Verify
 
@@ -71,9 +76,15 @@ class Service:
     logout: Logout
     verify: Verify
     operate_users: OperateUsers
+    explain: Explain
     rotate_keys: RotateKeys
     clean_up: CleanUp
+    token_scope: tuple[str, str]
+    """Issuer and audience of access tokens."""
+    feed: RevocationFeed
+    published_keys: Callable[[], list[SigningKey] | None]
     reload_keys: Callable[[], None]
+    when_revoked: Callable[[Callable[[], None]], None]
     ping: Callable[[], None]
     close: Callable[[], None]
     clock: Clock
@@ -141,10 +152,13 @@ def assemble(
     refresh_tokens = SealedRefreshTokens(own["refresh-tokens"])
     issue_tokens = IssueTokens(access_tokens, limits)
     live_sessions = BatchedLiveSessions(engine)
+    revocation_log = SqlRevocationLog(engine)
+    fingerprints = KeyedFingerprints(own["fingerprints"])
 
     def close() -> None:
         hash_pool.close()
         live_sessions.close()
+        revocation_log.close()
         engine.dispose()
 
     return Service(
@@ -156,7 +170,7 @@ def assemble(
             names=PrecisNames(),
             emails=Emails(),
             passwords=passwords,
-            fingerprints=KeyedFingerprints(own["fingerprints"]),
+            fingerprints=fingerprints,
             refresh_tokens=refresh_tokens,
             issue_tokens=issue_tokens,
             limits=limits,
@@ -165,12 +179,17 @@ def assemble(
             audit=audit,
         ),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
-        logout=Logout(database, access_tokens, refresh_tokens, clock, audit),
+        logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, live_sessions, clock),
         operate_users=OperateUsers(database, PrecisNames(), clock, audit),
+        explain=Explain(database, TokenExamination(settings.issuer, settings.audience, keys), clock),
         rotate_keys=rotate_keys,
         clean_up=CleanUp(database, clock),
-        reload_keys=keys.reload if isinstance(keys, KeyRing) else _nothing,
+        token_scope=(settings.issuer, settings.audience),
+        feed=RevocationFeed(revocation_log, fingerprints.of("history", "revocations").hex()[:32], clock),
+        published_keys=lambda: keys.published,
+        reload_keys=keys.reload,
+        when_revoked=lambda call: setattr(database, "when_revoked", call),
         ping=lambda: ping(engine),
         close=close,
         clock=clock,
@@ -240,14 +259,10 @@ def open_secrets(database: Database, sealer: Sealer, clock: Clock) -> dict[str, 
     return {purpose: sealer.open(sealed[purpose], purpose) for purpose in SECRET_PURPOSES}
 
 
-def _keys(settings: Settings, rotate_keys: RotateKeys, forge: Forge) -> Keys:
+def _keys(settings: Settings, rotate_keys: RotateKeys, forge: Forge) -> KeySource:
     if settings.jwt_secret:
         return SharedSecret(settings.jwt_secret.get_secret_value().encode())
     rotate_keys.ensure(Deadline.after(START_SECONDS))
     ring = KeyRing(lambda: rotate_keys.all(Deadline.after(START_SECONDS)), forge)
     ring.reload()
     return ring
-
-
-def _nothing() -> None:
-    """Stand in for what a mode does not need."""

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     workers: int = Field(0, ge=0, le=256, description="server processes; 0 is one on SQLite and one per core on MySQL")
     threads: int = Field(16, ge=2, le=256, description="calls that one process works on at once, beside password work")
     max_calls: int = Field(512, ge=8, le=65536, description="calls that one process admits at once; more are refused")
+    max_watchers: int = Field(
+        2000, ge=0, le=65536, description="watchers of revocations that one process admits, beside calls"
+    )
     default_deadline: float = Field(10.0, gt=0, le=300, description="seconds given to a call that brings no deadline")
     shutdown_grace: float = Field(20.0, gt=0, le=300, description="seconds that running calls get to finish on SIGTERM")
     insecure: bool = Field(False, description="allow plaintext on an address that is not loopback")

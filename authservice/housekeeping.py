@@ -1,5 +1,6 @@
 """What a server does between calls: look after keys, expired rows and its own health."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,11 +22,17 @@ class Chore:
 
 
 class Housekeeping:
-    """Runs chores in one background thread, each for the first time at once. Lives from `start` to `stop`."""
+    """Runs chores in one background thread, each for the first time at once. Lives from `start` to `stop`.
 
-    def __init__(self, chores: list[Chore]) -> None:
+    Args:
+        breath: seconds between two rounds at least, however often it is woken.
+    """
+
+    def __init__(self, chores: list[Chore], breath: float = 0.0) -> None:
         self._chores = chores
+        self._breath = breath
         self._stopping = threading.Event()
+        self._waking = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
@@ -35,19 +42,29 @@ class Housekeeping:
     def stop(self) -> None:
         """Finish the chore at hand and end."""
         self._stopping.set()
+        self._waking.set()
         self._thread.join()
+
+    def wake(self) -> None:
+        """Do every chore now."""
+        for chore in self._chores:
+            chore.next_at = 0.0
+        self._waking.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self._waking.clear()
             for chore in self._chores:
                 if time.monotonic() >= chore.next_at and not self._stopping.is_set():
                     self._do(chore)
+            self._stopping.wait(self._breath)
             due = min(chore.next_at for chore in self._chores)
-            self._stopping.wait(max(0.0, due - time.monotonic()))
+            self._waking.wait(max(0.0, due - time.monotonic()))
 
     def _do(self, chore: Chore) -> None:
+        chore.next_at = math.inf  # Who wakes it while it is being done, wants it done again.
         try:
             chore.do()
         except Exception as error:
             log.warning("chore_failed", chore=chore.name, error=type(error).__name__)
-        chore.next_at = time.monotonic() + chore.period
+        chore.next_at = min(chore.next_at, time.monotonic() + chore.period)

@@ -16,13 +16,20 @@ from authservice.housekeeping import Chore, Housekeeping
 from authservice.storage import inspection
 from authservice.supervisor import Supervisor, reserve_port
 from authservice.transport.auth_service import AuthServicer
+from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, Server, TlsFiles
+from authservice.transport.trust_service import TrustServicer
+from authservice.transport.watchers import Watchers
 
 log = structlog.get_logger()
 
 PING_PERIOD = 2.0
-RELOAD_PERIOD = 5.0
-"""Seconds between two looks at the signing keys; well below the time that a key is published before it signs."""
+RELOAD_PERIOD = 1.0
+"""Seconds between two looks at the signing keys: half of what another server publishes a key before it signs."""
+FEED_PERIOD = 0.1
+"""Seconds between two looks at what other servers have revoked."""
+FEED_BREATH = 0.005
+"""The same where this one revokes all the time, so that many logouts are read together."""
 UPKEEP_PERIOD = 60.0
 UPKEEP_SECONDS = 5.0
 SLACK_SECONDS = 5.0
@@ -74,12 +81,12 @@ def serve(settings: Settings) -> int:
 def work(settings: Settings, address: str, cores: int, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Run one worker until `stop` is set."""
     service = bootstrap.assemble(settings, cores=cores)
-    servicer = auth_servicer(service, settings.default_deadline)
     password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
-    limits = Limits(settings.threads, settings.max_calls, password_calls)
+    limits = Limits(settings.threads, settings.max_calls, password_calls, settings.max_watchers)
     settle_collector()
-    server = Server(servicer, limits, has_reflection=settings.has_reflection)
+    server = new_server(service, limits, settings.default_deadline, has_reflection=settings.has_reflection)
     server.listen(address, tls_files(settings))
+    feeding = start_feeding(service, server)
     server.start()
     # Two threads: a slow clean-up must not delay the word that the database is gone.
     health = Housekeeping([Chore("health", PING_PERIOD, lambda: _check_health(service, server))])
@@ -91,13 +98,14 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     server.drain()
     health.stop()
     upkeep.stop()
+    feeding.stop()
     server.stop(settings.shutdown_grace)
     service.close()
 
 
-def auth_servicer(service: bootstrap.Service, default_deadline: float) -> AuthServicer:
-    """Return the servicer of an assembled service."""
-    return AuthServicer(
+def new_server(service: bootstrap.Service, limits: Limits, default_deadline: float, *, has_reflection: bool) -> Server:
+    """Return a server for an assembled service."""
+    auth = AuthServicer(
         register=service.register,
         login=service.login,
         refresh=service.refresh,
@@ -106,6 +114,26 @@ def auth_servicer(service: bootstrap.Service, default_deadline: float) -> AuthSe
         clock=service.clock,
         default_deadline=default_deadline,
     )
+    watchers = Watchers(service.feed, service.published_keys, limits.max_watchers)
+    trust = TrustServicer(service.published_keys, watchers, service.clock)
+    return Server(auth, trust, own_guard(service.verify, *service.token_scope), limits, has_reflection=has_reflection)
+
+
+def start_feeding(service: bootstrap.Service, server: Server) -> Housekeeping:
+    """Read what is revoked and tell the watchers, now and then and after each revocation by this process."""
+
+    def feed() -> None:
+        try:
+            service.feed.refresh()
+        finally:
+            # While the database is away watchers hear that nothing newer is known, and stay.
+            server.announce()
+
+    service.feed.refresh()
+    feeding = Housekeeping([Chore("revocations", FEED_PERIOD, feed)], breath=FEED_BREATH)
+    service.when_revoked(feeding.wake)
+    feeding.start()
+    return feeding
 
 
 def settle_collector() -> None:

@@ -18,7 +18,8 @@ from sqlalchemy import make_url
 
 from authservice import bootstrap
 from authservice.config import Settings
-from authservice.serving import auth_servicer
+from authservice.housekeeping import Housekeeping
+from authservice.serving import new_server, start_feeding
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.transport.server import Limits, Server
@@ -169,19 +170,34 @@ def service(settings: Settings, clock: SettableClock, audit: RecordedAudit) -> I
     assembled.close()
 
 
+@dataclass
+class Served:
+    """A server in this process, with the thread that feeds its watchers."""
+
+    server: Server
+    feeding: Housekeeping
+
+    def drain(self) -> None:
+        """Say NOT_SERVING from now on."""
+        self.server.drain()
+
+    def stop(self, grace: float) -> None:
+        """End everything."""
+        self.feeding.stop()
+        self.server.stop(grace)
+
+
 def serve_in_process(
-    service: bootstrap.Service, *, max_calls: int = 512, default_deadline: float = 10.0
-) -> tuple[Server, int]:
+    service: bootstrap.Service, *, max_calls: int = 512, max_watchers: int = 64, default_deadline: float = 10.0
+) -> tuple[Served, int]:
     """Start a grpc server for an assembled service on a free loopback port."""
-    server = Server(
-        auth_servicer(service, default_deadline),
-        Limits(threads=16, max_calls=max_calls, password_calls=32),
-        has_reflection=True,
-    )
+    limits = Limits(threads=16, max_calls=max_calls, password_calls=32, max_watchers=max_watchers)
+    server = new_server(service, limits, default_deadline, has_reflection=True)
     port = server.listen("127.0.0.1:0", None)
+    feeding = start_feeding(service, server)
     server.start()
     server.set_healthy(True)
-    return server, port
+    return Served(server, feeding), port
 
 
 @pytest.fixture

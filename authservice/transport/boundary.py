@@ -1,4 +1,4 @@
-"""The border between callers and use cases, around every call: its rule, its bytes, its errors.
+"""The border between callers and use cases, around every call: its bytes, its errors.
 
 grpc tells a caller the text of any exception that leaves a handler, SQL and passwords included. So every handler is
 wrapped here: conditions of the domain become their status, everything else INTERNAL with a request id. Bytes that are
@@ -12,15 +12,15 @@ from typing import Any, TypeAlias
 
 import grpc
 import structlog
+from authclient import EXEMPT_SERVICES
 
-from authservice.domain.errors import AuthError, InvalidInput, MethodWithoutRule, Violation
-from authservice.transport.rules import EXEMPT_SERVICES, has_rule
+from authservice.domain.errors import AuthError, InvalidInput, Violation
 from authservice.transport.statuses import abort, internal_status, status_of
 
 log = structlog.get_logger()
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Behavior = Callable[[Any, grpc.ServicerContext], Any]
+Behavior = Callable[..., Any]
 
 
 class _Unparsable:
@@ -56,20 +56,23 @@ class Boundary(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        call = _guarded(method, _ruled(method, handler))
+        is_stream = handler.response_streaming
+        make = grpc.unary_stream_rpc_method_handler if is_stream else grpc.unary_unary_rpc_method_handler
+        call = _guarded(method, handler)
         if method in self._slow_methods and self._slow_pool:
             call.experimental_thread_pool = self._slow_pool  # type: ignore[attr-defined]  # grpc reads it from here
-        return grpc.unary_unary_rpc_method_handler(
-            call, _forgiving(handler.request_deserializer), handler.response_serializer
-        )
+        return make(call, _forgiving(handler.request_deserializer), handler.response_serializer)
 
 
-def _guarded(method: str, behavior: Behavior) -> Behavior:
-    def call(request: Any, context: grpc.ServicerContext) -> Any:
+def _guarded(method: str, handler: Handler) -> Behavior:
+    behavior: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+    # A stream gets a third argument and returns at once; see `experimental_non_blocking`.
+    def call(request: Any, context: grpc.ServicerContext, *send: Any) -> Any:
         try:
             if isinstance(request, _Unparsable):
                 raise InvalidInput(Violation("", "the bytes are not the request message of this method"))
-            return behavior(request, context)
+            return behavior(request, context, *send)
         except AuthError as error:
             status = status_of(error)
         except Exception:
@@ -78,28 +81,8 @@ def _guarded(method: str, behavior: Behavior) -> Behavior:
             status = internal_status(request_id)
         return abort(context, status)
 
+    call.experimental_non_blocking = handler.response_streaming  # type: ignore[attr-defined]  # grpc reads it from here
     return call
-
-
-def _ruled(method: str, handler: Handler) -> Behavior:
-    """Return what a method does, or its refusal.
-
-    An exception here would end up on grpc's serving thread, as UNKNOWN.
-    """
-    try:
-        allowed = has_rule(method)
-    except Exception as error:
-        return _always(error)
-    if not allowed:
-        return _always(MethodWithoutRule())
-    return handler.unary_unary or _always(NotImplementedError(f"{method} is not unary"))
-
-
-def _always(error: Exception) -> Behavior:
-    def refuse(_request: Any, _context: grpc.ServicerContext) -> Any:
-        raise error
-
-    return refuse
 
 
 def _forgiving(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

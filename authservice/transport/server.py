@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from authapi.v1 import auth_service_pb2_grpc as rpc
+from authapi.v1.auth_service_pb2_grpc import AuthServiceServicer, add_AuthServiceServicer_to_server
+from authapi.v1.trust_service_pb2_grpc import add_TrustServiceServicer_to_server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from authservice.transport.auth_service import PASSWORD_METHODS, SERVICE
+from authservice.transport import auth_service, trust_service
 from authservice.transport.boundary import Boundary
+from authservice.transport.trust_service import TrustServicer
 
+SERVICES = (auth_service.SERVICE, trust_service.SERVICE)
 MAX_MESSAGE_BYTES = 65 * 1024
 """64 KiB for the longest field that is still judged by its own rule, and 1 KiB around it."""
 MAX_METADATA_BYTES = 8 * 1024
@@ -72,27 +75,43 @@ class Limits:
     threads: int
     max_calls: int
     password_calls: int
+    max_watchers: int = 0
 
 
 class Server:
-    """A grpc server with AuthService, health and reflection. Lives from construction to `stop`."""
+    """A grpc server with AuthService, TrustService, health and reflection. Lives from construction to `stop`.
 
-    def __init__(self, servicer: rpc.AuthServiceServicer, limits: Limits, *, has_reflection: bool) -> None:
+    Args:
+        guard: judges callers by the rules of the methods.
+    """
+
+    def __init__(
+        self,
+        auth: AuthServiceServicer,
+        trust: TrustServicer,
+        guard: grpc.ServerInterceptor,
+        limits: Limits,
+        *,
+        has_reflection: bool,
+    ) -> None:
         calls = ThreadPoolExecutor(limits.threads, "call")
         password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")
         self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
         self._server = grpc.server(
             calls,
-            interceptors=[Boundary(PASSWORD_METHODS, password_calls)],
+            interceptors=[guard, Boundary(auth_service.PASSWORD_METHODS, password_calls)],
             options=_OPTIONS,
+            # Watchers hold no thread, and grpc counts what does.
             maximum_concurrent_rpcs=limits.max_calls,
         )
+        self._watchers = trust.watchers
         # Watching health holds no thread this way.
         self._health = health.HealthServicer(experimental_non_blocking=True)
-        rpc.add_AuthServiceServicer_to_server(servicer, self._server)
+        add_AuthServiceServicer_to_server(auth, self._server)
+        add_TrustServiceServicer_to_server(trust, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if has_reflection:
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
     def listen(self, address: str, tls: TlsFiles | None) -> int:
@@ -116,12 +135,17 @@ class Server:
     def set_healthy(self, healthy: bool) -> None:
         """Tell watchers of health whether the database answers."""
         status = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
-        for service in ("", SERVICE):
+        for service in ("", *SERVICES):
             self._health.set(service, status)
 
+    def announce(self) -> None:
+        """Let watchers know what has been revoked."""
+        self._watchers.announce()
+
     def drain(self) -> None:
-        """Say NOT_SERVING from now on, so that nobody new is sent here."""
+        """Say NOT_SERVING from now on, so that nobody new is sent here, and send watchers elsewhere."""
         self._health.enter_graceful_shutdown()
+        self._watchers.close()
 
     def stop(self, grace: float) -> None:
         """Take nothing new, give running calls `grace` seconds, and return when all is over.
@@ -129,6 +153,7 @@ class Server:
         Calls are what runs on the threads. Streams that hold none, such as those that watch health, are ended after the
         last call and not waited for.
         """
+        self._watchers.close()
         stopped = self._server.stop(grace)
         until = time.monotonic() + grace
         for pool, threads in self._pools:

@@ -22,9 +22,12 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.TokenExpired: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_EXPIRED),
     errors.TokenNotYetValid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_NOT_YET_VALID),
     errors.SessionEnded: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_SESSION_ENDED),
+    errors.TokenOutdated: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_OUTDATED),
     errors.RefreshTokenReused: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_REFRESH_TOKEN_REUSED),
     errors.NotPermitted: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_NOT_PERMITTED),
     errors.MethodWithoutRule: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_METHOD_WITHOUT_RULE),
+    errors.ResumePointUnknown: (grpc.StatusCode.OUT_OF_RANGE, ErrorReason.ERROR_REASON_RESUME_POINT_UNKNOWN),
+    errors.ShuttingDown: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_SHUTTING_DOWN),
     errors.Overloaded: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED),
     errors.StorageUnavailable: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_STORAGE_UNAVAILABLE),
     errors.Conflict: (grpc.StatusCode.ABORTED, ErrorReason.ERROR_REASON_CONFLICT),
@@ -63,6 +66,14 @@ def internal_status(request_id: str) -> Status:
 def abort(context: grpc.ServicerContext, status: Status) -> None:
     """End a call with a status. Never returns: grpc raises a bare Exception to unwind the call."""
     context.abort_with_status(rpc_status.to_status(status))
+
+
+def set_status(context: grpc.ServicerContext, status: Status) -> None:
+    """Say how a stream ends that is ended from outside of its handler."""
+    final = rpc_status.to_status(status)
+    context.set_code(final.code)
+    context.set_details(final.details)
+    context.set_trailing_metadata(final.trailing_metadata)
 
 
 def _error_info(reason: ErrorReason.ValueType) -> ErrorInfo:

@@ -10,9 +10,9 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
+from authclient import RuleRejected, rules
 
 from authservice import bootstrap
-from authservice.transport import boundary
 from tests.conftest import serve_in_process
 from tests.observed import ObservedChannel, Refusal, login, refusal, register
 
@@ -51,24 +51,24 @@ def test_a6_a_broken_part_of_verify_never_lets_a_token_through(service: bootstra
 
 def test_a6_an_answer_that_is_no_answer_lets_no_token_through(service: bootstrap.Service) -> None:
     class Unsure:
-        def is_live(self, session_id: UUID, *_: Any) -> None:
+        def judge(self, session_id: UUID, *_: Any) -> None:
             return None
 
-    assert verify_with(service, live_sessions=Unsure()).code is grpc.StatusCode.UNAUTHENTICATED
+    assert verify_with(service, live_sessions=Unsure()).code is grpc.StatusCode.INTERNAL
 
 
 def test_a6_a_rule_that_cannot_be_read_refuses_the_call(
     service: bootstrap.Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreadable(method: str) -> bool:
-        raise RuntimeError("the descriptors are broken")
+    def unreadable(*_: object) -> None:
+        raise RuleRejected("the descriptors are broken")
 
-    monkeypatch.setattr(boundary, "has_rule", unreadable)
+    monkeypatch.setattr(rules, "rule_of", unreadable)
     server, port = serve_in_process(service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         answer = refusal(register, rpc.AuthServiceStub(ObservedChannel.around(channel)), "ada")
     server.stop(0)
-    assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert (answer.code, answer.reason) == (grpc.StatusCode.PERMISSION_DENIED, "METHOD_WITHOUT_RULE")
 
 
 @pytest.mark.parametrize("value", [b"Bearer \xff\xfe", b"\xc3\x28", b"Bearer \xed\xa0\x80.a.b"])

@@ -13,6 +13,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState, RotationPlan
+from authservice.security import key_ring
 from authservice.usecases.rotate_keys import TooEarly
 from tests.conftest import CHEAPEST, SettableClock, serve_in_process
 from tests.observed import ObservedChannel, login, refusal, register, verify
@@ -84,7 +85,10 @@ def test_a_token_signed_with_another_servers_secret_is_refused(settings: Setting
     with_stub(bootstrap.assemble(ours, hash_cost=CHEAPEST), present)
 
 
-def test_y1_rotation_refuses_no_valid_token_and_removal_the_rest(settings: Settings, clock: SettableClock) -> None:
+def test_y1_rotation_refuses_no_valid_token_and_removal_the_rest(
+    settings: Settings, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_ring, "PUBLISHED_FIRST", 0.0)
     plan = RotationPlan(publish_for=timedelta(minutes=1), keep_for=timedelta(hours=1))
     service = bootstrap.assemble(settings, clock=clock, hash_cost=CHEAPEST, rotation=plan)
     rotate = service.rotate_keys
@@ -114,6 +118,33 @@ def test_y1_rotation_refuses_no_valid_token_and_removal_the_rest(settings: Setti
                 rotate._remove(key, deadline)  # as upkeep does when its time has come
         service.reload_keys()
         assert refusal(verify, stub, oldest).reason == "TOKEN_INVALID"
+
+    with_stub(service, story)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_y1_a_key_signs_only_after_this_server_has_published_it_for_a_while(
+    settings: Settings, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = bootstrap.assemble(settings, clock=clock, hash_cost=CHEAPEST)
+    rotate = service.rotate_keys
+
+    def story(stub: rpc.AuthServiceStub) -> None:
+        register(stub, "ada")
+        before = header_of(login(stub, "ada").access_token)["kid"]
+        # This server has known its two keys for a moment only, whatever the settable clock says.
+        clock.advance(days=1)
+        activated = rotate.rotate(Deadline.after(60)).kid
+        monkeypatch.setattr(key_ring, "PUBLISHED_FIRST", 3600.0)
+        service.reload_keys()
+        published = {key.kid: key.state for key in service.published_keys() or []}
+        assert (published[before], published[activated]) == (KeyState.RETIRED, KeyState.ACTIVE)
+        held_back = login(stub, "ada").access_token
+        assert header_of(held_back)["kid"] == before
+        monkeypatch.setattr(key_ring, "PUBLISHED_FIRST", 0.0)
+        service.reload_keys()
+        assert header_of(login(stub, "ada").access_token)["kid"] == activated
+        assert verify(stub, held_back)
 
     with_stub(service, story)
 

@@ -20,9 +20,10 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from authservice import bootstrap
-from authservice.serving import auth_servicer
+from authservice.serving import new_server
 from authservice.transport.boundary import Boundary
-from authservice.transport.server import Limits, Server, TlsFiles
+from authservice.transport.guard import own_guard
+from authservice.transport.server import Limits, TlsFiles
 from tests.conftest import serve_in_process
 from tests.observed import Refusal, refusal, register
 
@@ -72,7 +73,8 @@ def authority(tmp_path: Path) -> Authority:
 
 @contextmanager
 def tls_server(service: bootstrap.Service, tls: TlsFiles) -> Iterator[int]:
-    server = Server(auth_servicer(service, 10), Limits(threads=4, max_calls=64, password_calls=8), has_reflection=False)
+    limits = Limits(threads=4, max_calls=64, password_calls=8)
+    server = new_server(service, limits, 10, has_reflection=False)
     port = server.listen("127.0.0.1:0", tls)
     server.start()
     yield port
@@ -143,7 +145,8 @@ def test_a1_a_method_without_a_rule_is_refused_to_everybody(service: bootstrap.S
         reached.append(request)
         return request
 
-    server = grpc.server(ThreadPoolExecutor(2), interceptors=[Boundary()])
+    guard = own_guard(service.verify, *service.token_scope)
+    server = grpc.server(ThreadPoolExecutor(2), interceptors=[guard, Boundary()])
     methods: dict[str, Any] = {"Echo": grpc.unary_unary_rpc_method_handler(handler)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("forgotten.v1.Service", methods),))
     port = server.add_insecure_port("127.0.0.1:0")

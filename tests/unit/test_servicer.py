@@ -10,14 +10,16 @@ import grpc
 import grpc_testing
 import pytest
 from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import trust_service_pb2 as trust
 from google.protobuf.message import Message
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, TokenInvalid
+from authservice.domain.revocation import Revocation
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.domain.user import User, UserName
 from authservice.transport.auth_service import SERVICE, AuthServicer
-from authservice.transport.messages import bearer_token, timestamp
+from authservice.transport.messages import bearer_token, duration, revocation, timestamp
 from authservice.usecases.login import Credentials, Login
 from authservice.usecases.logout import Logout, LogoutRequest, Scope
 from authservice.usecases.refresh import Refresh
@@ -45,6 +47,7 @@ IDENTITY = Identity(
     authenticated_at=NOW.replace(microsecond=0),
     auth_methods=("pwd",),
     expires_at=NOW.replace(microsecond=0) + timedelta(minutes=15),
+    generation=0,
 )
 
 
@@ -270,3 +273,25 @@ def test_a8_an_authorization_that_is_not_one_bearer_token_is_refused(values: lis
 )
 def test_w3_a_moment_crosses_the_wire_to_the_microsecond(moment: datetime) -> None:
     assert timestamp(moment).ToDatetime(UTC) == moment
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.000001, 1.5, 59.999999, 1_000_000.25, 99_999_999.999999])
+def test_w3_a_length_of_time_crosses_the_wire_to_the_microsecond(seconds: float) -> None:
+    assert duration(seconds).ToTimedelta() == timedelta(seconds=seconds)
+
+
+def test_a_rule_says_whose_tokens_are_over_and_until_when_it_matters() -> None:
+    end = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    until = timestamp(datetime(2026, 1, 2, 3, 6, tzinfo=UTC))
+    session = trust.Revocation(seq=7, session_id=str(SESSION_ID), expire_time=until)
+    assert revocation(Revocation(7, SESSION_ID, 0, end)) == session
+    outdated = trust.OutdatedTokens(user_id=str(USER_ID), min_generation=3)
+    user = trust.Revocation(seq=8, outdated_tokens=outdated, expire_time=until)
+    assert revocation(Revocation(8, USER_ID, 3, end)) == user
+
+
+def test_a_rule_whose_last_token_ends_on_the_minute_is_kept_to_the_next_and_no_longer() -> None:
+    end = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    assert Revocation(1, SESSION_ID, 0, end).expires_at == end + timedelta(seconds=60)
+    late = timedelta(microseconds=1)
+    assert Revocation(1, SESSION_ID, 0, end + late).expires_at == end + timedelta(seconds=120)

@@ -1,4 +1,7 @@
-"""One table from conditions to statuses: complete, one to one, documented. And every RPC says who may call it."""
+"""Two tables from reasons to statuses, the server's and the interceptor's: complete, in accord, documented.
+
+And every RPC says who may call it.
+"""
 
 import importlib
 import inspect
@@ -8,21 +11,24 @@ from pathlib import Path
 
 import grpc
 import pytest
-from authapi.v1 import rule_pb2
 from authapi.v1.error_reason_pb2 import ErrorReason
-from google.protobuf.descriptor import MethodDescriptor
+from authclient import Policy, refusals
+from authclient import Refused as RefusedByInterceptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from authservice.domain import errors
 from authservice.domain.errors import AuthError
-from authservice.transport.rules import has_rule
 from authservice.transport.statuses import DOMAIN, STATUSES, internal_status, status_of
 
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted((ROOT / "protos/authapi/v1").glob("*.proto"))
 INTERNAL = ErrorReason.ERROR_REASON_INTERNAL
 REASONS = [name for name in ErrorReason.keys() if name != "ERROR_REASON_UNSPECIFIED"]  # noqa: SIM118  # no mapping
+BY_CONDITION = {ErrorReason.Name(row): code for code, row in STATUSES.values()}
+BY_INTERCEPTOR = {f"ERROR_REASON_{reason}": code for reason, (code, _) in refusals._REASONS.items()}
+CODES = {**BY_CONDITION, **BY_INTERCEPTOR, "ERROR_REASON_INTERNAL": grpc.StatusCode.INTERNAL}
 
 
 def leaves(kind: type[AuthError] = AuthError) -> Iterator[type[AuthError]]:
@@ -47,11 +53,14 @@ def details_of(status: Status) -> tuple[ErrorInfo, list[str]]:
     return info, [detail.type_url.rpartition(".")[2] for detail in status.details]
 
 
+FILES: list[FileDescriptor] = [importlib.import_module(f"authapi.v1.{proto.stem}_pb2").DESCRIPTOR for proto in PROTOS]
+"""The descriptor of every file of the contract."""
+
+
 def methods() -> Iterator[MethodDescriptor]:
     """Yield every RPC of every service of the contract."""
-    for proto in PROTOS:
-        module = importlib.import_module(f"authapi.v1.{proto.stem}_pb2")
-        for service in module.DESCRIPTOR.services_by_name.values():
+    for file in FILES:
+        for service in file.services_by_name.values():
             yield from service.methods
 
 
@@ -69,14 +78,24 @@ def test_every_condition_that_is_raised_has_one_row_and_no_other_has() -> None:
     assert {errors.TokenRejected, errors.Unavailable}.isdisjoint(STATUSES)
 
 
-def test_every_reason_belongs_to_exactly_one_row_or_is_internal() -> None:
-    used = [reason for _, reason in STATUSES.values()]
-    assert sorted([*used, INTERNAL]) == sorted(ErrorReason.Value(name) for name in REASONS)
+def test_no_two_conditions_share_a_reason() -> None:
+    assert len(BY_CONDITION) == len(STATUSES)
+    assert INTERNAL not in [reason for _, reason in STATUSES.values()]
+
+
+def test_every_reason_is_answered_by_somebody_and_none_is_made_up() -> None:
+    assert sorted(CODES) == sorted(REASONS)
+
+
+def test_where_server_and_interceptor_give_a_reason_they_give_it_alike() -> None:
+    both = BY_CONDITION.keys() & BY_INTERCEPTOR.keys()
+    assert len(both) >= 7, "all that Verify and an interceptor can say about a token"
+    assert {reason: BY_CONDITION[reason] for reason in both} == {reason: BY_INTERCEPTOR[reason] for reason in both}
 
 
 def test_no_row_says_unknown_or_internal_or_ok() -> None:
     never = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.OK}
-    assert never.isdisjoint(code for code, _ in STATUSES.values())
+    assert never.isdisjoint([*BY_CONDITION.values(), *BY_INTERCEPTOR.values()])
 
 
 @pytest.mark.parametrize("kind", list(leaves()), ids=lambda kind: kind.__name__)
@@ -97,17 +116,28 @@ def test_every_condition_is_told_with_its_code_its_reason_and_what_to_do(kind: t
 def test_the_contract_names_the_status_that_each_reason_comes_with(reason: str) -> None:
     text = (ROOT / "protos/authapi/v1/error_reason.proto").read_text()
     comment = re.search(rf"((?:^ *//.*\n)+) *{reason} = ", text, re.MULTILINE)
-    codes = {ErrorReason.Name(row): code.name for code, row in STATUSES.values()} | {
-        "ERROR_REASON_INTERNAL": "INTERNAL"
-    }
     assert comment
-    assert re.search(rf"Status\s+(//\s+)?{codes[reason]}\b", comment[1])
+    assert re.search(rf"Status\s+(//\s+)?{CODES[reason].name}\b", comment[1])
 
 
-def test_all_refusals_of_a_token_have_one_text() -> None:
-    refusals = [kind for kind in leaves() if issubclass(kind, errors.TokenRejected)]
-    assert len(refusals) >= 6
-    assert len({status_of(example(kind)).message for kind in refusals}) == 1
+@pytest.mark.parametrize("reason", BY_INTERCEPTOR)
+def test_the_interceptor_tells_a_reason_with_its_code_and_when_to_try_again(reason: str) -> None:
+    refused = RefusedByInterceptor(reason.removeprefix("ERROR_REASON_"))
+    ((key, value),) = refused.trailing_metadata
+    status = Status.FromString(value)
+    info, kinds = details_of(status)
+    assert key == "grpc-status-details-bin"
+    assert (status.code, status.message) == (refused.code.value[0], refused.details)
+    assert (info.reason, info.domain, dict(info.metadata)) == (refused.reason, DOMAIN, {})
+    assert ("RetryInfo" in kinds) == (refused.code is grpc.StatusCode.UNAVAILABLE)
+
+
+def test_all_refusals_of_a_token_have_one_text_here_and_at_the_services() -> None:
+    kinds = [kind for kind in leaves() if issubclass(kind, errors.TokenRejected)]
+    assert len(kinds) >= 7
+    texts = {status_of(example(kind)).message for kind in kinds}
+    texts |= {text for code, text in refusals._REASONS.values() if code is grpc.StatusCode.UNAUTHENTICATED}
+    assert len(texts) == 1
 
 
 def test_a_violation_names_field_and_reason() -> None:
@@ -137,17 +167,18 @@ def test_l2_anything_unforeseen_tells_a_request_id_and_nothing_else() -> None:
 
 def test_every_reason_is_explained_in_the_documentation() -> None:
     text = (ROOT / "docs/errors.md").read_text()
-    names = [reason.removeprefix("ERROR_REASON_") for reason in REASONS]
-    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", text, re.MULTILINE)
+    assert dict(rows) == {reason.removeprefix("ERROR_REASON_"): CODES[reason].name for reason in REASONS}
+    assert len(rows) == len(REASONS)
 
 
 def test_a1_every_rpc_has_a_rule() -> None:
-    names = [f"/{method.containing_service.full_name}/{method.name}" for method in methods()]
-    assert len(names) >= 5
-    assert [name for name in names if not has_rule(name)] == []
+    policy = Policy(*FILES)
+    assert len(policy.rules) >= 8
+    assert policy.rejected == {}
 
 
-def test_a1_a_method_without_a_rule_or_without_existence_has_none() -> None:
+def test_a1_a_method_without_existence_has_no_rule() -> None:
     odd = ["/grpc.health.v1.Health/Check", "/authapi.v1.AuthService/Nothing", "/authapi.v1.Nothing/Verify"]
     odd += [
         "",
@@ -158,18 +189,17 @@ def test_a1_a_method_without_a_rule_or_without_existence_has_none() -> None:
         "/authapi.v1.AuthService/Verify/",
     ]
     odd += ["//authapi.v1.AuthService/Verify", "/authapi.v1.AuthService//Verify", "/authapi.v1.AuthService/Verify?x"]
-    assert [name for name in odd if has_rule(name)] == []
-    assert not rule_pb2.Rule().public, "an empty rule lets nobody in"
+    assert [name for name in odd if Policy(*FILES).rule(name)] == []
 
 
 def test_every_rpc_says_in_the_contract_who_may_call_it() -> None:
     said = comments()
     assert set(said) == {method.name for method in methods()}
-    who = re.compile(r"(?:^|\. )\W*(Anyone|Callers|The caller|Only|Any )")
+    who = re.compile(r"(?:^|\. )\W*(Anyone|Callers|The caller|The user who|Only|Any )")
     assert [name for name, comment in said.items() if not who.search(comment)] == []
 
 
-def test_every_reason_that_an_rpc_announces_exists() -> None:
+def test_every_reason_is_announced_by_an_rpc_a_rule_or_for_all_and_none_is_made_up() -> None:
     common = {
         "INTERNAL",
         "INVALID_INPUT",
@@ -177,10 +207,14 @@ def test_every_reason_that_an_rpc_announces_exists() -> None:
         "CONFLICT",
         "DEADLINE_TOO_SHORT",
         "METHOD_WITHOUT_RULE",
+        # Of every service that checks tokens by itself; see docs/local-verification.md.
+        "VERIFICATION_UNAVAILABLE",
     }
-    announced = set(common)
+    rules = (ROOT / "protos/authapi/v1/rule.proto").read_text()
+    by_rules = {name for name in ("ROLE_MISSING", "MFA_REQUIRED", "AUTHENTICATION_TOO_OLD") if name in rules}
+    announced = common | by_rules
     for name, comment in comments().items():
-        reasons = re.search(r"Reasons: ([A-Z_, ]+)\.", comment)
+        reasons = re.search(r"Reasons: ([^.]+)\.", comment)
         assert reasons, name
-        announced |= set(reasons[1].split(", "))
+        announced |= set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bOVERLOADED\b", reasons[1]))
     assert announced == {reason.removeprefix("ERROR_REASON_") for reason in REASONS}

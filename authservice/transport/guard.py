@@ -1,0 +1,64 @@
+"""The interceptor that other services install, guarding this one: by the same rules, with the database as authority."""
+
+import time
+from collections.abc import Callable
+
+from authapi.v1 import auth_service_pb2, trust_service_pb2
+from authapi.v1.error_reason_pb2 import ErrorReason
+from authclient import AuthInterceptor, Observer, Refused
+from authclient.decisions import Ask, Judge, Verified
+from authclient.knowledge import Knowledge
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import AuthError, TokenRejected
+from authservice.transport.messages import identity
+from authservice.transport.statuses import STATUSES
+from authservice.usecases.verify import Verify
+
+
+class OwnAuthority:
+    """Asks Verify about every token. See authclient.guard.Authority."""
+
+    patience = 0.0
+    is_ready = True
+    monotonic = staticmethod(time.monotonic)
+
+    def __init__(self, verify: Verify, issuer: str, audience: str) -> None:
+        self._verify = verify
+        self.judge = Judge(Knowledge(), issuer, audience)
+        self.observer = Observer()
+
+    def view_age(self) -> float:
+        """Return 0: what Verify answers is never old."""
+        return 0.0
+
+    def wait_until_ready(self, timeout: float) -> bool:
+        """Return at once."""
+        return True
+
+    async def until_ready(self, timeout: float) -> bool:
+        """Return at once."""
+        return True
+
+    async def ask_async(self, question: Ask, timeout: float) -> Verified:
+        """As `ask`. This server has no asyncio handlers."""
+        return self.ask(question, timeout)
+
+    def ask(self, question: Ask, timeout: float) -> Verified:
+        """Return whose token it is. Raises Refused."""
+        try:
+            return question.settle(identity(self._verify(question.token, Deadline.after(timeout))))
+        except TokenRejected as rejected:
+            reason = STATUSES[type(rejected)][1]
+            raise Refused(ErrorReason.Name(reason).removeprefix("ERROR_REASON_")) from None
+        except AuthError as error:
+            raise Refused("VERIFICATION_UNAVAILABLE", str(error)) from None
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Do nothing: no method that asks for a token streams."""
+
+
+def own_guard(verify: Verify, issuer: str, audience: str) -> AuthInterceptor:
+    """Return the interceptor for AuthService and TrustService."""
+    authority = OwnAuthority(verify, issuer, audience)
+    return AuthInterceptor(authority, auth_service_pb2.DESCRIPTOR, trust_service_pb2.DESCRIPTOR)
