@@ -1,0 +1,7 @@
+"""`python -m authclient`."""
+
+import sys
+
+from authclient.lint import main
+
+sys.exit(main())

@@ -1,0 +1,177 @@
+"""Reading the rules of services that are not in this process, and saying what is wrong with them.
+
+authclient lint --descriptor-set orders.binpb --role support --role shop-admin
+authclient lint --server 127.0.0.1:50052
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+from authapi.v1 import rule_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
+from google.protobuf.message import DecodeError
+
+from authclient.rules import EXEMPT_SERVICES, Rule, RuleRejected, read_rule
+from authclient.trust import open_channel
+
+FOUND, UNREADABLE = 1, 2
+SERVER_SECONDS = 10.0
+
+
+class Unreadable(Exception):
+    """The descriptors cannot be had. The text says why, and what to do."""
+
+
+def methods_of(files: Iterable[FileDescriptorProto]) -> dict[str, MethodDescriptorProto]:
+    """Return the methods of every service that needs rules, by full name such as `/orders.v1.Orders/Cancel`."""
+    return {
+        f"/{name}/{method.name}": method
+        for file in files
+        for service in file.service
+        for name in (f"{file.package}.{service.name}".lstrip("."),)
+        if name not in EXEMPT_SERVICES
+        for method in service.method
+    }
+
+
+def rule_in(method: MethodDescriptorProto) -> Rule:
+    """Return the rule of a method. Raises RuleRejected, also if it has none."""
+    if not method.options.HasExtension(rule_pb2.rule):
+        raise RuleRejected("there is no (authapi.v1.rule) option")
+    return read_rule(method.options.Extensions[rule_pb2.rule])
+
+
+def complaints(files: Iterable[FileDescriptorProto], roles: Collection[str] | None = None) -> Iterator[str]:
+    """Yield what is wrong, one method a line.
+
+    Args:
+        roles: the names that exist; None leaves them unchecked.
+    """
+    for name, method in sorted(methods_of(files).items()):
+        try:
+            rule = rule_in(method)
+        except RuleRejected as rejected:
+            yield f"{name}: {rejected}"
+            continue
+        if roles is not None and (unknown := rule.any_role.difference(roles)):
+            yield f"{name}: unknown role {', '.join(sorted(unknown))}"
+
+
+def from_file(path: Path) -> list[FileDescriptorProto]:
+    """Return the files of a descriptor set. Raises Unreadable."""
+    try:
+        return list(FileDescriptorSet.FromString(path.read_bytes()).file)
+    except OSError as error:
+        raise Unreadable(f"{path}: {error.strerror}") from None
+    except DecodeError:
+        raise Unreadable(
+            f"{path} is no descriptor set. Make one: buf build -o {path}, "
+            "or protoc --include_imports --descriptor_set_out"
+        ) from None
+
+
+def from_server(channel: grpc.Channel) -> list[FileDescriptorProto]:
+    """Return the files of a server that has reflection. Raises Unreadable."""
+    try:
+        # Here, because only this needs it, and services that are guarded need not install it.
+        from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (  # noqa: PLC0415
+            ProtoReflectionDescriptorDatabase,
+        )
+    except ImportError:
+        raise Unreadable("Reading a running server needs grpcio-reflection: pip install 'authservice[lint]'") from None
+    try:
+        grpc.channel_ready_future(channel).result(SERVER_SECONDS)
+        database = ProtoReflectionDescriptorDatabase(grpc.intercept_channel(channel, _Impatient()))
+        names = [name for name in database.get_services() if name not in EXEMPT_SERVICES]
+        files = [database.FindFileContainingSymbol(name) for name in names]
+    except grpc.FutureTimeoutError:
+        raise Unreadable("The server does not answer. Is the address right, and does it speak plaintext?") from None
+    except grpc.RpcError as error:
+        raise Unreadable(
+            f"The server does not describe itself ({error.code().name}). Switch its reflection on."
+        ) from None
+    except KeyError as error:
+        raise Unreadable(f"The server has the service {error.args[0]} and does not describe it.") from None
+    except (AssertionError, StopIteration):  # That is how grpc_reflection takes an answer that is none.
+        raise Unreadable("The server does not describe itself as grpc.reflection.v1alpha says.") from None
+    return list({file.name: file for file in files}.values())
+
+
+class _Impatient(grpc.StreamStreamClientInterceptor):
+    """Waits no longer for each answer than for the connection."""
+
+    def intercept_stream_stream(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
+        return continuation(details._replace(timeout=SERVER_SECONDS), requests)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where descriptors come from."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--descriptor-set", type=Path, metavar="FILE", help="output of `buf build -o FILE`")
+    source.add_argument("--server", metavar="HOST:PORT", help="a running server with reflection")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="speak TLS to the server, trusting this CA (PEM)")
+    parser.add_argument("--insecure", action="store_true", help="speak plaintext to another machine")
+
+
+def read(
+    descriptor_set: Path | None, server: str | None, ca_file: Path | None, insecure: bool
+) -> list[FileDescriptorProto]:
+    """Return the files of the one source that is given. Raises Unreadable."""
+    if descriptor_set:
+        return from_file(descriptor_set)
+    assert server is not None
+    try:
+        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes()) if ca_file else None
+        channel = open_channel(server, credentials, insecure)
+    except OSError as error:
+        raise Unreadable(f"{ca_file}: {error.strerror}") from None
+    except ValueError:
+        raise Unreadable(f"{server} is another machine. Give a --ca-file, or --insecure for plaintext.") from None
+    with channel:
+        return from_server(channel)
+
+
+def read_roles(names: list[str], path: Path | None) -> list[str] | None:
+    """Return the roles that exist, or None if nobody says which. Raises Unreadable."""
+    try:
+        listed = path.read_text().split() if path else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or 'is no text'}") from None
+    return [*names, *listed] if names or path else None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `authclient`.
+
+    Returns the exit code: 0 if all is well, 1 if something is wrong with a rule, 2 if nothing could be read.
+    """
+    parser = argparse.ArgumentParser(prog="authclient", description="Tools for services that authclient guards.")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+    lint = verbs.add_parser(
+        "lint",
+        help="fail if an RPC has no usable rule",
+        description="Fail if an RPC has no usable (authapi.v1.rule), or names a role that does not exist.",
+    )
+    add_source(lint)
+    lint.add_argument("--role", action="append", default=[], metavar="NAME", help="a role that exists; repeatable")
+    lint.add_argument("--roles-file", type=Path, metavar="FILE", help="the roles that exist, one a line")
+    options = parser.parse_args(arguments)
+    try:
+        files = read(options.descriptor_set, options.server, options.ca_file, options.insecure)
+        roles = read_roles(options.role, options.roles_file)
+    except Unreadable as error:
+        print(error, file=sys.stderr)
+        return UNREADABLE
+    found = list(complaints(files, roles))
+    for line in found:
+        print(line)
+    count = len(methods_of(files))
+    if not count:
+        print("There is no RPC in these descriptors.", file=sys.stderr)
+        return UNREADABLE
+    print(f"{count} RPCs, {len(found)} without a usable rule.", file=sys.stderr)
+    return FOUND if found else 0
