@@ -8,7 +8,7 @@ from authservice.cli.session import as_json, deadline, service, show
 
 @click.group()
 def keys() -> None:
-    """List and rotate the keys that sign access tokens."""
+    """List, rotate and revoke the keys that sign access tokens."""
 
 
 @keys.command("list")
@@ -49,6 +49,22 @@ def rotate() -> None:
     with service(settings) as auth:
         key = auth.rotate_keys.rotate(deadline())
     click.echo(f"Key {key.kid} signs now.")
+
+
+@keys.command()
+@click.argument("kid")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def revoke(kid: str, yes: bool) -> None:
+    """Remove the key KID now, because somebody else may have it.
+
+    Every access token that it signed is refused within two seconds, by all servers and by the services that watch them.
+    Sessions live on: refreshing brings a token of another key.
+    """
+    if not yes:
+        click.confirm(f"Every access token signed with {kid} will be refused. Go on?", abort=True)
+    with service() as auth:
+        auth.rotate_keys.revoke(kid, deadline())
+    click.echo(f"Key {kid} is removed.")
 
 
 @keys.command()

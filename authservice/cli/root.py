@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from authservice import logs
 from authservice.cli.config import config
 from authservice.cli.doctor import doctor
+from authservice.cli.explain import explain
 from authservice.cli.keys import keys
 from authservice.cli.serve import migrate, serve
 from authservice.cli.users import users
@@ -22,7 +23,7 @@ from authservice.storage.schema import SchemaNotCurrent
 from authservice.supervisor import PortTaken
 from authservice.transport.server import TlsFilesUnusable
 from authservice.usecases.operate_users import NoSuchUser
-from authservice.usecases.rotate_keys import TooEarly
+from authservice.usecases.rotate_keys import NoSuchKey, TooEarly
 
 COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 
@@ -40,7 +41,7 @@ def command() -> None:
     logs.configure("warning", "console")
 
 
-for verb in (serve, migrate, config, users, keys, doctor):
+for verb in (serve, migrate, config, users, keys, explain, doctor):
     command.add_command(verb)
 
 
@@ -66,6 +67,8 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}. Run as the owner, or set AUTHSERVICE_DATA_DIR.", WRONG_SETTINGS)
     except NoSuchUser as error:
         _fail(f"There is no user {error}. `authservice users list` shows the names.", COULD_NOT)
+    except NoSuchKey as error:
+        _fail(f"There is no key {error}. `authservice keys list` shows them.", COULD_NOT)
     except (AuthError, FieldRejected, TooEarly, PortTaken) as error:
         _fail(str(error), COULD_NOT)
 

@@ -18,6 +18,10 @@ class TooEarly(Exception):
         self.wait = wait
 
 
+class NoSuchKey(Exception):
+    """No key has this id."""
+
+
 @dataclass(frozen=True, slots=True)
 class RotateKeys:
     """Keeps one key active and one pending.
@@ -63,6 +67,27 @@ class RotateKeys:
         self._activate(active, pending, now, deadline)
         self._add(deadline)
         return pending
+
+    def revoke(self, kid: str, deadline: Deadline) -> None:
+        """Remove a key at once, with every token that it signed. If it signs, the pending one takes over.
+
+        For a private key that somebody else may have. Raises NoSuchKey.
+        """
+        keys = self.all(deadline)
+        key = next((key for key in keys if key.kid == kid), None)
+        if key is None:
+            raise NoSuchKey(kid)
+        now = self.clock()
+
+        def work(tx: Transaction) -> None:
+            tx.signing_keys.remove(kid)
+            pending = _in_state(keys, KeyState.PENDING)
+            if key.state is KeyState.ACTIVE and pending:
+                tx.signing_keys.move(pending.kid, KeyState.PENDING, KeyState.ACTIVE, now)
+
+        self.database.transact(work, deadline)
+        self.audit.record("signing_key_revoked", kid=kid, state=key.state.value)
+        self.ensure(deadline)
 
     def all(self, deadline: Deadline) -> list[SigningKey]:
         """Return every key, oldest first."""

@@ -46,10 +46,11 @@ def mariadb_variables(new_mariadb_url: Callable[[], str]) -> dict[str, str]:
 
 
 def test_an_operators_day_on_the_embedded_database(run: Run, tmp_path: Path) -> None:
-    assert run("migrate").stdout == "Migrated from nothing to 0001.\n"
-    assert run("migrate").stdout == "Already at migration 0001.\n"
+    assert run("migrate").stdout == "Migrated from nothing to 0002.\n"
+    assert run("migrate").stdout == "Already at migration 0002.\n"
     assert "Created user ada" in run("users", "create", "ada", "--password-stdin", stdin=PASSWORD + "\n").stdout
-    assert [user["name"] for user in json.loads(run("users", "list", "--json").stdout)] == ["ada"]
+    listed = json.loads(run("users", "list", "--json").stdout)
+    assert [(user["name"], user["roles"]) for user in listed] == [("ada", [])]
     assert run("users", "disable", "ADA").stdout == "Disabled user ADA; 0 live sessions ended.\n"
     assert json.loads(run("users", "list", "--json").stdout)[0]["disabled"]
     assert run("users", "enable", "ada").returncode == 0
@@ -61,10 +62,32 @@ def test_an_operators_day_on_the_embedded_database(run: Run, tmp_path: Path) -> 
         assert path.stat().st_mode & 0o077 == 0, f"{path.name} can be read by others"
 
 
+def test_roles_are_granted_revoked_listed_and_audited(run: Run) -> None:
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD + "\n")
+    steps = [
+        (("grant", "ADA", "support"), "User ADA now has the role support.\n", ["role_granted"]),
+        (("grant", "ada", "support"), "User ada already had the role support.\n", []),
+        (("grant", "ada", "a.b_c-9"), "User ada now has the role a.b_c-9.\n", ["role_granted"]),
+        (("revoke", "ada", "support"), "User ada no longer has the role support.\n", ["role_taken"]),
+        (("revoke", "ada", "support"), "User ada did not have the role support.\n", []),
+    ]
+    log = {"AUTHSERVICE_LOG_LEVEL": "info", "AUTHSERVICE_LOG_FORMAT": "json"}
+    for arguments, said, audited in steps:
+        done = run("users", *arguments, **log)
+        assert (done.returncode, done.stdout) == (0, said), done
+        events = [json.loads(line) for line in done.stderr.splitlines() if '"audit"' in line]
+        assert [(event["audit"], event["role"]) for event in events if "role" in event] == [
+            (event, arguments[2]) for event in audited
+        ]
+    assert json.loads(run("users", "list", "--json").stdout)[0]["roles"] == ["a.b_c-9"]
+
+
 def test_refusals_say_what_is_wrong_and_end_with_a_code(run: Run) -> None:
     cases = [
         (("users", "create", "a b", "--password-stdin"), "short\n", 1, "user_name:"),
         (("users", "disable", "nobody"), "", 1, "no user nobody"),
+        (("users", "grant", "nobody", "support"), "", 1, "no user nobody"),
+        (("users", "revoke", "nobody", "Support"), "", 1, "must be 1 to 64 characters"),
         (("users", "frobnicate"), "", 2, "No such command"),
         (("keys", "rotate"), "", 1, "Try again in"),
     ]
@@ -122,7 +145,7 @@ def test_the_node_applications_variables_are_enough_for_mariadb(run: Run, mariad
     before = run("serve", **variables)
     assert before.returncode == 3
     assert "authservice migrate" in before.stderr
-    assert run("migrate", **variables).stdout == "Migrated from nothing to 0001.\n"
+    assert run("migrate", **variables).stdout == "Migrated from nothing to 0002.\n"
     created = run("users", "create", "ada", "--password-stdin", stdin=PASSWORD, **variables)
     assert created.returncode == 0, created
     done = run("doctor", "--json", **variables)

@@ -1,0 +1,95 @@
+"""`authservice explain`."""
+
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+from authclient.lint import Unreadable, methods_of, read, rule_in
+from authclient.rules import Rule, RuleRejected
+
+from authservice.cli.session import as_json, deadline, service, show
+from authservice.domain.check import Check
+from authservice.domain.tokens import Identity
+
+LEEWAY = timedelta(seconds=30)
+_VERDICTS = {True: "yes", False: "NO", None: "-"}
+
+
+@click.command()
+@click.option("--method", metavar="/PACKAGE.SERVICE/METHOD", help="Also judge the caller by the rule of this method.")
+@click.option(
+    "--descriptor-set", type=click.Path(path_type=Path), metavar="FILE", help="Where the method is described."
+)
+@click.option("--server", metavar="HOST:PORT", help="The same, by the reflection of a running server.")
+@click.option("--ca-file", type=click.Path(path_type=Path), metavar="FILE", help="Speak TLS to that server.")
+@click.option("--insecure", is_flag=True, help="Speak plaintext to that server on another machine.")
+@as_json
+def explain(
+    method: str | None,
+    descriptor_set: Path | None,
+    server: str | None,
+    ca_file: Path | None,
+    insecure: bool,
+    as_json: bool,
+) -> None:
+    """Say, check by check, why an access token is accepted or refused.
+
+    The token is read from standard input, where no other user of this machine can see it. Exit code 1 if it is refused.
+    """
+    if method and not (descriptor_set or server):
+        raise click.UsageError("--method needs --descriptor-set or --server, to know the method's rule.")
+    rule = _rule(method, descriptor_set, server, ca_file, insecure) if method else None
+    if sys.stdin.isatty():
+        click.echo("Paste the token and press Enter:", err=True)
+    # Whatever else than a token is pasted, the first check says so.
+    token = sys.stdin.buffer.readline().decode("ascii", "replace").strip().removeprefix("Bearer ")
+    with service() as auth:
+        checks, identity = auth.explain(token, deadline())
+        now = auth.clock()
+    if isinstance(rule, Check):
+        checks.append(rule)
+    elif rule is not None:
+        checks += rule_checks(rule, identity, now)
+    rows = [(check.name, _VERDICTS[check.passed], check.detail) for check in checks]
+    show(("check", "passed", "detail"), rows, as_json)
+    refuses_nobody = isinstance(rule, Rule) and (rule.is_public or rule.observe)
+    if any(check.passed is False for check in checks) and not refuses_nobody:
+        sys.exit(1)
+
+
+def _rule(
+    method: str | None, descriptor_set: Path | None, server: str | None, ca_file: Path | None, insecure: bool
+) -> Rule | Check:
+    try:
+        methods = methods_of(read(descriptor_set, server, ca_file, insecure))
+    except Unreadable as error:
+        raise click.ClickException(str(error)) from None
+    if method not in methods:
+        raise click.ClickException(f"There is no {method} there. It has {', '.join(sorted(methods)) or 'no method'}.")
+    try:
+        return rule_in(methods[method])
+    except RuleRejected as rejected:
+        return Check("rule", False, f"{rejected}; the method is refused to everybody")
+
+
+def rule_checks(rule: Rule, identity: Identity | None, now: datetime) -> list[Check]:
+    """Return what each part of a method's rule has come to."""
+    if rule.is_public:
+        return [Check("rule", True, "public: no token is looked at")]
+    if identity is None:
+        return [Check("rule", None, "nobody is there to be judged by it")]
+    checks = [Check("rule", True, "observes only: refusals are counted" if rule.observe else "is enforced")]
+    if rule.any_role:
+        held = sorted(rule.any_role.intersection(identity.roles))
+        has = f"has {', '.join(held)}" if held else f"has {', '.join(identity.roles) or 'none'}"
+        checks.append(Check("role", bool(held), f"needs one of {', '.join(sorted(rule.any_role))}; {has}"))
+    if rule.mfa:
+        checks.append(Check("mfa", "mfa" in identity.auth_methods, f"logged in by {', '.join(identity.auth_methods)}"))
+    if rule.max_auth_age is not None:
+        age = now - identity.authenticated_at
+        recent = age - LEEWAY <= timedelta(seconds=rule.max_auth_age)
+        checks.append(Check("login age", recent, f"{age.total_seconds():.0f} s; at most {rule.max_auth_age:.0f} s"))
+    if rule.max_staleness is not None:
+        checks.append(Check("freshness", True, f"judged by a view of at most {rule.max_staleness:g} s, else by Verify"))
+    return checks
