@@ -1,0 +1,82 @@
+"""An authentication server, and programs of three languages beside it, each a process of its own."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.examples.programs import GO, AuthProcess, Program, copy_of_typescript, finished
+from tests.faults.processes import ServerProcess
+
+NPM_SECONDS = 300
+GO_SECONDS = 600
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "languages: runs the whole test suites of the other clients")
+
+
+@pytest.fixture
+def auth(tmp_path: Path, migrated_sqlite: Path) -> Iterator[AuthProcess]:
+    """Yield a running `authservice serve` with the account `ada`."""
+    folder = tmp_path / "auth"
+    folder.mkdir()
+    shutil.copy(migrated_sqlite, folder / "authservice.db")
+    server = AuthProcess(ServerProcess(f"sqlite:///{folder / 'authservice.db'}", folder), folder)
+    try:
+        server.process.start()
+        server.register("ada")
+        yield server
+    finally:
+        server.process.kill_all()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Yield what starts a program that serves, and leave nothing of it behind."""
+    programs: list[Program] = []
+
+    def begin(*command: str | Path) -> Program:
+        programs.append(Program(command, tmp_path / f"program-{len(programs)}"))
+        return programs[-1]
+
+    yield begin
+    for program in programs:
+        program.kill()
+
+
+@pytest.fixture(scope="session")
+def go() -> str:
+    """Return the Go command."""
+    found = shutil.which("go")
+    if not found:
+        pytest.skip("no `go` on this machine: https://go.dev/dl, 1.25 or newer")
+    return found
+
+
+@pytest.fixture(scope="session")
+def go_orders(go: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Go example, built once."""
+    built = tmp_path_factory.mktemp("go") / "orders"
+    finished([go, "build", "-o", built, "./examples/orders"], GO, GO_SECONDS)
+    return built
+
+
+@pytest.fixture(scope="session")
+def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the TypeScript client, installed and compiled once. The checkout keeps its own node_modules."""
+    for command in ("node", "npm"):
+        if not shutil.which(command):
+            pytest.skip(f"no `{command}` on this machine: https://nodejs.org, 20 or newer")
+    folder = copy_of_typescript(tmp_path_factory.mktemp("typescript"))
+    finished(["npm", "ci", "--prefer-offline"], folder, NPM_SECONDS)
+    return folder
+
+
+@pytest.fixture
+def typescript_orders(typescript: Path) -> tuple[str | Path, ...]:
+    """Return the command of the TypeScript example."""
+    node = shutil.which("node")
+    assert node
+    return (node, typescript / "dist" / "examples" / "orders" / "main.js")
