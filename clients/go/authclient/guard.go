@@ -1,0 +1,256 @@
+// Package authclient guards gRPC services with the access tokens of authservice. It judges each call inside the process,
+// by the signing keys and revocations that one stream from the auth server keeps up to date, and asks the auth server only
+// where it knows too little. Who may call a method stands in its .proto, as option (authapi.v1.rule).
+//
+//	guard, err := authclient.New(conn, authclient.Config{Issuer: "authservice", Audience: "internal"})
+//	server := grpc.NewServer(
+//		grpc.ChainUnaryInterceptor(guard.UnaryServerInterceptor()),
+//		grpc.ChainStreamInterceptor(guard.StreamServerInterceptor()),
+//	)
+//
+// docs/local-verification.md is the specification.
+package authclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	authapi "authservice/clients/go/authapi/v1"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Config says what a Guard accepts. Issuer and Audience are required; what else is zero gets its default.
+type Config struct {
+	// Issuer and Audience are the only accepted `iss` and `aud`, compared exactly.
+	Issuer, Audience string
+	// Policy says who may call what. Default: the rules of every .proto whose generated code is part of the program.
+	Policy *Policy
+	// MaxStaleness is how old the knowledge of revocations may be where a rule does not say. Default 10 s.
+	MaxStaleness time.Duration
+	// MaxKeyAge is how old the key set may be. Default 1 h.
+	MaxKeyAge time.Duration
+	// FirstViewWait is how long after New calls wait for the first complete view, before Verify is asked about each of
+	// them. Never beyond a call's deadline. Default 2 s.
+	FirstViewWait time.Duration
+	// VerifyTimeout bounds each question to Verify. Default 2 s.
+	VerifyTimeout time.Duration
+	// CacheSize is how many good signatures are remembered, at about 2 KB each. Default 10,000.
+	CacheSize int
+	// Observer is told what happens. Default: faults go to slog, the rest nowhere.
+	Observer Observer
+}
+
+// Observer counts what a Guard does. Its methods are called from many goroutines at once, and calls wait for them.
+type Observer interface {
+	// Refused is called for each refusal. wouldBe: the rule says `observe`, and the call or stream went on.
+	Refused(fullMethod, reason string, wouldBe bool)
+	// TokenSeen is called for each token whose signature and claims are good. cached: they were known to be.
+	TokenSeen(cached bool)
+	// Fault is called for what an operator should know: a lost watch, a refused key set, a panic inside the guard.
+	Fault(err error)
+}
+
+type logFaults struct{}
+
+func (logFaults) Refused(string, string, bool) {}
+func (logFaults) TokenSeen(bool)               {}
+func (logFaults) Fault(err error)              { slog.Warn("authclient", "fault", err) }
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Issuer == "" || c.Audience == "" {
+		return c, errors.New("authclient: without Issuer and Audience tokens for other services would be accepted")
+	}
+	if min(c.MaxStaleness, c.MaxKeyAge, c.FirstViewWait, c.VerifyTimeout) < 0 || c.CacheSize < 0 {
+		return c, errors.New("authclient: a setting is negative")
+	}
+	setDefault(&c.MaxStaleness, 10*time.Second)
+	setDefault(&c.MaxKeyAge, time.Hour)
+	setDefault(&c.FirstViewWait, 2*time.Second)
+	setDefault(&c.VerifyTimeout, 2*time.Second)
+	setDefault(&c.CacheSize, 10_000)
+	if c.Policy == nil {
+		c.Policy = ReadPolicy(protoregistry.GlobalFiles)
+	}
+	if c.Observer == nil {
+		c.Observer = logFaults{}
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](setting *T, value T) {
+	var unset T
+	if *setting == unset {
+		*setting = value
+	}
+}
+
+// Guard decides about every call of a server. One serves a whole process and lives as long as it.
+type Guard struct {
+	config  Config
+	judge   *judge
+	trust   *trust
+	auth    authapi.AuthServiceClient
+	streams *openStreams
+	settled context.Context // done when there is a view, or when calls no longer wait for the first one
+	close   context.CancelFunc
+	stopped chan struct{}
+}
+
+// New starts to follow the auth server at conn, which is the caller's to make (with TLS, unless on loopback) and to close
+// after the Guard. The auth server may be away; calls are refused as VERIFICATION_UNAVAILABLE until it can be asked.
+func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	running, stop := context.WithCancel(context.Background())
+	settled, settle := context.WithTimeout(running, config.FirstViewWait)
+	g := &Guard{
+		config:  config,
+		trust:   &trust{completed: settle},
+		auth:    authapi.NewAuthServiceClient(conn),
+		streams: newOpenStreams(),
+		settled: settled,
+		close:   stop,
+		stopped: make(chan struct{}),
+	}
+	g.judge = &judge{
+		issuer:       config.Issuer,
+		audience:     config.Audience,
+		maxStaleness: config.MaxStaleness,
+		maxKeyAge:    config.MaxKeyAge,
+		cache:        newSignatureCache(config.CacheSize),
+		tokenSeen:    config.Observer.TokenSeen,
+	}
+	watcher := &watcher{conn: conn, trust: g.trust, report: g.report, changed: g.streams.wake}
+	go func() {
+		defer close(g.stopped)
+		watcher.run(running)
+	}()
+	return g, nil
+}
+
+// Close ends the watch. What is known then ages, so close the Guard after the server that it guards.
+func (g *Guard) Close() {
+	g.close()
+	<-g.stopped
+}
+
+// Check returns an error that names every method of server which is refused to everybody because its rule is missing or
+// bad. Call it after the services are registered, and do not serve if it complains.
+func (g *Guard) Check(server *grpc.Server) error { return g.config.Policy.Check(server) }
+
+// ViewAge returns how old the knowledge of revocations is. False while there never was a complete view.
+func (g *Guard) ViewAge() (time.Duration, bool) {
+	known := g.trust.knowledge()
+	return known.viewAge, known.view != nil
+}
+
+// UnaryServerInterceptor guards unary calls.
+func (g *Guard) UnaryServerInterceptor() grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		ctx, who, refused := g.admit(ctx, info.FullMethod)
+		if refused != nil {
+			return nil, refused
+		}
+		if who != nil {
+			current := new(currentCaller)
+			current.Store(who)
+			ctx = withCaller(ctx, current)
+		}
+		return handler(ctx, request)
+	}
+}
+
+// admit judges a call. The returned context carries no forged identity.
+func (g *Guard) admit(ctx context.Context, method string) (context.Context, *caller, *refusal) {
+	ctx, md := withoutForgedIdentity(ctx)
+	if isExempt(method) {
+		return ctx, nil, nil
+	}
+	who, refused := g.judgeCall(ctx, md, method)
+	return ctx, who, refused
+}
+
+// judgeCall decides about a call of method, and counts the refusal.
+func (g *Guard) judgeCall(ctx context.Context, md metadata.MD, method string) (*caller, *refusal) {
+	decision := g.decide(ctx, md, method, g.config.Policy.rules[method])
+	if decision.refusal != nil {
+		g.count(method, decision.refusal, false)
+	}
+	if decision.observed != nil {
+		g.count(method, decision.observed, true)
+	}
+	return decision.caller, decision.refusal
+}
+
+// decide takes whatever goes wrong in here for a refusal.
+func (g *Guard) decide(ctx context.Context, md metadata.MD, method string, rule *rule) (decided decision) {
+	if rule == nil || rule.public {
+		return g.judge.decide(rule, md, knowledge{}, nil)
+	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			g.report(fmt.Errorf("judging a call of %s: %v", method, fault))
+			decided = conclude(rule, nil, unavailable)
+		}
+	}()
+	g.awaitFirstView(ctx)
+	inquiry := &inquiry{guard: g, ctx: ctx}
+	decided = g.judge.decide(rule, md, g.trust.knowledge(), inquiry.ask)
+	if decided.caller != nil {
+		decided.caller.vouched = inquiry.vouched
+	}
+	return decided
+}
+
+func (g *Guard) awaitFirstView(ctx context.Context) {
+	select {
+	case <-g.settled.Done():
+	case <-ctx.Done():
+	}
+}
+
+// inquiry asks Verify on behalf of one call.
+type inquiry struct {
+	guard   *Guard
+	ctx     context.Context
+	vouched time.Time // just before the question that was answered with an identity
+}
+
+func (i *inquiry) ask(token string) (*Identity, *refusal) {
+	ctx, cancel := context.WithTimeout(i.ctx, i.guard.config.VerifyTimeout)
+	defer cancel()
+	asked := time.Now()
+	answer, err := i.guard.auth.Verify(ctx, &authapi.VerifyRequest{AccessToken: token})
+	if err != nil {
+		return nil, refusedByVerify(err)
+	}
+	if answer.GetIdentity().GetUserId() == "" {
+		return nil, unavailable
+	}
+	i.vouched = asked
+	return identityFromMessage(answer.GetIdentity()), nil
+}
+
+// count must not change what was decided, whatever the observer does.
+func (g *Guard) count(method string, refused *refusal, wouldBe bool) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			g.report(fmt.Errorf("observing a refusal: %v", fault))
+		}
+	}()
+	g.config.Observer.Refused(method, refused.reason, wouldBe)
+}
+
+// report must not fail: it is called where something already has.
+func (g *Guard) report(err error) {
+	defer func() { _ = recover() }()
+	g.config.Observer.Fault(err)
+}

@@ -1,0 +1,153 @@
+package authclient
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	authapi "authservice/clients/go/authapi/v1"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// exempt services carry no rules and are let through by name.
+var exempt = []string{
+	"grpc.health.v1.Health",
+	"grpc.reflection.v1.ServerReflection",
+	"grpc.reflection.v1alpha.ServerReflection",
+}
+
+var roleName = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
+
+// rule is an authapi.v1.Rule that makes sense.
+type rule struct {
+	public       bool
+	anyRole      []string
+	mfa          bool
+	maxAuthAge   time.Duration  // 0: any
+	maxStaleness *time.Duration // nil: the setting of the guard
+	observe      bool
+}
+
+// Policy holds who may call each method, as its .proto says. Immutable.
+type Policy struct {
+	rules  map[string]*rule
+	faults map[string]error
+}
+
+// ReadPolicy reads the rule of every method of files, usually protoregistry.GlobalFiles: every .proto whose generated code
+// is part of the program.
+func ReadPolicy(files *protoregistry.Files) *Policy {
+	policy := &Policy{rules: map[string]*rule{}, faults: map[string]error{}}
+	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for j := range service.Methods().Len() {
+				method := service.Methods().Get(j)
+				policy.add(fmt.Sprintf("/%s/%s", service.FullName(), method.Name()), method)
+			}
+		}
+		return true
+	})
+	return policy
+}
+
+func (p *Policy) add(name string, method protoreflect.MethodDescriptor) {
+	var message *authapi.Rule
+	if proto.HasExtension(method.Options(), authapi.E_Rule) {
+		message = proto.GetExtension(method.Options(), authapi.E_Rule).(*authapi.Rule)
+	}
+	rule, err := readRule(message)
+	if err != nil {
+		p.faults[name] = err
+		return
+	}
+	p.rules[name] = rule
+}
+
+// Check returns an error that names every method of server which is refused to everybody because its rule is missing or
+// bad. Call it after the services are registered, and do not start if it complains.
+func (p *Policy) Check(server *grpc.Server) error {
+	var complaints []error
+	for service, info := range server.GetServiceInfo() {
+		for _, method := range info.Methods {
+			name := "/" + service + "/" + method.Name
+			if isExempt(name) || p.rules[name] != nil {
+				continue
+			}
+			fault := p.faults[name]
+			if fault == nil {
+				fault = errors.New("its .proto is not among those that were read")
+			}
+			complaints = append(complaints, fmt.Errorf("%s: %w", name, fault))
+		}
+	}
+	slices.SortFunc(complaints, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(complaints...)
+}
+
+func isExempt(fullMethod string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	return slices.Contains(exempt, service)
+}
+
+// readRule says what is wrong with a rule that is missing, contradicts itself or asks for what this version does not know.
+func readRule(message *authapi.Rule) (*rule, error) {
+	if message == nil {
+		return nil, errors.New("it has no rule")
+	}
+	r := &rule{
+		public:     message.GetPublic(),
+		anyRole:    message.GetAnyRole(),
+		mfa:        message.GetMfa(),
+		maxAuthAge: message.GetMaxAuthAge().AsDuration(),
+		observe:    message.GetObserve(),
+	}
+	if message.MaxStaleness != nil {
+		staleness := message.MaxStaleness.AsDuration()
+		r.maxStaleness = &staleness
+	}
+	return r, checkRule(message)
+}
+
+func checkRule(message *authapi.Rule) error {
+	who := 0
+	for _, isSet := range []bool{message.GetPublic(), message.GetAuthenticated(), len(message.GetAnyRole()) > 0} {
+		if isSet {
+			who++
+		}
+	}
+	narrows := message.GetMfa() || message.GetObserve() || message.MaxAuthAge != nil || message.MaxStaleness != nil
+	switch {
+	case len(message.ProtoReflect().GetUnknown()) > 0:
+		return errors.New("its rule has a field that this version does not know, and may be stricter than it looks")
+	case who != 1:
+		return errors.New("exactly one of public, authenticated and any_role has to be set")
+	case message.GetPublic() && narrows:
+		return errors.New("nothing can stand beside public")
+	case message.MaxAuthAge != nil && !isPositiveSeconds(message.MaxAuthAge):
+		return errors.New("max_auth_age has to be positive and in whole seconds")
+	case message.MaxStaleness != nil && (!message.MaxStaleness.IsValid() || message.MaxStaleness.AsDuration() < 0):
+		return errors.New("max_staleness must not be negative")
+	}
+	for i, role := range message.GetAnyRole() {
+		if !roleName.MatchString(role) {
+			return fmt.Errorf("%q is no role name", role)
+		}
+		if slices.Contains(message.GetAnyRole()[:i], role) {
+			return fmt.Errorf("the role %q stands twice", role)
+		}
+	}
+	return nil
+}
+
+func isPositiveSeconds(d *durationpb.Duration) bool {
+	return d.IsValid() && d.GetSeconds() > 0 && d.GetNanos() == 0
+}

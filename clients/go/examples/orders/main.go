@@ -1,0 +1,70 @@
+// Orders is a guarded service and a client of it.
+//
+//	go run ./examples/orders serve -listen 127.0.0.1:50053 -auth 127.0.0.1:50051
+//	go run ./examples/orders call -auth 127.0.0.1:50051 -orders 127.0.0.1:50053 -user ada -password "$PASSWORD"
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "orders:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, arguments []string) error {
+	if len(arguments) == 0 {
+		return fmt.Errorf("say serve or call")
+	}
+	flags := flag.NewFlagSet(arguments[0], flag.ExitOnError)
+	auth := flags.String("auth", "127.0.0.1:50051", "address of the auth server")
+	switch arguments[0] {
+	case "serve":
+		listen := flags.String("listen", "127.0.0.1:50053", "address to serve on")
+		issuer := flags.String("issuer", "authservice", "whose tokens are accepted")
+		audience := flags.String("audience", "internal", "for whom the tokens have to be")
+		_ = flags.Parse(arguments[1:])
+		return serve(ctx, *listen, *auth, *issuer, *audience)
+	case "call":
+		orders := flags.String("orders", "127.0.0.1:50053", "address of an OrdersService, in whatever language")
+		user := flags.String("user", "", "user name or e-mail address")
+		password := flags.String("password", "", "password")
+		_ = flags.Parse(arguments[1:])
+		return call(ctx, *auth, *orders, *user, *password)
+	}
+	return fmt.Errorf("%q is neither serve nor call", arguments[0])
+}
+
+// dial connects without TLS, and therefore only within this machine: passwords and tokens go over the connection.
+func dial(address string) (*grpc.ClientConn, error) {
+	if err := mustBeLoopback(address); err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+}
+
+func mustBeLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s is not on this machine, and the example speaks no TLS", address)
+	}
+	return nil
+}
