@@ -1,0 +1,79 @@
+// Puts the decision together with what this process knows: the watch, the clock, and whom to ask.
+
+import type { AuthServer } from "./auth_server.js";
+import { authenticate, conclude, decide, type Decision, type Judge, type Knowledge } from "./decision.js";
+import type { Tell } from "./observer.js";
+import { refusal } from "./refusal.js";
+import type { Policy } from "./rules.js";
+import type { TokenVerifier } from "./tokens.js";
+import type { Watch } from "./watch.js";
+
+/** All in seconds. */
+export interface Limits {
+  readonly maxStaleness: number;
+  readonly maxKeyAge: number;
+  readonly startWait: number;
+}
+
+/** Judges calls and streams. Nothing here rejects: whatever goes wrong counts as a refusal. */
+export class LocalJudge {
+  constructor(
+    private readonly watch: Watch,
+    private readonly authServer: AuthServer,
+    private readonly verifier: TokenVerifier,
+    private readonly limits: Limits,
+    private readonly tell: Tell,
+  ) {}
+
+  get known(): Knowledge {
+    const { now, keys, keyAge, view, viewAge } = this.watch;
+    return { now, keys, keyAge, view, viewAge };
+  }
+
+  get maxStaleness(): number {
+    return this.limits.maxStaleness;
+  }
+
+  /**
+   * Judges a call.
+   *
+   * @param authorization the values of that metadata entry; undefined if they could not be seen.
+   * @param deadline in milliseconds since the epoch, as grpc-js has it; Infinity: none.
+   */
+  async decide(
+    path: string, policy: Policy | undefined, authorization: readonly string[] | undefined, deadline: number,
+  ): Promise<Decision> {
+    const decision = await this.orRefuse(policy, async () => {
+      if (!authorization) throw new Error("the authorization entries of the call could not be seen");
+      if (policy && !policy.isPublic) await this.watch.firstView(this.patience(deadline));
+      return decide(authorization, policy, this.known, this.judge(deadline));
+    });
+    if (decision.refusal) this.tell("refused", path, decision.refusal.reason);
+    if (decision.observed) this.tell("wouldRefuse", path, decision.observed.reason);
+    return decision;
+  }
+
+  /** Judges the token of an open stream again: a `caller` or a `refusal`, whatever its policy makes of that. */
+  authenticate(token: string, maxStaleness: number): Promise<Decision> {
+    return this.orRefuse(undefined, () => authenticate([`Bearer ${token}`], maxStaleness, this.known, this.judge(Infinity)));
+  }
+
+  /** Milliseconds to wait for the first view: at most half of what the call has, so that Verify can still be asked. */
+  private patience(deadline: number): number {
+    return Math.min(this.limits.startWait * 1000, (deadline - Date.now()) / 2);
+  }
+
+  private judge(deadline: number): Judge {
+    const { maxStaleness, maxKeyAge } = this.limits;
+    return { verifier: this.verifier, maxStaleness, maxKeyAge, ask: (token) => this.authServer.verify(token, deadline) };
+  }
+
+  private async orRefuse(policy: Policy | undefined, judge: () => Promise<Decision>): Promise<Decision> {
+    try {
+      return await judge();
+    } catch (error) {
+      this.tell("failed", error);
+      return conclude(policy, refusal("VERIFICATION_UNAVAILABLE"));
+    }
+  }
+}
