@@ -3,14 +3,21 @@
 import signal
 import sys
 import threading
+from typing import cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from authservice.bootstrap import now_utc
 from authservice.serving import settle_collector
+from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, Server
+from authservice.transport.trust_service import TrustServicer
+from authservice.transport.watchers import Watchers
+from authservice.usecases.revocation_feed import RevocationFeed
+from authservice.usecases.verify import Verify
 
 ANSWER = api.VerifyResponse(server_time=Timestamp(seconds=1))
 """Not empty, so that a caller can tell it from an error."""
@@ -30,7 +37,10 @@ def main() -> None:
     port, threads = int(sys.argv[1]), int(sys.argv[2])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    server = Server(Nothing(), Limits(threads, 512, 1), has_reflection=False)
+    watchers = Watchers(cast(RevocationFeed, None), lambda: [], 0)
+    trust = TrustServicer(lambda: [], watchers, now_utc)
+    guard = own_guard(cast(Verify, None), "nobody", "nobody")
+    server = Server(Nothing(), trust, guard, Limits(threads, 512, 1), has_reflection=False)
     server.listen(f"127.0.0.1:{port}", None)
     settle_collector()
     server.start()

@@ -27,6 +27,11 @@ class Serving:
     port: int
     pid: int
 
+    @property
+    def worker(self) -> int:
+        """The process that serves: the youngest child, or the process itself."""
+        return _family(self.pid)[-1]
+
     def cpu_seconds(self) -> float:
         """Return the processor time of the process and its children so far."""
         return sum(_cpu_seconds(pid) for pid in _family(self.pid))
