@@ -17,6 +17,7 @@ from sqlalchemy import event
 from authservice import bootstrap
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
+from authservice.storage.session_ends import BatchedSessionEnds
 
 COMMIT = "COMMIT"
 POOL_SIZE = 4
@@ -107,7 +108,7 @@ def with_database(service: bootstrap.Service, database: SqlDatabase) -> bootstra
         register=dataclasses.replace(service.register, database=database),
         login=dataclasses.replace(service.login, database=database),
         refresh=dataclasses.replace(service.refresh, database=database),
-        logout=dataclasses.replace(service.logout, database=database),
+        logout=dataclasses.replace(service.logout, database=database, session_ends=BatchedSessionEnds(database)),
     )
 
 
