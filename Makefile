@@ -4,6 +4,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 PYTHON  ?= python3
 SERVE   ?= # more arguments for `authservice serve`
+ORDERS  ?= # more arguments for the example
 PYTEST  ?= # more arguments for pytest
 BENCH   ?= # arguments for the benchmarks, such as --rounds 9
 KILLS   ?= 50
@@ -11,9 +12,10 @@ KILLS   ?= 50
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
 SERVICES := $(filter %_service.proto,$(PROTOS))
 STUBS   := clients/python
+ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test check lint types layers contract unit kills generate format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit kills generate format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +41,9 @@ setup: $(VENV)/dev.stamp ## Install everything that development needs
 
 serve: $(VENV)/server.stamp ## Serve on 127.0.0.1:50051 (SERVE="--port 50052" for more)
 	@exec $(BIN)/authservice serve $(SERVE)
+
+orders: $(VENV)/server.stamp ## Serve the example on 127.0.0.1:50052, beside `make serve` (ORDERS="--listen ..." for more)
+	@exec $(BIN)/python examples/orders/serve.py $(ORDERS)
 
 # --- test ------------------------------------------------------------------------------------------------------------
 
@@ -81,6 +86,9 @@ generate: setup ## Regenerate the Python stubs from protos/
 		--python_out=$(STUBS) --mypy_out=quiet:$(STUBS) $(PROTOS)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
 		--grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) $(SERVICES)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos -I examples/orders/protos \
+		--python_out=$(ORDERS_STUBS) --mypy_out=quiet:$(ORDERS_STUBS) \
+		--grpc_python_out=$(ORDERS_STUBS) --mypy_grpc_out=quiet:$(ORDERS_STUBS) orders/v1/orders.proto
 
 format: setup ## Format Python and protos
 	$(BIN)/ruff format -q .
@@ -92,6 +100,9 @@ lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 		--no-annotate --extra server --group run --upgrade pyproject.toml -o requirements/server.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --extra dev --constraint requirements/server.txt pyproject.toml -o requirements/dev.txt
+
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --group pyproject.toml:toolchains --upgrade -o requirements/toolchains.txt
 
 clean: ## Remove what the other targets made, except data/
 	rm -rf $(VENV) .cache

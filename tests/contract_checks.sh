@@ -14,6 +14,7 @@ fi
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-make -s generate STUBS="$fresh" >/dev/null
+make -s generate STUBS="$fresh" ORDERS_STUBS="$fresh" >/dev/null
 diff -r -x __pycache__ -x py.typed "$fresh/authapi" clients/python/authapi \
+	&& diff -r -x __pycache__ "$fresh/orders" examples/orders/orders \
 	|| { echo "contract: the committed stubs are stale; run make generate"; exit 1; }
