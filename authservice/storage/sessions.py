@@ -90,7 +90,7 @@ class SqlSessions:
         """End the live ones among some sessions. Here alone, so that none ends without services learning of it."""
         # Locked in the order of their ids, so that two such calls do not wait for each other.
         query = select(sessions.c.id).where(condition, _live(now)).order_by(sessions.c.id).with_for_update()
-        live = sorted(self._connection.execute(query).scalars())
+        live = list(self._connection.execute(query).scalars())
         if live:
             these = sessions.c.id.in_(live)
             self._connection.execute(update(sessions).where(these).values(ended_at=now, end_reason=reason.value))

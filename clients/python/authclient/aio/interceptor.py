@@ -87,16 +87,11 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         return refuse
 
     def _unary(self, method: str, rule: Rule, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        drive = _known(behavior)
+
         async def call(request: Any, context: Context) -> Any:
             verified = await self._admit(method, rule, context)
-            context = filtered(context)
-            if verified is None:
-                return await behavior(request, context)
-            identity.remember(context, verified.caller)
-            try:
-                return await behavior(request, context)
-            finally:
-                identity.forget(context)
+            return await drive(request, filtered(context), verified)
 
         return call
 
