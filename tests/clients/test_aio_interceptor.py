@@ -22,7 +22,7 @@ from authclient import Trust, current_identity, find_identity, forwarded, identi
 from authclient.aio import AuthInterceptor
 from authclient.aio.interceptor import _Stream
 from authclient.decisions import Verified
-from authclient.interceptor import RENEW_RULE
+from authclient.guard import RENEW_RULE
 from authclient.refusals import Refused
 from authclient.streams import Lease
 from google.protobuf.duration_pb2 import Duration
@@ -517,7 +517,7 @@ def test_a_named_stream_lives_on_with_a_fresher_token_of_the_same_user(
         assert [renewal(served, each, fresher) for each in names] == [SECONDS + 1800] * len(names)
         auth.time += 100
         eventually(lambda: trust.knowledge.now() > SECONDS + 960, "the first token has expired")
-        trust._notify()
+        trust._watch._notify()
         assert not any(stream.call.done() for stream in streams)
         auth.revoke(ended())
         assert {stream.ending().reason for stream in streams} == {"SESSION_ENDED"}

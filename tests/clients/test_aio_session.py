@@ -11,8 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from authclient import LoginNeeded, reason_of
-from authclient.aio import Session
-from authclient.aio import session as aio_session
+from authclient.aio import Session, attached
 
 from tests.clients.aio_servers import TokenServer, away, over
 from tests.clients.guarded import KINDS, path
@@ -25,7 +24,7 @@ UNAUTHENTICATED, UNAVAILABLE = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at open streams more often."""
-    monkeypatch.setattr(aio_session, "RENEWAL_SECONDS", 0.01)
+    monkeypatch.setattr(attached, "RENEWAL_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -351,5 +350,5 @@ async def test_no_token_leaves_this_machine_in_the_clear(server: TokenServer, ca
 @claim
 async def test_tokens_are_in_no_text(server: TokenServer, caller: Caller) -> None:
     server.refuses, server.on_refresh = {"access-1"}, over
-    texts = [repr(caller.session), repr(caller.session._held), str(await refused(caller.call()))]
+    texts = [repr(caller.session), repr(caller.session._holding.require()), str(await refused(caller.call()))]
     assert not any(secret in text for text in texts for secret in ("access-", "refresh-", PASSWORD))

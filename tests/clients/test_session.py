@@ -14,7 +14,7 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient import LoginNeeded, Session, Trust, current_identity, forwarded, reason_of, session
+from authclient import LoginNeeded, Session, Trust, current_identity, forwarded, reason_of, renewals
 from authclient.held_tokens import HeldTokens, has_authorization
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -32,7 +32,7 @@ UNAUTHENTICATED, UNAVAILABLE = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at open streams more often."""
-    monkeypatch.setattr(session, "RENEWAL_SECONDS", 0.01)
+    monkeypatch.setattr(renewals, "RENEWAL_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_token_is_not_used_in_its_last_seconds(server: TokenServer, hands: Han
     server.life = life
     with Session(server.address, monotonic=hands) as caller:
         caller.login("ada", PASSWORD)
-        held = caller._held
+        held = caller._holding.require()
         assert held
         assert held.refresh_at <= held.usable_until < hands.now + life
         hands.now += life - min(5, life * 0.15)
@@ -433,7 +433,7 @@ def test_tokens_are_in_no_log_and_no_text(
     server: TokenServer, caller: Session, shop: grpc.Channel, hands: Hands, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    texts = [repr(caller), repr(caller._held), str(caller._held)]
+    texts = [repr(caller), repr(caller._holding.require()), str(caller._holding.require())]
     server.refuses = {"access-1", "access-2"}
     texts.append(str(refused(lambda: call(shop))))
     server.on_refresh = away
@@ -471,11 +471,11 @@ def test_a_long_stream_is_renewed_with_each_fresh_token(
         eventually(functools.partial(server.renewals.__contains__, fresh), "it is renewed")
     release.set()
     running.cancel()
-    eventually(lambda: not renewals(), "the thread that renews is gone")
+    eventually(lambda: not renewing_threads(), "the thread that renews is gone")
     assert server.renewals == [(name, "access-2"), (name, "access-3")]
 
 
-def renewals() -> list[threading.Thread]:
+def renewing_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "authclient-renewals"]
 
 
@@ -511,7 +511,7 @@ def test_a_session_that_is_over_or_closed_breaks_no_thread(
     with pytest.raises((ValueError, grpc.RpcError)):
         caller.access_token()
     running.cancel()
-    eventually(lambda: not renewals(), "the thread that renews is gone")
+    eventually(lambda: not renewing_threads(), "the thread that renews is gone")
 
 
 def test_close_leaves_no_thread_even_in_the_middle_of_a_refresh(

@@ -148,7 +148,7 @@ def hands() -> Hands:
 @pytest.fixture
 def timed(auth: AuthServer, new_trust: NewTrust, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> Trust:
     """Return a Trust whose clock is in the hands of the test, and which looks at it often."""
-    monkeypatch.setattr("authclient.trust.TICK_SECONDS", 0.02)
+    monkeypatch.setattr("authclient.watch.TICK_SECONDS", 0.02)
     auth.uptime = hands
     made = new_trust(auth, monotonic=hands)
     assert made.wait_until_ready(SOON)

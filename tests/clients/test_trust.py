@@ -10,13 +10,13 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import authclient.trust
+import authclient.watch
 import grpc
 import pytest
 from authapi.v1 import trust_service_pb2 as api
 from authclient import Refused, Trust
+from authclient.channels import FIRST_PAUSE, LONGEST_PAUSE, open_channel
 from authclient.decisions import Ask
-from authclient.trust import FIRST_PAUSE, LONGEST_PAUSE, require_loopback
 
 from tests.clients.scripted import (
     DELTA,
@@ -311,7 +311,7 @@ def test_without_its_resume_point_known_the_watch_begins_with_a_snapshot(
 def test_s3_a_hundred_cuts_lose_no_revocation(
     auth: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authclient.trust, "FIRST_PAUSE", 0.002)
+    monkeypatch.setattr(authclient.watch, "FIRST_PAUSE", 0.002)
     trust = new_trust(auth)
     assert trust.wait_until_ready(SOON)
     for cut in range(100):
@@ -327,8 +327,8 @@ def test_s3_a_hundred_cuts_lose_no_revocation(
 def test_a_silent_stream_is_cancelled_and_another_one_opened(
     scripted: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
-    monkeypatch.setattr(authclient.trust, "SILENCE_SECONDS", 0.3)
-    monkeypatch.setattr(authclient.trust, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(authclient.watch, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(authclient.watch, "TICK_SECONDS", 0.02)
     new_trust(scripted)
     first = scripted.next_watch().say(FIRST(seq=5))
     second = scripted.next_watch()
@@ -343,8 +343,8 @@ def test_a_silent_stream_is_cancelled_and_another_one_opened(
 def test_a_stream_that_answers_every_second_is_not_silent(
     auth: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
-    monkeypatch.setattr(authclient.trust, "SILENCE_SECONDS", 1.0)
-    monkeypatch.setattr(authclient.trust, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(authclient.watch, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(authclient.watch, "TICK_SECONDS", 0.02)
     trust = new_trust(auth)
     until = time.monotonic() + 1.5
     eventually(lambda: time.monotonic() > until, "more than the silence that is allowed")
@@ -508,7 +508,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     """Return the pauses between attempts, none of which takes its time."""
     noted = Pauses()
     names = {"Thread": threading.Thread, "current_thread": threading.current_thread, "Event": noted.new_event}
-    monkeypatch.setattr(authclient.trust, "threading", types.SimpleNamespace(**names))
+    monkeypatch.setattr(authclient.watch, "threading", types.SimpleNamespace(**names))
     return noted
 
 
@@ -560,7 +560,7 @@ def black_hole() -> Iterator[str]:
 
 
 def close_in_time(trust: Trust) -> None:
-    threads = list(trust._threads)
+    threads = list(trust._watch.threads)
     begin = time.monotonic()
     trust.close()
     assert time.monotonic() - begin < 3.0
@@ -614,7 +614,7 @@ def test_close_in_the_very_moment_of_opening_never_hangs(auth: AuthServer, new_t
 def test_close_soon_after_a_reconnection_prints_no_traceback(
     auth: AuthServer, new_trust: NewTrust, heard: Heard, complaints: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authclient.trust, "FIRST_PAUSE", 0.002)
+    monkeypatch.setattr(authclient.watch, "FIRST_PAUSE", 0.002)
     for connections in range(2, 12, 2):
         trust = new_trust(auth)
         eventually(functools.partial(connected, heard, connections - 1), "the first connection")
@@ -686,7 +686,7 @@ def test_a6_an_observer_that_fails_does_not_end_the_watch(auth: AuthServer, new_
     until = time.monotonic() + 1.0
     eventually(lambda: time.monotonic() > until, "a tick, and time for another stream")
     auth.revoke(ended())
-    assert [thread.name for thread in trust._threads if not thread.is_alive()] == []
+    assert [thread.name for thread in trust._watch.threads if not thread.is_alive()] == []
     eventually(lambda: verdict(trust) == "SESSION_ENDED", "the rule", seconds=1.0)
     streams = len(auth.opened)
     until += 0.5
@@ -769,7 +769,7 @@ def test_a_verify_that_never_answers_is_not_waited_for(auth: AuthServer, trust: 
     ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1", "unix:/run/auth", "unix:///run/auth"],
 )
 def test_plaintext_is_for_this_machine(address: str) -> None:
-    require_loopback(address, insecure=False)
+    open_channel(address, None, insecure=False).close()
 
 
 @pytest.mark.parametrize(
@@ -794,7 +794,7 @@ def test_plaintext_is_for_this_machine(address: str) -> None:
 def test_plaintext_to_another_machine_is_refused_unless_somebody_says_it_is_fine(address: str) -> None:
     with pytest.raises(ValueError, match="another machine"):
         Trust(address, audience="internal")
-    require_loopback(address, insecure=True)
+    open_channel(address, None, insecure=True).close()
 
 
 def test_a_proxy_of_the_environment_does_not_hear_what_is_for_this_machine(

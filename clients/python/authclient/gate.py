@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 import grpc
 
 from authclient import identity
+from authclient.asking import ASK_SECONDS
 from authclient.decisions import Ask, Verified
 from authclient.guard import Guard, is_forged, without_forged
 from authclient.refusals import Refused
 from authclient.rules import Rule
-from authclient.trust import ASK_SECONDS
 
 SPARE_SECONDS = 0.05
 """What is left of a caller's deadline for the answer, when the authentication service takes too long to be asked."""

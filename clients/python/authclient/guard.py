@@ -12,6 +12,8 @@ from authclient.rules import EXEMPT_SERVICES, Policy, Rule
 STREAM_ENTRY = "authclient-stream"
 """Metadata entry by which a caller names a stream that it wants to be able to renew."""
 RENEW_METHOD = "/authapi.v1.StreamService/RenewStream"
+RENEW_RULE = Rule()
+"""Anyone with a good token; which stream it may renew is decided by that stream's own rule."""
 
 _FIRST = ("x-", "remote-user", "authclient-")
 _FORGEABLE = re.compile(

@@ -6,6 +6,7 @@ Times are counted from the answers of the server by the local monotonic clock, s
 import random
 import re
 import secrets
+import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +38,10 @@ class LoginNeeded(Exception):
         self.reason = reason
 
 
+NO_TOKEN = (LoginNeeded, grpc.RpcError, ValueError, grpc.aio.UsageError)
+"""Why there is none: the session is over, the authentication service is away, or the connection to it is closed."""
+
+
 @dataclass(frozen=True, slots=True)
 class HeldTokens:
     """The tokens of a session. `refresh_at` and `usable_until` are readings of the local monotonic clock."""
@@ -64,6 +69,43 @@ class HeldTokens:
     def is_same(self, other: "HeldTokens | None") -> bool:
         """Tell whether the other tokens are these."""
         return other is not None and other.access_token == self.access_token
+
+
+class Holding:
+    """Which tokens a session holds, if any. For many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: HeldTokens | None = None
+        self._over = LoginNeeded(NO_SESSION)
+
+    def require(self) -> HeldTokens:
+        """Return what is held. Raises LoginNeeded."""
+        held, over = self._held, self._over
+        if held is None:
+            raise LoginNeeded(str(over), over.reason)
+        return held
+
+    def put(self, tokens: HeldTokens) -> None:
+        """Hold the tokens of a new session."""
+        with self._lock:
+            self._held = tokens
+
+    def take(self) -> HeldTokens | None:
+        """Return what is held, and hold nothing from now on."""
+        with self._lock:
+            held, self._held, self._over = self._held, None, LoginNeeded(NO_SESSION)
+        return held
+
+    def settle(self, seen: HeldTokens, successor: "HeldTokens | LoginNeeded") -> None:
+        """Put what a refresh has brought in the place of what it replaces; nothing, if somebody was there before."""
+        with self._lock:
+            if not seen.is_same(self._held):
+                return
+            if isinstance(successor, LoginNeeded):
+                self._held, self._over = None, successor
+            else:
+                self._held = successor
 
 
 def login_needed(error: Any) -> LoginNeeded | None:

@@ -6,26 +6,20 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
-from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.message import DecodeError
 
 from authclient import identity
 from authclient.decisions import Ask
-from authclient.gate import Gate, abort, filtered
-from authclient.guard import RENEW_METHOD, Authority, Guard, stream_name
-from authclient.observer import log
+from authclient.gate import abort, filtered
+from authclient.guard import RENEW_METHOD, RENEW_RULE, stream_name
+from authclient.interception import Handler, Interception
 from authclient.refusals import Refused
-from authclient.rules import Policy, Rule
-from authclient.streams import Lease, Leases
+from authclient.rules import Rule
+from authclient.streams import Lease
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Send: TypeAlias = Callable[[Any], None]
 
-RENEW_RULE = Rule()
-"""Anyone with a good token; which stream it may renew is decided by that stream's own rule."""
 
-
-class AuthInterceptor(grpc.ServerInterceptor):
+class AuthInterceptor(Interception, grpc.ServerInterceptor):
     """Lets the calls of a `grpc.server` through, or refuses them, as the rules in the .proto files say.
 
     A method without a usable rule is refused to everybody. Health and reflection are let through.
@@ -35,19 +29,6 @@ class AuthInterceptor(grpc.ServerInterceptor):
         files: descriptors of the .proto files of the server's services, such as `orders_pb2.DESCRIPTOR`.
     """
 
-    def __init__(self, trust: Authority, *files: FileDescriptor) -> None:
-        policy = Policy(*files)
-        warn_about(policy)
-        self._guard = Guard(policy, trust)
-        self._gate = Gate(self._guard)
-        self._leases = Leases(self._guard, trust.monotonic)
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
-        self._renewal = grpc.unary_unary_rpc_method_handler(
-            self._renew,
-            request_deserializer=renewal_request,
-            response_serializer=stream_api.RenewStreamResponse.SerializeToString,
-        )
-
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], "Handler | None"],
@@ -55,16 +36,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
     ) -> "Handler | None":
         """Return the guarded handler. Runs on grpc's one serving thread, so it only looks up."""
         method = handler_call_details.method
-        if method == RENEW_METHOD:
-            return self._renewal
-        handler = continuation(handler_call_details)
-        if handler is None:
-            return None
-        known = self._wrapped.get(method)
-        if known is None or known[0] is not handler:
-            wrapped = handler if self._guard.is_exempt(method) else self._wrap(method, handler)
-            known = self._wrapped[method] = handler, wrapped
-        return known[1]
+        return self._own(method) or self._guarded(method, continuation(handler_call_details))
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         rule = self._guard.rule(method)
@@ -140,9 +112,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         try:
             presented = self._guard.start(RENEW_RULE, context.invocation_metadata())
             verified = self._gate.ask(presented, RENEW_RULE, context) if isinstance(presented, Ask) else presented
-            lease = self._leases.find(verified, request.stream_id)
-            self._guard.admit(lease.method, lease.rule, verified, asked=isinstance(presented, Ask))
-            expires_at = self._leases.renew(lease, verified)
+            expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(presented, Ask))
         except Exception as error:
             refused = self._guard.refuse(RENEW_METHOD, None, error)
             assert refused is not None
@@ -272,17 +242,3 @@ def _many_answers(behavior: Callable[..., Any]) -> Driver:
         stream.finish()
 
     return drive
-
-
-def renewal_request(data: bytes) -> stream_api.RenewStreamRequest:
-    """Return the request, or one that names no stream for bytes that are none: grpc alone would say INTERNAL."""
-    try:
-        return stream_api.RenewStreamRequest.FromString(data)
-    except DecodeError:
-        return stream_api.RenewStreamRequest()
-
-
-def warn_about(policy: Policy) -> None:
-    """Log which methods nobody can call, and why."""
-    for method, why in policy.rejected.items():
-        log.warning("%s is refused to everybody: %s", method, why)

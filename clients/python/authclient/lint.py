@@ -15,8 +15,8 @@ from authapi.v1 import rule_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 from google.protobuf.message import DecodeError
 
+from authclient.channels import open_channel
 from authclient.rules import EXEMPT_SERVICES, Rule, RuleRejected, read_rule
-from authclient.trust import open_channel
 
 FOUND, UNREADABLE = 1, 2
 SERVER_SECONDS = 10.0

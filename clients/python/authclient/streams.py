@@ -68,15 +68,15 @@ class Leases:
             if lease.name and self._named.get((_owner(lease.verified), lease.name)) is lease:
                 del self._named[_owner(lease.verified), lease.name]
 
-    def find(self, verified: Verified, name: str) -> Lease:
-        """Return the caller's own stream of this name. Raises Refused."""
+    def renew(self, name: str, verified: Verified, *, asked: bool) -> datetime:
+        """Let the caller's own stream of this name go on with another token, if that stream's rule lets it.
+
+        Returns when that expires. Raises Refused.
+        """
         lease = self._named.get((_owner(verified), name))
         if lease is None:
             raise Refused("STREAM_UNKNOWN")
-        return lease
-
-    def renew(self, lease: Lease, verified: Verified) -> datetime:
-        """Let a stream go on with another token that was judged by its rule. Returns when that expires."""
+        self._guard.admit(lease.method, lease.rule, verified, asked=asked)
         lease.verified = verified
         lease.asked_at = None
         return verified.caller.identity.expires_at

@@ -6,13 +6,14 @@ there, and the process from exiting.
 
 import asyncio
 import concurrent.futures
-import contextlib
 import contextvars
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterator
 from typing import Any
 
 import grpc
+
+from authclient.wakeup import Wakeup
 
 _END = object()
 
@@ -98,8 +99,7 @@ def write_all(answers: Iterator[Any], context: BlockingContext, write: Callable[
 
 async def in_thread(work: Callable[[], Any]) -> Any:
     """Return what `work` returns in a new thread, which is left behind when this is cancelled."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
+    done = Wakeup()
     outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
     def run() -> None:
@@ -107,15 +107,9 @@ async def in_thread(work: Callable[[], Any]) -> Any:
             outcome.set_result(work())
         except BaseException as error:
             outcome.set_exception(error)
-        with contextlib.suppress(RuntimeError):  # The loop may be closed by now.
-            loop.call_soon_threadsafe(_finish, done)
+        done()
 
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(run,), name="blocking-handler", daemon=True).start()
-    await done
+    await done.wait()
     return outcome.result()
-
-
-def _finish(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_result(None)

@@ -9,41 +9,25 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
-from google.protobuf.descriptor import FileDescriptor
 
 from authclient import identity
 from authclient.aio.blocking import BlockingContext, blocking_iterator, in_thread, write_all
 from authclient.decisions import Ask, Verified
-from authclient.gate import Gate, filtered, patience
-from authclient.guard import RENEW_METHOD, Authority, Guard, stream_name
-from authclient.interceptor import RENEW_RULE, renewal_request, warn_about
+from authclient.gate import filtered, patience
+from authclient.guard import RENEW_METHOD, RENEW_RULE, stream_name
+from authclient.interception import Handler, Interception
 from authclient.refusals import Refused
-from authclient.rules import Policy, Rule
-from authclient.streams import Lease, Leases
+from authclient.rules import Rule
+from authclient.streams import Lease
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class AuthInterceptor(grpc.aio.ServerInterceptor):
+class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
     """Lets the calls of a `grpc.aio.server` through, or refuses them. See authclient.AuthInterceptor.
 
     Synchronous handlers that stream are run in a thread of their own each, not in the `migration_thread_pool`.
     """
-
-    def __init__(self, trust: Authority, *files: FileDescriptor) -> None:
-        policy = Policy(*files)
-        warn_about(policy)
-        self._trust = trust
-        self._guard = Guard(policy, trust)
-        self._gate = Gate(self._guard)
-        self._leases = Leases(self._guard, trust.monotonic)
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
-        self._renewal = grpc.unary_unary_rpc_method_handler(
-            self._renew,
-            request_deserializer=renewal_request,
-            response_serializer=stream_api.RenewStreamResponse.SerializeToString,
-        )
 
     async def intercept_service(
         self,
@@ -52,16 +36,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         """Return the guarded handler."""
         method = handler_call_details.method
-        if method == RENEW_METHOD:
-            return self._renewal
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        known = self._wrapped.get(method)
-        if known is None or known[0] is not handler:
-            wrapped = handler if self._guard.is_exempt(method) else self._wrap(method, handler)
-            known = self._wrapped[method] = handler, wrapped
-        return known[1]
+        return self._own(method) or self._guarded(method, await continuation(handler_call_details))
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         rule = self._guard.rule(method)
@@ -141,7 +116,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         return verified
 
     async def _ask(self, question: Ask, rule: Rule, context: Context) -> Verified:
-        trust = self._trust
+        trust = self._guard.trust
         remaining = context.time_remaining()
         until = time.monotonic() + patience(remaining)
         if not trust.is_ready and await trust.until_ready(min(trust.patience, until - time.monotonic())):
@@ -157,9 +132,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
         try:
             found = self._guard.start(RENEW_RULE, context.invocation_metadata() or ())
             verified = await self._ask(found, RENEW_RULE, context) if isinstance(found, Ask) else found
-            lease = self._leases.find(verified, request.stream_id)
-            self._guard.admit(lease.method, lease.rule, verified, asked=isinstance(found, Ask))
-            answer.expire_time.FromDatetime(self._leases.renew(lease, verified))
+            expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(found, Ask))
+            answer.expire_time.FromDatetime(expires_at)
         except Exception as error:
             refused = self._guard.refuse(RENEW_METHOD, None, error)
         if refused:

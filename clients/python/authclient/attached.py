@@ -1,0 +1,129 @@
+"""Putting a session's token on the calls of a channel."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import grpc
+from authapi.v1 import stream_service_pb2_grpc as rpc
+
+from authclient.guard import STREAM_ENTRY
+from authclient.held_tokens import NO_TOKEN, bearer, has_authorization, new_stream_name
+from authclient.renewals import Renewals
+
+
+class TokenSource(Protocol):
+    """Where the tokens come from. Session is one; see there."""
+
+    def access_token(self) -> str: ...
+    def replace(self, refused: str) -> str: ...
+
+
+def attach(channel: grpc.Channel, source: TokenSource) -> grpc.Channel:
+    """Return the channel with a token on every call."""
+    renewals = Renewals(source.access_token, rpc.StreamServiceStub(channel))
+    return grpc.intercept_channel(channel, _Attached(source, renewals))
+
+
+class _Attached(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    def __init__(self, source: TokenSource, renewals: Renewals) -> None:
+        self._source = source
+        self._renewals = renewals
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        if has_authorization(details.metadata):
+            return continuation(details, request)
+        token = self._source.access_token()
+        call = continuation(_with(details, bearer(token)), request)
+        if not call.done() or call.code() is not grpc.StatusCode.UNAUTHENTICATED:
+            return call
+        fresh = _replacement(self._source, token)
+        return continuation(_with(details, bearer(fresh)), request) if fresh else call
+
+    def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        if has_authorization(details.metadata):
+            return continuation(details, request)
+        return _Answers(self._source, lambda token: self._open(continuation, details, request, token))
+
+    def intercept_stream_unary(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
+        if has_authorization(details.metadata):
+            return continuation(details, requests)
+        return self._open(continuation, details, requests, self._source.access_token())
+
+    def intercept_stream_stream(self, continuation: Callable[..., Any], details: Any, requests: Any) -> Any:
+        if has_authorization(details.metadata):
+            return continuation(details, requests)
+        return self._open(continuation, details, requests, self._source.access_token())
+
+    def _open(self, continuation: Callable[..., Any], details: Any, request: Any, token: str) -> Any:
+        """Open a stream that is renewed for as long as it lasts."""
+        name = new_stream_name()
+        self._renewals.add(name, token)
+        try:
+            call = continuation(_with(details, bearer(token), (STREAM_ENTRY, name)), request)
+        except BaseException:
+            self._renewals.forget(name)
+            raise
+        # What grpc makes of a call that has failed before it is returned takes no callbacks.
+        if call.done() or not call.add_callback(lambda: self._renewals.forget(name)):
+            self._renewals.forget(name)
+        return call
+
+
+class _Answers:
+    """The answers of a stream, which is opened once more if its token is refused before the first of them."""
+
+    def __init__(self, source: TokenSource, begin: Callable[[str], Any]) -> None:
+        self._source = source
+        self._begin = begin
+        self._token = source.access_token()
+        self._may_retry = True
+        self._call = begin(self._token)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            answer = next(self._call)
+        except grpc.RpcError:
+            is_refused = self._may_retry and self._call.code() is grpc.StatusCode.UNAUTHENTICATED
+            self._may_retry = False
+            fresh = _replacement(self._source, self._token) if is_refused else None
+            if fresh is None:
+                raise
+            self._call = self._begin(fresh)
+            return next(self._call)
+        self._may_retry = False
+        return answer
+
+
+def _replacement(source: TokenSource, refused: str) -> str | None:
+    """Return another token, or None if there is none: then the refusal stands."""
+    try:
+        return source.replace(refused)
+    except NO_TOKEN:
+        return None
+
+
+class _Details(NamedTuple):
+    method: Any
+    timeout: Any
+    metadata: Any
+    credentials: Any
+    wait_for_ready: Any
+    compression: Any
+
+
+def _with(details: Any, *entries: tuple[str, str]) -> _Details:
+    metadata = (*(details.metadata or ()), *entries)
+    return _Details(
+        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready, details.compression
+    )

@@ -1,0 +1,66 @@
+"""Connections to other services, on which no token leaves this machine in the clear."""
+
+import ipaddress
+from typing import Any, TypeAlias
+
+import grpc
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two attempts to connect, doubled from one to the other."""
+
+_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", int(FIRST_PAUSE * 1000)),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", int(LONGEST_PAUSE * 1000)),
+)
+# Nothing in the environment is to lead plaintext away from this machine.
+_PLAINTEXT_OPTIONS = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
+
+
+Options: TypeAlias = tuple[tuple[str, int], ...]
+
+
+def open_channel(
+    address: str, credentials: grpc.ChannelCredentials | None, insecure: bool, options: Options = ()
+) -> grpc.Channel:
+    """Return a channel to `host:port`.
+
+    Args:
+        credentials: how to reach the service; None for plaintext, which is for loopback only.
+        insecure: allow plaintext to another machine.
+        options: more of grpc's options.
+
+    Raises:
+        ValueError: tokens would leave this machine in the clear.
+    """
+    if credentials is not None:
+        return grpc.secure_channel(address, credentials, options=_OPTIONS + options)
+    _require_loopback(address, insecure)
+    return grpc.insecure_channel(address, options=_PLAINTEXT_OPTIONS + options)
+
+
+def open_aio_channel(
+    address: str,
+    credentials: grpc.ChannelCredentials | None,
+    insecure: bool,
+    options: Options = (),
+    interceptors: Any = (),
+) -> grpc.aio.Channel:
+    """As `open_channel`, for asyncio."""
+    if credentials is not None:
+        return grpc.aio.secure_channel(address, credentials, options=_OPTIONS + options, interceptors=interceptors)
+    _require_loopback(address, insecure)
+    return grpc.aio.insecure_channel(address, options=_PLAINTEXT_OPTIONS + options, interceptors=interceptors)
+
+
+def _require_loopback(address: str, insecure: bool) -> None:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost" or address.startswith("unix:")
+    if not (is_loopback or insecure):
+        raise ValueError(
+            f"{address} is another machine, and tokens would travel in the clear. Pass "
+            "credentials=grpc.ssl_channel_credentials(...), or insecure=True if something else encrypts the way there"
+        )
