@@ -15,7 +15,7 @@ import grpc
 import pytest
 from authapi.v1 import trust_service_pb2 as api
 from authclient import Refused, Trust
-from authclient.channels import FIRST_PAUSE, LONGEST_PAUSE, open_channel
+from authclient.channels import FIRST_PAUSE, LONGEST_PAUSE
 from authclient.decisions import Ask
 
 from tests.clients.scripted import (
@@ -762,49 +762,6 @@ def test_a_verify_that_never_answers_is_not_waited_for(auth: AuthServer, trust: 
 
 
 # --- who may be trusted -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1", "unix:/run/auth", "unix:///run/auth"],
-)
-def test_plaintext_is_for_this_machine(address: str) -> None:
-    open_channel(address, None, insecure=False).close()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "10.0.0.1:50051",
-        "auth:50051",
-        "0.0.0.0:50051",
-        "[::]:50051",
-        "[2001:db8::1]:50051",
-        "localhost.example.com:50051",
-        "127.0.0.1.example.com:50051",
-        "dns:///auth:50051",
-        "ipv4:10.0.0.1:50051",
-        "127.0.0.1:1,10.0.0.1:1",
-        "unixes:1",
-        "xds:///auth",
-        "2130706433:1",
-        "",
-    ],
-)
-def test_plaintext_to_another_machine_is_refused_unless_somebody_says_it_is_fine(address: str) -> None:
-    with pytest.raises(ValueError, match="another machine"):
-        Trust(address, audience="internal")
-    open_channel(address, None, insecure=True).close()
-
-
-def test_a_proxy_of_the_environment_does_not_hear_what_is_for_this_machine(
-    auth: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-        for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        assert new_trust(auth).wait_until_ready(1.0)
 
 
 @pytest.mark.parametrize("scope", [{"audience": ""}, {"audience": "a", "issuer": ""}, {"audience": "", "issuer": ""}])

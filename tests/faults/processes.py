@@ -17,6 +17,7 @@ from pathlib import Path
 
 import grpc
 from authapi.v1 import auth_service_pb2_grpc as rpc
+from authclient.channels import NEVER_RESENT
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import MASTER_KEY
@@ -30,6 +31,7 @@ POLL_SECONDS = 0.02
 _CHANNEL_OPTIONS = (
     # A connection of its own: connections that share a target would share a worker.
     ("grpc.use_local_subchannel_pool", 1),
+    *NEVER_RESENT,
     # grpc's own pause of a second before it connects again would be measured as the server's.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),

@@ -10,6 +10,7 @@ from uuid import UUID
 import grpc
 from authapi.v1 import trust_service_pb2 as api
 from authapi.v1 import trust_service_pb2_grpc as rpc
+from authclient.channels import NEVER_RESENT
 from sqlalchemy import Engine, insert
 from uuid6 import uuid7
 
@@ -18,7 +19,7 @@ from tests.observed import Refusal
 
 SECONDS = 20.0
 """How long a test waits for anything before it fails."""
-OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
+OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1), *NEVER_RESENT)
 
 
 class Watch:

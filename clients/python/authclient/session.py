@@ -11,7 +11,7 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient.attached import attach
-from authclient.channels import open_channel
+from authclient.channels import NEVER_RESENT, open_channel
 from authclient.held_tokens import (
     ATTEMPTS,
     CALL_SECONDS,
@@ -46,7 +46,9 @@ class Session:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._owns_channel = isinstance(address, str)
-        self._channel = open_channel(address, credentials, insecure) if isinstance(address, str) else address
+        self._channel = (
+            open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
+        )
         self._auth = rpc.AuthServiceStub(self._channel)
         self._monotonic = monotonic
         self._lock = threading.Lock()

@@ -7,7 +7,7 @@ import grpc
 
 from authclient import decisions
 from authclient.asking import Asking
-from authclient.channels import open_channel
+from authclient.channels import NEVER_RESENT, open_channel
 from authclient.decisions import Ask, Judge, Verified
 from authclient.key_sets import SHARED_SECRET_ID
 from authclient.keys import VerificationKey
@@ -22,7 +22,7 @@ class Trust:
     Starts without the authentication service and goes on trying to reach it. Must be made after a fork.
 
     Args:
-        address: `host:port` of the authentication service, or a channel to it.
+        address: `host:port` of the authentication service, or a channel to it, made with `channels.NEVER_RESENT`.
         audience: the only `aud` that is accepted; whatever the authentication service issues for you.
         issuer: the only accepted `iss`.
         credentials: how to reach the service; None for plaintext, which is for loopback only.
@@ -59,7 +59,9 @@ class Trust:
         self.observer = observer or Observer()
         self.monotonic = monotonic
         self._owns_channel = isinstance(address, str)
-        self._channel = open_channel(address, credentials, insecure) if isinstance(address, str) else address
+        self._channel = (
+            open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
+        )
         self._asking = Asking(self._channel)
         secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
         self._watch = Watch(self._channel, self.knowledge, secret, self.observer, monotonic)

@@ -10,7 +10,7 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient.aio.attached import attached_channel
-from authclient.channels import open_aio_channel
+from authclient.channels import NEVER_RESENT, open_aio_channel
 from authclient.held_tokens import (
     ATTEMPTS,
     CALL_SECONDS,
@@ -35,7 +35,7 @@ class Session:
         insecure: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._channel = open_aio_channel(address, credentials, insecure)
+        self._channel = open_aio_channel(address, credentials, insecure, NEVER_RESENT)
         self._auth: Any = rpc.AuthServiceStub(self._channel)
         self._monotonic = monotonic
         self._holding = Holding()
