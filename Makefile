@@ -8,6 +8,7 @@ ORDERS  ?= # more arguments for the example
 PYTEST  ?= # more arguments for pytest
 BENCH   ?= # arguments for the benchmarks, such as --rounds 9
 KILLS   ?= 50
+RESTARTS ?= 100
 
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
 SERVICES := $(filter %_service.proto,$(PROTOS))
@@ -15,7 +16,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit kills generate format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit kills restarts generate format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -74,6 +75,9 @@ unit: setup
 kills: setup ## Kill workers and servers under load, KILLS=50 times on each database
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_KILLS=$(KILLS) $(BIN)/pytest -s tests/faults/test_kill_9.py --timeout=3600
+
+restarts: setup ## Restart a server under load, RESTARTS=100 times, and watch the memory of its clients
+	AUTHSERVICE_TEST_RESTARTS=$(RESTARTS) $(BIN)/pytest -s tests/faults/test_restarts_under_load.py
 
 bench: setup ## Measure, side by side with the floor, and print the table
 	@tests/install_mariadb.sh

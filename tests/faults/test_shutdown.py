@@ -59,17 +59,21 @@ def test_k5_sigterm_says_not_serving_lets_a_login_finish_refuses_new_calls_and_e
             assert verify(stub, tokens.access_token).user_id == str(user.id)
 
 
+TURNED_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+"""A call that reaches grpc in the instant of its end is CANCELLED there, before any handler, and not executed."""
+
+
 def _is_turned_away(server: ServerProcess, access_token: str) -> bool:
     with server.stub(patient=False) as stub:
-        return _is_unavailable(stub, access_token)
+        return _is_refused(stub, access_token, TURNED_AWAY)
 
 
-def _is_unavailable(stub: rpc.AuthServiceStub, access_token: str) -> bool:
-    """Verify; tell whether the answer was UNAVAILABLE. Any other refusal fails."""
+def _is_refused(stub: rpc.AuthServiceStub, access_token: str, codes: set[grpc.StatusCode]) -> bool:
+    """Verify; tell whether the answer was one of these codes. Any other refusal fails."""
     try:
         verify(stub, access_token)
     except grpc.RpcError as error:
-        if Refusal(error).code is not grpc.StatusCode.UNAVAILABLE:
+        if Refusal(error).code not in codes:
             raise
         return True
     return False
@@ -90,10 +94,8 @@ def test_k5_restarts_under_load_answer_unavailable_at_worst_and_lose_nothing(
             server.start()
             progress(history, 30)
         print(f"K5: ended in {ended:.2f} s under load; {len(history.refusals)} refusals; {history.summary()}")
-        # A call that reaches grpc in the instant of its end is CANCELLED there, before any handler, and not executed.
         assert (code, [each for each in history.wrong if "CANCELLED" not in each]) == (0, [])
-        allowed = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-        assert {refusal.code for _, refusal in history.refusals} <= allowed
+        assert {refusal.code for _, refusal in history.refusals} <= TURNED_AWAY
         with server.stub() as stub:
             require_final_state(stub, history, seeds)
 
@@ -121,19 +123,21 @@ def test_k1_a_worker_that_dies_is_replaced_and_the_others_serve_meanwhile(
         def client() -> None:
             with server.stub() as stub:
                 while not stop.is_set():
-                    if _is_unavailable(stub, alive):
+                    if _is_refused(stub, alive, {grpc.StatusCode.UNAVAILABLE}):
                         next(refused)
 
         clients = [threading.Thread(target=client) for _ in range(4)]
         for thread in clients:
             thread.start()
-        server.kill_worker(before[0])
-        wait_until(lambda: len(set(server.workers()) - set(before)) == 1, 10, "a new worker")
-        assert before[1] in server.workers()
-        server.wait_serving(5)
-        stop.set()
-        for thread in clients:
-            thread.join()
+        try:
+            server.kill_worker(before[0])
+            wait_until(lambda: len(set(server.workers()) - set(before)) == 1, 10, "a new worker")
+            assert before[1] in server.workers()
+            server.wait_serving(5)
+        finally:
+            stop.set()
+            for thread in clients:
+                thread.join()
         # Those that the dead worker was answering, one for each client at most. All others went to the survivor.
         assert next(refused) <= len(clients)
 
