@@ -5,6 +5,7 @@ BIN     := $(VENV)/bin
 PYTHON  ?= python3
 SERVE   ?= # more arguments for `authservice serve`
 ORDERS  ?= # more arguments for the example
+JOBS    ?= 2# tests at a time
 PYTEST  ?= # more arguments for pytest
 BENCH   ?= # arguments for the benchmarks, such as --rounds 9
 KILLS   ?= 50
@@ -70,7 +71,7 @@ mariadb:
 	@tests/install_mariadb.sh
 
 unit: setup
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 kills: setup ## Kill workers and servers under load, KILLS=50 times on each database
 	@tests/install_mariadb.sh
