@@ -10,13 +10,15 @@ import grpc
 from authapi.v1 import rule_pb2
 from authclient import AuthInterceptor, reason_of
 
+from tests.clients.eventually import SOON
 from tests.clients.protos import SERVICE, service_file
-from tests.clients.scripted import SOON
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 STREAMS = KINDS[1:]
 SIGNED_IN = rule_pb2.Rule(authenticated=True)
 PUBLIC = rule_pb2.Rule(public=True)
+OK, UNAUTHENTICATED = grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED
+UNAVAILABLE, DENIED = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED
 
 
 def path(name: str) -> str:
@@ -119,6 +121,11 @@ class Outcome:
     def text(self) -> str:
         """Everything that the caller sees."""
         return f"{self.details} {self.messages} {self.initial} {self.trailing}"
+
+
+def summary(found: Outcome) -> str:
+    """Return the code and the reason of a refusal."""
+    return f"{found.code.name} {found.reason}"
 
 
 def outcome(

@@ -20,8 +20,10 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import RotationPlan
 from authservice.serving import new_server, start_feeding
 from authservice.transport.server import Limits
+from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, Outcome, every_kind
-from tests.clients.scripted import SOON, Heard, bearer, eventually
+from tests.clients.scripted import bearer
+from tests.clients.stand_ins import Heard
 from tests.conftest import CHEAPEST, Served, SettableClock, serve_in_process
 from tests.observed import login, logout, refresh, register
 

@@ -17,7 +17,8 @@ from authclient import aio as asynchronous
 from authclient.channels import open_channel
 from authclient.observer import Observer
 
-from tests.clients.scripted import SOON, AuthServer
+from tests.clients.auth_server import AuthServer
+from tests.clients.eventually import SOON
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADERS, SETTINGS, GOAWAY = 1, 4, 7

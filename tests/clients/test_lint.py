@@ -20,9 +20,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_tools.protoc import main as protoc_main  # type: ignore[import-untyped]
 
+from tests.clients.eventually import SOON
 from tests.clients.guarded import SIGNED_IN, handler
 from tests.clients.protos import SERVICE, service_file
-from tests.clients.scripted import SOON
 
 ROOT = Path(__file__).parents[2]
 HEAD = 'syntax = "proto3";\npackage shop.v1;\nimport "authapi/v1/rule.proto";\nmessage Nothing {}\n'
