@@ -67,7 +67,7 @@ class Gate:
         remaining = context.time_remaining()
         until = time.monotonic() + patience(remaining)
         if not trust.is_ready and trust.wait_until_ready(min(trust.patience, until - time.monotonic())):
-            found = self._guard.start(rule, context.invocation_metadata())
+            found = self._guard.judge(rule, question.token)
             if not isinstance(found, Ask):
                 return found
         return trust.ask(question, until - time.monotonic())

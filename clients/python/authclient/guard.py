@@ -65,7 +65,11 @@ class Guard:
 
     def start(self, rule: Rule, metadata: Metadata) -> Verified | Ask:
         """Return who is calling, or what to ask first. Raises Refused."""
-        return self.trust.judge.judge(bearer_token(metadata), self.staleness(rule))
+        return self.judge(rule, bearer_token(metadata))
+
+    def judge(self, rule: Rule, token: str) -> Verified | Ask:
+        """Return whose token it is, or that Verify has to be asked. Raises Refused."""
+        return self.trust.judge.judge(token, self.staleness(rule))
 
     def admit(self, method: str, rule: Rule, verified: Verified, *, asked: bool) -> None:
         """Raise Refused unless the rule lets the caller in."""

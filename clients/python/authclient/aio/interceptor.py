@@ -5,7 +5,7 @@ import contextlib
 import inspect
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
@@ -20,7 +20,8 @@ from authclient.refusals import Refused
 from authclient.rules import Rule
 from authclient.streams import Lease
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Context: TypeAlias = "_CallContext"
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 
 class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
@@ -36,7 +37,10 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         """Return the guarded handler."""
         method = handler_call_details.method
-        return self._own(method) or self._guarded(method, await continuation(handler_call_details))
+        handler = self._own(method) or self._guarded(method, await continuation(handler_call_details))
+        if isinstance(handler, _PerCall):
+            return handler.of_call(tuple(handler_call_details.invocation_metadata or ()))
+        return handler
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         rule = self._guard.rule(method)
@@ -51,7 +55,7 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
         else:
             call = self._stream(method, rule, _driver(handler, behavior))
         wrapped: Handler = make(call, handler.request_deserializer, handler.response_serializer)
-        return wrapped
+        return cast(Handler, _PerCall(make, call, wrapped))
 
     def _refusal(self, method: str) -> Callable[..., Any]:
         async def refuse(_request: Any, context: Context) -> Any:
@@ -77,7 +81,7 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
             lease = None
             try:
                 if verified is not None and not rule.observe:
-                    name = stream_name(tuple(context.invocation_metadata() or ()))
+                    name = stream_name(context.invocation_metadata())
                     lease = Lease(method, rule, verified, name, stream.refuse)
                     await self._open(lease, context)
                 return await drive(request, _StreamContext(filtered(context), stream), verified)
@@ -105,7 +109,7 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
         refused = None
         guard = self._guard
         try:
-            found = guard.start(rule, context.invocation_metadata() or ())
+            found = guard.start(rule, context.invocation_metadata())
             asked = type(found) is Ask
             verified = await self._ask(found, rule, context) if isinstance(found, Ask) else found
             guard.admit(method, rule, verified, asked=asked)
@@ -120,7 +124,7 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
         remaining = context.time_remaining()
         until = time.monotonic() + patience(remaining)
         if not trust.is_ready and await trust.until_ready(min(trust.patience, until - time.monotonic())):
-            found = self._guard.start(rule, context.invocation_metadata() or ())
+            found = self._guard.judge(rule, question.token)
             if not isinstance(found, Ask):
                 return found
         return await trust.ask_async(question, until - time.monotonic())
@@ -139,6 +143,51 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
         if refused:
             await abort(context, refused)
         return answer
+
+
+class _PerCall:
+    """A guarded handler, of which each call gets one of its own that knows the call's metadata.
+
+    They are taken over before anything waits. Once a caller has left, grpc frees the memory where the context of an
+    asyncio server reads them, and a thread that still runs would be told those of other callers (grpcio 1.85).
+    """
+
+    def __init__(self, make: Callable[..., Handler], serve: Callable[..., Any], wrapped: Handler) -> None:
+        self._make = make
+        self._serve = serve
+        self._codecs = wrapped.request_deserializer, wrapped.response_serializer
+        self._is_blocking = not inspect.iscoroutinefunction(serve)
+
+    def of_call(self, metadata: Metadata) -> Handler:
+        """Return the handler of one call."""
+        serve = self._serve
+
+        if self._is_blocking:
+            return self._make(lambda request, context: serve(request, _CallContext(context, metadata)), *self._codecs)
+
+        async def call(request: Any, context: Any) -> Any:
+            return await serve(request, _CallContext(context, metadata))
+
+        return self._make(call, *self._codecs)
+
+
+class _CallContext:
+    """A context that answers from a copy of the call's metadata. Everything else is the context's own."""
+
+    def __init__(self, context: Any, metadata: Metadata) -> None:
+        self._context = context
+        self._metadata = metadata
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def invocation_metadata(self) -> Metadata:
+        """Return what the caller sent along."""
+        return self._metadata
+
+
+grpc.ServicerContext.register(_CallContext)
+grpc.aio.ServicerContext.register(_CallContext)
 
 
 Driver: TypeAlias = Callable[[Any, Any, Verified | None], Awaitable[Any]]
