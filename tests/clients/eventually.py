@@ -1,5 +1,6 @@
 """Waiting for what has to happen."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -13,3 +14,8 @@ def eventually(condition: Callable[[], object], what: str, seconds: float = SOON
     while not condition():
         assert time.monotonic() < until, f"after {seconds:.0f} s still not: {what}"
         time.sleep(0.002)  # The pace of asking, not a guess at how long it takes.
+
+
+def asking_threads() -> list[threading.Thread]:
+    """Return the threads that ask about open streams."""
+    return [thread for thread in threading.enumerate() if thread.name == "authclient-streams"]

@@ -127,7 +127,7 @@ def test_a_failure_while_a_stream_is_taken_into_care_denies(
 ) -> None:
     with AioGuarded(trust, noted.by_shape) as served, monkeypatch.context() as patch:
         assert served.interceptor
-        patch.setattr(served.interceptor._leases, "_review", unreachable)
+        patch.setattr(served.interceptor._leases, "_judge", unreachable)
         for shape in OPEN_SHAPES:
             answer = served.call(shape, metadata=GOOD)
             assert (answer.code, answer.reason) == (UNAVAILABLE, "VERIFICATION_UNAVAILABLE"), name(shape)

@@ -16,7 +16,7 @@ from authclient import Trust, reason_of
 
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.auth_server import AuthServer
-from tests.clients.eventually import SOON, eventually
+from tests.clients.eventually import SOON, asking_threads, eventually
 from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Conversation, begin, handler, outcome, path
 from tests.clients.idle import Idle, Opened
 from tests.clients.scripted import GOOD, SECONDS, bearer, ended, identity, outdated, refuse, token, uuid
@@ -131,7 +131,7 @@ def test_a_stream_whose_view_gets_too_old_asks_and_then_ends(auth: AuthServer, n
         streams = [Opened(served, idle, shape) for shape in OPEN_SHAPES]
         auth.verify = lambda *_: identity()
         later = 60.0
-        eventually(lambda: len(auth.shown) >= len(streams), "Verify is asked")
+        eventually(lambda: auth.shown, "Verify is asked, once for all of them")
         eventually(lambda: not asking_threads(), "the last answer is taken, at this time and no later")
         assert not any(stream.call.done() for stream in streams)
         auth.verify = lambda _, context: refuse(context, UNAVAILABLE, "STORAGE_UNAVAILABLE")
@@ -139,10 +139,6 @@ def test_a_stream_whose_view_gets_too_old_asks_and_then_ends(auth: AuthServer, n
         for stream in streams:
             over = stream.ending()
             assert (over.code, over.reason) == (UNAVAILABLE, "VERIFICATION_UNAVAILABLE"), stream.shape
-
-
-def asking_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "authclient-streams"]
 
 
 def test_a_named_stream_lives_on_with_a_fresher_token_of_the_same_user(

@@ -87,18 +87,20 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
                 if not stream.context.add_callback(lambda: self._end(context, lease)):
                     self._end(context, lease)
                     return
-                if lease:
-                    self._open(lease, context)
+                if lease and not self._open(lease, context):
+                    return
             stream.run(lambda: drive(requests, context, stream))
 
         return call
 
-    def _open(self, lease: Lease, context: grpc.ServicerContext) -> None:
+    def _open(self, lease: Lease, context: grpc.ServicerContext) -> bool:
+        """Open a lease. Tells whether the stream may begin; it may not if it was refused meanwhile."""
         try:
-            self._leases.open(lease)
+            return self._leases.open(lease) is None
         except Exception as error:
             if refused := self._guard.refuse(lease.method, lease.rule, error):
                 abort(context, refused)
+            return True
 
     def _end(self, context: grpc.ServicerContext, lease: Lease | None) -> None:
         identity.forget(context)

@@ -83,7 +83,7 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
                 if verified is not None and not rule.observe:
                     name = stream_name(context.invocation_metadata())
                     lease = Lease(method, rule, verified, name, stream.refuse)
-                    await self._open(lease, context)
+                    await self._open(lease, stream, context)
                 return await drive(request, _StreamContext(filtered(context), stream), verified)
             finally:
                 stream.is_finished = True
@@ -92,13 +92,15 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
 
         return call
 
-    async def _open(self, lease: Lease, context: Context) -> None:
+    async def _open(self, lease: Lease, stream: "_Stream", context: Context) -> None:
+        """Open a lease. Aborts the call if its stream is to be refused, or was refused meanwhile."""
         refused = None
         try:
-            self._leases.open(lease)
+            refused = self._leases.open(lease)
         except Exception as error:
             refused = self._guard.refuse(lease.method, lease.rule, error)
         if refused:
+            stream.is_finished = True
             await abort(context, refused)
 
     async def _admit(self, method: str, rule: Rule, context: Context) -> Verified | None:
