@@ -3,6 +3,8 @@
 import math
 
 import pytest
+from authclient.decisions import Ask, Verified
+from authclient.testing import Issuer, LocalTrust
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
@@ -101,3 +103,19 @@ def test_the_clock_of_this_machine_may_be_wrong_once_the_stream_was_there(
     hands.now += 4.0
     assert trust.view_age() == pytest.approx(age + 4.0, abs=1.0)
     assert verdict(trust) == ""
+
+
+def test_news_that_arrives_while_a_call_is_judged_makes_no_old_view_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = Issuer()
+    trust = LocalTrust(issuer)
+    text = issuer.token()
+    trust.stale()
+    issuer.clock.advance(60)
+    check = trust.judge.check
+
+    def check_and_hear(verified: Verified) -> None:
+        check(verified)
+        trust.back()
+
+    monkeypatch.setattr(trust.judge, "check", check_and_hear)
+    assert isinstance(trust.judge.judge(text, 10.0), Ask)

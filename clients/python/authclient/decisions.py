@@ -16,9 +16,10 @@ from authclient.claims import LATEST_GENERATION, Claims
 from authclient.identity import Caller, Identity
 from authclient.keys import VerificationKey
 from authclient.knowledge import Knowledge
+from authclient.observer import log
 from authclient.refusals import Refused
 from authclient.rules import Rule
-from authclient.tokens import TokenVerifier, UnknownKey, check_form, payload
+from authclient.tokens import ForeignToken, TokenVerifier, UnknownKey, check_form, payload
 
 LEEWAY = 30.0
 """Seconds that two clocks may be apart."""
@@ -86,6 +87,7 @@ class Judge:
         self.max_staleness = max_staleness
         self._max_key_age = max_key_age
         self._verifier = TokenVerifier(issuer, audience, knowledge.find_key)
+        self._has_warned = False
         self._read_once = functools.lru_cache(CACHED_TOKENS)(self._read)
 
     @property
@@ -98,8 +100,9 @@ class Judge:
         verified = self._verify(token)
         if isinstance(verified, Ask):
             return verified
+        age = self.knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
         self.check(verified)
-        if self.knowledge.view_age() > max_staleness or not max_staleness:
+        if age > max_staleness or not max_staleness:
             return Ask(token, verified)
         return verified
 
@@ -143,11 +146,29 @@ class Judge:
         return verified
 
     def _read(self, token: str) -> Verified:
-        claims = self._verifier.read(token)
-        key = self.knowledge.keys.get(claims.key_id)
-        if key is None:  # Removed between two lines.
-            raise UnknownKey("TOKEN_INVALID")
+        keys = self.knowledge.keys
+        try:
+            claims = self._verifier.read(token)
+        except ForeignToken as foreign:
+            self._warn_of(foreign)
+            raise
+        key = keys.get(claims.key_id)
+        if key is None or self.knowledge.find_key(claims.key_id) is not key:  # Changed between two lines.
+            raise UnknownKey("TOKEN_INVALID", "its key was replaced")
         return _verified(token, claims, key)
+
+    def _warn_of(self, foreign: ForeignToken) -> None:
+        """Say once what is nearly always a wrong setting, and else looks like callers with bad tokens."""
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "good tokens are refused, because they are of issuer %.100r for audience %.100r; "
+                "here, only issuer %r and audience %r are accepted",
+                foreign.issuer,
+                foreign.audience,
+                self._verifier.issuer,
+                self._verifier.audience,
+            )
 
 
 def bearer_token(metadata: Metadata) -> str:

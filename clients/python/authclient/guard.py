@@ -84,6 +84,7 @@ class Guard:
         enforced = not (rule and rule.observe)
         contain(self.trust.observer.refused, method, refused.reason, enforced=enforced)
         return refused if enforced else None
+        log.debug("%s is refused: %s: %s", method, refused.reason, refused)
 
 
 def is_forged(metadata: Iterable[tuple[str, str | bytes]]) -> bool:

@@ -26,6 +26,7 @@ class View:
         self.generations: dict[str, int] = {}
         """The lowest generation of tokens that counts, by the id of the user."""
         self._keys: set[_Key] = set()
+        self._generations_of: dict[str, set[int]] = {}
         self._expiring: dict[int, list[_Key]] = {}
 
     @property
@@ -33,18 +34,22 @@ class View:
         """How many rules there are."""
         return len(self._keys)
 
-    def add(self, rule: api.Revocation) -> None:
-        """Take a rule; one that is known changes nothing."""
+    def add(self, rule: api.Revocation) -> bool:
+        """Take a rule; one that is known changes nothing. Tells whether it is a rule at all."""
         outdated = rule.outdated_tokens
         key = (outdated.user_id, outdated.min_generation) if outdated.user_id else (rule.session_id, 0)
+        if not key[0] or (outdated.user_id and outdated.min_generation <= 0):
+            return False
         if key in self._keys:
-            return
+            return True
         self._keys.add(key)
         self._expiring.setdefault(rule.expire_time.seconds, []).append(key)
         if outdated.user_id:
+            self._generations_of.setdefault(key[0], set()).add(key[1])
             self.generations[key[0]] = max(key[1], self.generations.get(key[0], 0))
         else:
             self.sessions.add(key[0])
+        return True
 
     def drop_expired(self, now: float) -> None:
         """Forget the rules whose time is over at `now`, in seconds since the epoch by the server's clock."""
@@ -57,13 +62,13 @@ class View:
         subject, generation = key
         if not generation:
             self.sessions.discard(subject)
-        elif self.generations.get(subject) == generation:
-            # Nearly always the only one, since a later change outdates more for longer.
-            left = max((other for user, other in self._keys if user == subject), default=0)
-            if left:
-                self.generations[subject] = left
-            else:
-                del self.generations[subject]
+            return
+        left = self._generations_of[subject]
+        left.remove(generation)
+        if left:
+            self.generations[subject] = max(left)
+        else:
+            del self.generations[subject], self._generations_of[subject]
 
 
 def boot_time() -> float:

@@ -34,6 +34,15 @@ class UnknownKey(TokenRefused):
     """No key of the set fits the token's header."""
 
 
+class ForeignToken(TokenRefused):
+    """The token is good, and not from this issuer for this audience."""
+
+    def __init__(self, issuer: str, audience: str) -> None:
+        super().__init__("TOKEN_INVALID", "it was made by another issuer or for another audience")
+        self.issuer = issuer
+        self.audience = audience
+
+
 @dataclass(frozen=True, slots=True)
 class TokenVerifier:
     """Checks access tokens of one issuer for one audience. Immutable, to be shared between threads.
@@ -73,8 +82,7 @@ class TokenVerifier:
 
         Raises:
             TokenRefused: with the reason TOKEN_MISSING or TOKEN_INVALID; UnknownKey if everything before the signature
-            is
-                right and `find_key` answers None.
+                is right and `find_key` answers None, ForeignToken if all of it is right but `iss` or `aud`.
         """
         if not token:
             raise TokenRefused("TOKEN_MISSING", "there is no token")
@@ -92,7 +100,7 @@ class TokenVerifier:
         except MalformedJson:
             raise _invalid("a claim is missing or malformed") from None
         if claims.issuer != self.issuer or claims.audience != self.audience:
-            raise _invalid("it was made by another issuer or for another audience")
+            raise ForeignToken(claims.issuer, claims.audience)
         if not timedelta(0) < claims.expires_at - claims.issued_at <= self.longest_life:
             raise _invalid("its life is longer than this service makes them")
         return claims

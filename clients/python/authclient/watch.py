@@ -15,7 +15,7 @@ from authclient.channels import FIRST_PAUSE, LONGEST_PAUSE
 from authclient.intake import Incomplete, Intake, is_news
 from authclient.keys import VerificationKey
 from authclient.knowledge import Knowledge
-from authclient.observer import Observer, contain
+from authclient.observer import Observer, contain, log
 from authclient.readiness import Readiness
 
 SILENCE_SECONDS = 5.0
@@ -54,6 +54,7 @@ class Watch:
         self._heard_at = 0.0
         self._resume_point: api.ResumePoint | None = None
         self._pause = FIRST_PAUSE
+        self._is_away = False
         self._listeners: list[Callable[[], None]] = []
         self.ready = Readiness()
         """Whether there was a complete view once."""
@@ -86,7 +87,7 @@ class Watch:
                 self._await_connection()
                 self._follow()
             except Exception as error:
-                contain(self._observer.disconnected, _why(error))
+                self._disconnected(_why(error))
             self._closing.wait(self._pause * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
@@ -105,7 +106,7 @@ class Watch:
     def _follow(self) -> None:
         """Open the stream and take its answers. Returns when it is to be opened anew; raises what ends it before."""
         opened_at = self._monotonic()
-        intake = Intake(self._knowledge, self._secret, opened_at, self._observer)
+        intake = Intake(self._knowledge, self._secret, opened_at, self._monotonic, self._observer)
         is_connected = False
         call = self._watch(api.WatchRevocationsRequest(resume_point=self._resume_point))
         with self._interruptible(call):
@@ -116,7 +117,7 @@ class Watch:
                         self._resume_point = answer.resume_point
                         if not is_connected:
                             is_connected, self._pause = True, FIRST_PAUSE
-                            contain(self._observer.connected)
+                            self._connected()
                         self._completed(answer)
                     if self._monotonic() > opened_at + LONGEST_STREAM:
                         return
@@ -127,6 +128,21 @@ class Watch:
                 if call.code() is grpc.StatusCode.OUT_OF_RANGE:
                     self._resume_point = None
                 raise
+
+    def _connected(self) -> None:
+        log.info("the authentication service says what is revoked")
+        self._is_away = False
+        contain(self._observer.connected)
+
+    def _disconnected(self, why: str) -> None:
+        if not (self._is_away or self._closing.is_set()):
+            log.warning(
+                "the authentication service does not say what is revoked (%s). Calls are judged by what is known for "
+                "as long as their rules allow; it is tried again until it does.",
+                why,
+            )
+        self._is_away = True
+        contain(self._observer.disconnected, why)
 
     def _completed(self, answer: api.WatchRevocationsResponse) -> None:
         if not self.ready:
