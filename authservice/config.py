@@ -5,6 +5,7 @@ The only module that looks at the environment. The five variables of the Node ap
 """
 
 import base64
+import difflib
 import ipaddress
 import os
 import re
@@ -20,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "AUTHSERVICE_"
 ENV_FILE = Path(".env")
+_FOR_TESTS = PREFIX + "TEST_"
 _ADDRESS = re.compile(r"(sqlite|mysql|mariadb)(\+\w+)?://")
 
 
@@ -102,7 +104,9 @@ class Settings(BaseSettings):
     password_min_length: int = Field(15, ge=15, le=64, description="least code points of a new password")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
-    log_format: Literal["json", "console"] = Field("json", description="one JSON object per line, or text for people")
+    log_format: Literal["json", "console"] = Field(
+        "json", description="`json`: one object per line; `console`: text for people"
+    )
 
     @field_validator("host")
     @classmethod
@@ -197,12 +201,25 @@ class Origin:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A variable that is named like a setting and is none. Safe to print."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
 def load(**overrides: Any) -> Settings:
     """Read the settings. `overrides` come from the command line and win. Raises ConfigError."""
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(dict(problem)) for problem in error.errors())) from None
+        # A misspelt variable may be the cause.
+        lines = [*(_explain(dict(problem)) for problem in error.errors()), *map(str, strays())]
+        raise ConfigError("\n".join(lines)) from None
 
 
 def origins(settings: Settings) -> list[Origin]:
@@ -215,6 +232,21 @@ def origins(settings: Settings) -> list[Origin]:
         source = "environment" if name in environment else ".env" if name in file else "default"
         rows.append(Origin(name, _printable(settings, field), source, info.description or ""))  # type: ignore[arg-type]
     return rows
+
+
+def strays() -> list[Stray]:
+    """Return the variables that begin with AUTHSERVICE_ and are no settings, so that a typing error is noticed."""
+    known = {variable(field).removeprefix(PREFIX): variable(field) for field in Settings.model_fields}
+    found = []
+    for name in sorted({name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))}):
+        if not name.startswith(PREFIX) or name.startswith(_FOR_TESTS) or name in known.values():
+            continue
+        # In a file, a line `NAME:value` is all name.
+        shown = re.sub(r"\W.*", "...", name, count=1, flags=re.DOTALL)
+        near = difflib.get_close_matches(shown.removeprefix(PREFIX), known, 1)
+        remedy = f"did you mean {known[near[0]]}?" if near else "`authservice config` lists all there are"
+        found.append(Stray(f"{shown} is no setting and is ignored", remedy))
+    return found
 
 
 def variable(field: str) -> str:

@@ -4,6 +4,22 @@ Exit codes: 0 done; 1 the command was understood and could not be carried out; 2
 unusable; 4 the database does not answer.
 """
 
-from authservice.cli.root import main
+import sys
 
 __all__ = ["main"]
+
+_OURS = ("authservice", "authclient", "authapi")
+
+
+def main() -> None:
+    """Run the command and exit."""
+    try:
+        # Here, because services that only check tokens install none of what it needs.
+        from authservice.cli.root import main as run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(_OURS):
+            raise
+        install = "pip install '/path/to/authservice[server]'"
+        print(f"The server is not installed. Install it with the `server` extra: {install}", file=sys.stderr)
+        sys.exit(3)
+    run()

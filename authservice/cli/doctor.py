@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authservice import bootstrap
 from authservice import config as configuration
-from authservice.cli.session import as_json, show
+from authservice.cli.session import WHERE_IT_IS, as_json, missing_file, show
 from authservice.config import ConfigError, Settings
 from authservice.domain.errors import AuthError
 from authservice.security.master_key import MasterKeyUnusable
@@ -60,8 +60,13 @@ def examine() -> Iterator[Result]:
         yield Result("settings", "failed", str(error), "correct the variable")
         return
     yield Result("settings", "ok", "all readable")
+    for stray in configuration.strays():
+        yield Result("settings", "warning", stray.what, stray.remedy)
     yield from _check_tls(settings)
     yield _check_port(settings)
+    if missing := missing_file(settings):
+        yield Result("database", "failed", f"there is no file {missing}", WHERE_IT_IS)
+        return
     engine = bootstrap.engine_for(settings, pool_size=1)
     try:
         yield from _check_database(engine, settings)
@@ -71,8 +76,6 @@ def examine() -> Iterator[Result]:
 
 def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
     try:
-        if settings.is_sqlite:
-            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = schema.current(engine)
     except (SQLAlchemyError, OSError) as error:
         cause = getattr(error, "orig", None) or error

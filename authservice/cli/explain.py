@@ -13,10 +13,12 @@ from authservice.domain.check import Check
 from authservice.domain.tokens import Identity
 
 LEEWAY = timedelta(seconds=30)
+PIPE_IT = "Pipe it: authservice explain < token.txt"
 _VERDICTS = {True: "yes", False: "NO", None: "-"}
 
 
-@click.command()
+# Extra arguments are let in so that click does not print them: one would be the token.
+@click.command(context_settings={"allow_extra_args": True})
 @click.option("--method", metavar="/PACKAGE.SERVICE/METHOD", help="Also judge the caller by the rule of this method.")
 @click.option(
     "--descriptor-set", type=click.Path(path_type=Path), metavar="FILE", help="Where the method is described."
@@ -37,13 +39,19 @@ def explain(
 
     The token is read from standard input, where no other user of this machine can see it. Exit code 1 if it is refused.
     """
+    if click.get_current_context().args:
+        raise click.UsageError(f"There are no arguments: other users of this machine could see the token. {PIPE_IT}")
     if method and not (descriptor_set or server):
         raise click.UsageError("--method needs --descriptor-set or --server, to know the method's rule.")
-    rule = _rule(method, descriptor_set, server, ca_file, insecure) if method else None
+    if not method and (descriptor_set or server):
+        raise click.UsageError("--descriptor-set and --server need --method, to know whose rule to judge by.")
+    rule = _rule(_full_name(method), descriptor_set, server, ca_file, insecure) if method else None
     if sys.stdin.isatty():
         click.echo("Paste the token and press Enter:", err=True)
     # Whatever else than a token is pasted, the first check says so.
     token = sys.stdin.buffer.readline().decode("ascii", "replace").strip().removeprefix("Bearer ")
+    if not token:
+        raise click.UsageError(f"No token was read: the first line of standard input is empty. {PIPE_IT}")
     with service() as auth:
         checks, identity = auth.explain(token, deadline())
         now = auth.clock()
@@ -58,8 +66,14 @@ def explain(
         sys.exit(1)
 
 
+def _full_name(method: str) -> str:
+    """Return the name as gRPC has it, `/package.Service/Method`, of one that may be written with dots."""
+    service_name, _, name = method.strip("/").replace("/", ".").rpartition(".")
+    return f"/{service_name}/{name}"
+
+
 def _rule(
-    method: str | None, descriptor_set: Path | None, server: str | None, ca_file: Path | None, insecure: bool
+    method: str, descriptor_set: Path | None, server: str | None, ca_file: Path | None, insecure: bool
 ) -> Rule | Check:
     try:
         methods = methods_of(read(descriptor_set, server, ca_file, insecure))

@@ -1,9 +1,14 @@
 """`authservice keys`."""
 
+from datetime import timedelta
+
 import click
 
 from authservice import config as configuration
 from authservice.cli.session import as_json, deadline, service, show
+from authservice.domain.signing_key import KeyState
+from authservice.security.key_ring import PUBLISHED_FIRST
+from authservice.usecases.rotate_keys import NoSuchKey
 
 
 @click.group()
@@ -60,11 +65,24 @@ def revoke(kid: str, yes: bool) -> None:
     Every access token that it signed is refused within two seconds, by all servers and by the services that watch them.
     Sessions live on: refreshing brings a token of another key.
     """
-    if not yes:
-        click.confirm(f"Every access token signed with {kid} will be refused. Go on?", abort=True)
     with service() as auth:
+        known = auth.rotate_keys.all(deadline())
+        state = next((key.state for key in known if key.kid == kid), None)
+        if state is None:
+            raise NoSuchKey(kid)
+        if not yes:
+            click.confirm(f"Every access token signed with {kid} will be refused. Go on?", abort=True)
         auth.rotate_keys.revoke(kid, deadline())
+        now = auth.clock()
     click.echo(f"Key {kid} is removed.")
+    for key in known:
+        age = now - key.created_at
+        if state is KeyState.ACTIVE and key.state is KeyState.PENDING and age < timedelta(seconds=PUBLISHED_FIRST):
+            click.echo(
+                f"The key that signs now, {key.kid}, was published {age.total_seconds():.1f} seconds ago. Services "
+                f"learn of it within {PUBLISHED_FIRST:.0f} seconds and may refuse its tokens until then.",
+                err=True,
+            )
 
 
 @keys.command()

@@ -26,6 +26,18 @@ from authservice.usecases.operate_users import NoSuchUser
 from authservice.usecases.rotate_keys import NoSuchKey, TooEarly
 
 COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
+_NO_LOGIN = (
+    "The database refuses the user or the password. Correct DB_USER and DB_PASSWORD, or AUTHSERVICE_DATABASE_URL."
+)
+# By MySQL's error number. The database answered; its own words would not say which setting to correct.
+_REFUSALS = {
+    1044: "The database server does not let this user into the database. Grant the rights that the README lists, or "
+    "correct DB_USER and DB_NAME, or AUTHSERVICE_DATABASE_URL.",
+    1045: _NO_LOGIN,
+    1049: "The database server has no database of this name. Create it as the README says, or correct DB_NAME, or "
+    "AUTHSERVICE_DATABASE_URL.",
+    1698: _NO_LOGIN,
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -60,6 +72,8 @@ def main() -> None:
         _fail("\n".join(f"{violation.field}: {violation.description}" for violation in error.violations), COULD_NOT)
     except (StorageUnavailable, DBAPIError) as error:
         structlog.get_logger().debug("database", error=type(error).__name__)
+        if refusal := _refusal(error):
+            _fail(refusal, WRONG_SETTINGS)
         _fail("The database does not answer. `authservice doctor` says more.", NO_DATABASE)
     except (ConfigError, CannotOpen, MasterKeyUnusable, SchemaNotCurrent, Unsafe, TlsFilesUnusable) as error:
         _fail(str(error), WRONG_SETTINGS)
@@ -71,6 +85,11 @@ def main() -> None:
         _fail(f"There is no key {error}. `authservice keys list` shows them.", COULD_NOT)
     except (AuthError, FieldRejected, TooEarly, PortTaken) as error:
         _fail(str(error), COULD_NOT)
+
+
+def _refusal(error: Exception) -> str | None:
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return _REFUSALS.get(cause.args[0]) if cause and cause.args else None
 
 
 def _fail(text: str, code: int) -> None:

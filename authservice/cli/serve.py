@@ -3,6 +3,7 @@
 import sys
 
 import click
+import structlog
 
 from authservice import bootstrap, logs, serving
 from authservice import config as configuration
@@ -22,6 +23,8 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     """
     settings = configuration.load(host=host, port=port, workers=workers, insecure=insecure)
     logs.configure(settings.log_level, settings.log_format)
+    for stray in configuration.strays():
+        structlog.get_logger().warning("unknown_setting", what=stray.what, remedy=stray.remedy)
     sys.exit(serving.serve(settings))
 
 

@@ -3,19 +3,25 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import make_url
 
 from authservice import bootstrap, config, logs
-from authservice.config import Settings
+from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
 
 COMMAND_SECONDS = 30.0
 PIPE_WIDTH = 240
 """Columns of a table that goes into a file or a pipe, so that nothing is folded there."""
+WHERE_IT_IS = (
+    "run this in the folder of `serve`, or set AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL as there; "
+    "`authservice migrate` makes a new one"
+)
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -26,10 +32,18 @@ def deadline() -> Deadline:
 
 
 @contextlib.contextmanager
-def service(settings: Settings | None = None) -> Iterator[bootstrap.Service]:
-    """Yield the service on a database that is known to be migrated. Raises ConfigError, SchemaNotCurrent."""
+def service(settings: Settings | None = None, *, may_create: bool = False) -> Iterator[bootstrap.Service]:
+    """Yield the service on a database that is known to be migrated. Raises ConfigError, SchemaNotCurrent.
+
+    Args:
+        may_create: make the embedded database if it is not there, as only a verb that fills it should.
+    """
     settings = settings or config.load()
     logs.configure(settings.log_level, settings.log_format)  # What operators do belongs into the audit log too.
+    if missing := missing_file(settings):
+        if not may_create:
+            raise ConfigError(f"There is no database {missing}. To do: {WHERE_IT_IS}.")
+        click.echo(f"Making the new database {missing}.", err=True)
     with bootstrap.migrated_engine(settings):
         pass  # Its engine is for the schema alone; the service opens its own.
     assembled = bootstrap.assemble(settings)
@@ -39,10 +53,20 @@ def service(settings: Settings | None = None) -> Iterator[bootstrap.Service]:
         assembled.close()
 
 
+def missing_file(settings: Settings) -> Path | None:
+    """Return the absolute path of the embedded database if it should be a file and is not there."""
+    if not settings.is_sqlite:
+        return None
+    name = make_url(settings.database_address().get_secret_value()).database or ":memory:"
+    path = Path(name).absolute()
+    return None if name == ":memory:" or name.startswith("file:") or path.exists() else path
+
+
 def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -> None:
-    """Print rows as a table, or as a JSON list of objects."""
+    """Print rows as a table, or as a JSON list of objects, with `_` for the spaces in the names of columns."""
     if as_json:
-        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, default=str))
+        names = [column.replace(" ", "_") for column in columns]
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2, default=str))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

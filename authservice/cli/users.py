@@ -5,6 +5,9 @@ import sys
 import click
 
 from authservice.cli.session import as_json, deadline, service, show
+from authservice.domain.errors import FieldRejected
+from authservice.domain.fields import role_name
+from authservice.security.user_names import PrecisNames
 from authservice.usecases.register import Registration
 
 PAGE = 500
@@ -25,7 +28,7 @@ def create(name: str, email: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    with service() as auth:
+    with service(may_create=True) as auth:
         user = auth.register(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
 
@@ -66,6 +69,7 @@ def grant(name: str, role: str) -> None:
 
     Access tokens that the user has are outdated at once, on every server; refreshing brings one with the role.
     """
+    _require_names(name, role)
     with service() as auth:
         granted = auth.operate_users.grant(name, role, deadline())
     click.echo(f"User {name} {'now has' if granted else 'already had'} the role {role}.")
@@ -76,6 +80,7 @@ def grant(name: str, role: str) -> None:
 @click.argument("role")
 def revoke(name: str, role: str) -> None:
     """Take the role ROLE from the account NAME. Access tokens with it are outdated at once, on every server."""
+    _require_names(name, role)
     with service() as auth:
         taken = auth.operate_users.take(name, role, deadline())
     click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
@@ -85,6 +90,7 @@ def revoke(name: str, role: str) -> None:
 @click.argument("name")
 def disable(name: str) -> None:
     """Disable the account NAME and end its sessions, on every server at once."""
+    _require_names(name)
     with service() as auth:
         ended = auth.operate_users.disable(name, deadline())
     click.echo(f"Disabled user {name}; {ended} live sessions ended.")
@@ -94,6 +100,19 @@ def disable(name: str) -> None:
 @click.argument("name")
 def enable(name: str) -> None:
     """Let the account NAME log in again. Its ended sessions stay ended."""
+    _require_names(name)
     with service() as auth:
         auth.operate_users.enable(name, deadline())
     click.echo(f"Enabled user {name}.")
+
+
+def _require_names(user: str, role: str | None = None) -> None:
+    """Refuse what cannot be a name, in words that say which of the arguments is meant."""
+    try:
+        what, text = "user name", user
+        PrecisNames().read(user)
+        if role is not None:
+            what, text = "role name", role
+            role_name(role)
+    except FieldRejected as rejected:
+        raise click.ClickException(f"{text!r} is no {what}: it {rejected}.") from None

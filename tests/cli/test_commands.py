@@ -2,47 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
 from tests.conftest import MASTER_KEY
 from tests.observed import PASSWORD
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Return what runs the command in an empty folder, with nothing but the given variables."""
-
-    def run(*arguments: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "authservice", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], **variables},
-        )
-
-    return run
-
-
-@pytest.fixture
-def mariadb_variables(new_mariadb_url: Callable[[], str]) -> dict[str, str]:
-    """Return the Node application's variables for an empty MariaDB database."""
-    url = new_mariadb_url()
-    login, _, place = url.removeprefix("mysql://").partition("@")
-    host, _, rest = place.partition(":")
-    port, _, name = rest.partition("/")
-    user, _, password = login.partition(":")
-    return {"DB_HOST": host, "DB_PORT": port, "DB_USER": user, "DB_PASSWORD": password, "DB_NAME": name}
 
 
 def test_an_operators_day_on_the_embedded_database(run: Run, tmp_path: Path) -> None:
@@ -50,11 +16,13 @@ def test_an_operators_day_on_the_embedded_database(run: Run, tmp_path: Path) -> 
     assert run("migrate").stdout == "Already at migration 0002.\n"
     assert "Created user ada" in run("users", "create", "ada", "--password-stdin", stdin=PASSWORD + "\n").stdout
     listed = json.loads(run("users", "list", "--json").stdout)
-    assert [(user["name"], user["roles"]) for user in listed] == [("ada", [])]
+    assert [(user["name"], user["roles"], user["live_sessions"]) for user in listed] == [("ada", [], 0)]
     assert run("users", "disable", "ADA").stdout == "Disabled user ADA; 0 live sessions ended.\n"
     assert json.loads(run("users", "list", "--json").stdout)[0]["disabled"]
     assert run("users", "enable", "ada").returncode == 0
-    assert [key["state"] for key in json.loads(run("keys", "list", "--json").stdout)] == ["active", "pending"]
+    keys = json.loads(run("keys", "list", "--json").stdout)
+    assert [key["state"] for key in keys] == ["active", "pending"]
+    assert set(keys[0]) == {"key_id", "algorithm", "state", "created", "active_since", "retired_since"}
     assert run("keys", "rewrap").stdout == "Sealed 5 secrets under the newest master key.\n"
     assert run("doctor").returncode == 0
     assert (tmp_path / "data" / "master.key").stat().st_mode & 0o777 == 0o600
@@ -87,7 +55,9 @@ def test_refusals_say_what_is_wrong_and_end_with_a_code(run: Run) -> None:
         (("users", "create", "a b", "--password-stdin"), "short\n", 1, "user_name:"),
         (("users", "disable", "nobody"), "", 1, "no user nobody"),
         (("users", "grant", "nobody", "support"), "", 1, "no user nobody"),
-        (("users", "revoke", "nobody", "Support"), "", 1, "must be 1 to 64 characters"),
+        (("users", "grant", "nobody", "Support"), "", 1, "'Support' is no role name: it must be 1 to 64 characters"),
+        (("users", "revoke", "nobody", "a b"), "", 1, "'a b' is no role name: it must be 1 to 64 characters"),
+        (("users", "disable", "ada@example"), "", 1, "'ada@example' is no user name: it must not contain @"),
         (("users", "frobnicate"), "", 2, "No such command"),
         (("keys", "rotate"), "", 1, "Try again in"),
     ]
@@ -164,7 +134,7 @@ def test_on_mariadb_a_master_key_must_be_configured(run: Run, mariadb_variables:
 
 def test_another_master_key_is_refused_with_the_way_back(run: Run) -> None:
     other = "b3RoZXItbWFzdGVyLWtleS1vZi0zMi1ieXRlcy0wMDA="
-    run("users", "list", AUTHSERVICE_MASTER_KEY=MASTER_KEY)
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD, AUTHSERVICE_MASTER_KEY=MASTER_KEY)
     done = run("users", "list", AUTHSERVICE_MASTER_KEY=other)
     assert done.returncode == 3
     assert "Put that key back" in done.stderr

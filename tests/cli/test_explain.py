@@ -157,7 +157,7 @@ def test_a_good_token_passes_every_check(explain: Callable[..., Explained], toke
     assert explain("Bearer " + tokens.access_token).exit_code == 0
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "a.b", "a.b.c", "eyJ.eyJ.eyJ", "é.é.é", "x" * 5000, "a.b.c d.e.f"])
+@pytest.mark.parametrize("text", ["nonsense", "a.b", "a.b.c", "eyJ.eyJ.eyJ", "é.é.é", "x" * 5000, "a.b.c d.e.f"])
 def test_what_is_no_token_fails_in_its_form(explain: Callable[..., Explained], text: str) -> None:
     done = explain(text)
     assert (done.exit_code, done.failed, done.open) == (1, ["form"], ["session"])
@@ -361,6 +361,8 @@ def test_a_rule_is_read_from_a_running_server(explain: Callable[..., Explained],
         (("--descriptor-set", "/gone", "--method", "/a/b"), 1, "/gone: No such file or directory"),
         (("--descriptor-set", "SHOP", "--method", "/a/b"), 1, "There is no /a/b there. It has /shop.v1.Shop/buy, "),
         (("--server", "192.0.2.1:1", "--method", "/a/b"), 1, "192.0.2.1:1 is another machine"),
+        (("--descriptor-set", "SHOP"), 2, "--descriptor-set and --server need --method"),
+        (("--server", "127.0.0.1:1"), 2, "--descriptor-set and --server need --method"),
     ],
 )
 def test_a_method_that_cannot_be_found_is_no_verdict(
@@ -369,6 +371,31 @@ def test_a_method_that_cannot_be_found_is_no_verdict(
     done = invoke("nonsense", *(shop if part == "SHOP" else part for part in arguments))
     assert (done.exit_code, done.stdout) == (code, "")
     assert text in done.stderr
+
+
+@pytest.mark.parametrize("method", ["/shop.v1.Shop/look", "shop.v1.Shop/look", "shop.v1.Shop.look"])
+def test_a_method_may_be_written_as_grpc_or_as_protobuf_writes_it(
+    explain: Callable[..., Explained], tokens: SessionTokens, shop: str, method: str
+) -> None:
+    done = explain(tokens.access_token, "--descriptor-set", shop, "--method", method)
+    assert (done.exit_code, done["rule"]) == (0, ("yes", "public: no token is looked at"))
+
+
+@pytest.mark.parametrize("nothing", ["", "\n", "  \n"])
+def test_where_no_token_was_read_there_is_no_verdict(invoke: Callable[..., Result], nothing: str) -> None:
+    done = invoke(nothing)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "No token was read" in done.stderr
+    assert "authservice explain < token.txt" in done.stderr
+
+
+def test_l1_a_token_on_the_command_line_is_not_printed(invoke: Callable[..., Result], tokens: SessionTokens) -> None:
+    token = tokens.access_token
+    for arguments in ((token,), ("--json", token), ("Bearer", token), ("--", token)):
+        done = invoke("", *arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "authservice explain < token.txt" in done.stderr
+        assert not any(part in done.stderr for part in token.split("."))
 
 
 def test_the_table_for_people_says_the_same(invoke: Callable[..., Result], tokens: SessionTokens) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -93,7 +94,7 @@ def test_after_each_revocation_one_key_signs_and_one_is_pending(seeds: Seeder, k
         assert service.verify(session.access_token, Deadline.after(SOON)).session_id == session.session_id
     fresh = service.refresh(session.refresh_token, Deadline.after(SOON))
     assert service.verify(fresh.access_token, Deadline.after(SOON)).session_id == session.session_id
-    audited = [json.loads(line) for line in done.stderr.splitlines()]
+    audited = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert ("signing_key_revoked", kid, state) in [
         (event["audit"], event["kid"], event.get("state")) for event in audited
     ]
@@ -102,8 +103,9 @@ def test_after_each_revocation_one_key_signs_and_one_is_pending(seeds: Seeder, k
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_an_unknown_key_and_a_doubtful_operator_change_nothing(seeds: Seeder, keys: Revoke) -> None:
     before = seeds.service.rotate_keys.all(Deadline.after(SOON))
-    done = keys("revoke", "no-such-key", "--yes")
+    done = keys("revoke", "no-such-key")
     assert isinstance(done.exception, NoSuchKey)
+    assert done.output == "", "nothing is asked about it"
     active = kid_in(seeds, "active")
     done = keys("revoke", active, stdin="n\n")
     assert done.exit_code == 1
@@ -112,6 +114,20 @@ def test_an_unknown_key_and_a_doubtful_operator_change_nothing(seeds: Seeder, ke
     assert seeds.service.rotate_keys.all(Deadline.after(SOON)) == before
     assert keys("revoke", active, stdin="y\n").exit_code == 0
     assert active not in {key.kid for key in seeds.service.rotate_keys.all(Deadline.after(SOON))}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_who_revokes_twice_in_a_row_is_told_that_services_do_not_know_the_next_key_yet(
+    seeds: Seeder, keys: Revoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "was published" not in keys("revoke", kid_in(seeds, "pending"), "--yes").stderr, "it signed nothing"
+    active, pending = kid_in(seeds, "active"), kid_in(seeds, "pending")
+    done = keys("revoke", active, "--yes")
+    assert done.stdout == f"Key {active} is removed.\n"
+    assert re.search(rf"^The key that signs now, {pending}, was published [0-2]\.\d seconds ago\.", done.stderr, re.M)
+    assert "within 2 seconds" in done.stderr
+    monkeypatch.setattr("authservice.cli.keys.PUBLISHED_FIRST", 0.0)  # as if it had been there for long
+    assert "was published" not in keys("revoke", pending, "--yes").stderr
 
 
 def test_revocations_and_rotations_at_once_leave_one_key_that_signs_and_one_pending(seeds: Seeder) -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
 from authservice import config
-from authservice.config import ConfigError, load, origins, without_password
+from authservice.config import ConfigError, Stray, load, origins, strays, without_password
 
 ALL_CHARACTERS = "p@ss:w/o#r?d%41 &+=[]{}'\"\\é🔑canary"
 
@@ -87,6 +87,41 @@ def test_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_variables_of_other_programs_are_not_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "50999")
     assert {row.source for row in origins(load())} == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "remedy"),
+    [
+        ("AUTHSERVICE_PROT", "AUTHSERVICE_PROT", "did you mean AUTHSERVICE_PORT?"),
+        ("authservice_prot", "AUTHSERVICE_PROT", "did you mean AUTHSERVICE_PORT?"),
+        ("AUTHSERVICE_DB_HOST", "AUTHSERVICE_DB_HOST", "did you mean DB_HOST?"),
+        ("AUTHSERVICE_JWT_SECRET", "AUTHSERVICE_JWT_SECRET", "did you mean JWT_SECRET?"),
+        ("AUTHSERVICE_QQQ", "AUTHSERVICE_QQQ", "`authservice config` lists all there are"),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_the_nearest_setting(
+    name: str, shown: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "canary")
+    assert strays() == [Stray(f"{shown} is no setting and is ignored", remedy)]
+
+
+def test_settings_and_variables_of_other_programs_are_no_mistakes(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_folder / ".env").write_text("authservice_port=50100\nOTHER=1\nAUTHSERVICE_TEST_SOMETHING=1\n")
+    for row in origins(load()):
+        monkeypatch.setenv(row.variable, "1")
+    assert strays() == []
+
+
+def test_l1_of_a_misspelt_line_only_the_name_is_shown(empty_folder: Path) -> None:
+    (empty_folder / ".env").write_text(f"AUTHSERVICE_MASTER_KEY:{KEYS[0]}\nAUTHSERVICE_PROT=canary\nPORT\n")
+    assert list(map(str, strays())) == [
+        "AUTHSERVICE_MASTER_KEY... is no setting and is ignored; did you mean AUTHSERVICE_MASTER_KEY?",
+        "AUTHSERVICE_PROT is no setting and is ignored; did you mean AUTHSERVICE_PORT?",
+    ]
+    assert refusal(port="canary").endswith("did you mean AUTHSERVICE_PORT?"), "it may be the cause"
 
 
 def test_settings_are_frozen() -> None:
