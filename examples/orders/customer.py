@@ -1,10 +1,11 @@
 """A customer: logs in, orders, watches the order, logs out, and is refused from then on."""
 
 import argparse
+import sys
 import time
 
 import grpc
-from authclient import Session, reason_of
+from authclient import LoginNeeded, Session, reason_of
 from orders.v1 import orders_pb2, orders_pb2_grpc
 
 PATIENCE_SECONDS = 2.0
@@ -12,17 +13,28 @@ PATIENCE_SECONDS = 2.0
 
 
 def main() -> int:
-    """Make the calls. Returns the exit code: 0 if the logout was noticed in time."""
+    """Return the exit code: 0 if the logout was noticed in time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--auth", default="127.0.0.1:50051", metavar="HOST:PORT")
     parser.add_argument("--orders", default="127.0.0.1:50052", metavar="HOST:PORT")
     parser.add_argument("--user", required=True)
     parser.add_argument("--password", required=True, help="an example; real programs do not take it here")
     options = parser.parse_args()
+    try:
+        return 0 if shop_around(options.auth, options.orders, options.user, options.password) else 1
+    except grpc.RpcError as error:
+        what = " ".join(filter(None, (error.code().name, reason_of(error.trailing_metadata()))))
+        print(f"{what}: {error.details()}", file=sys.stderr)
+    except LoginNeeded as error:
+        print(error, file=sys.stderr)
+    return 1
 
-    with Session(options.auth) as session:
-        session.login(options.user, options.password)
-        orders = orders_pb2_grpc.OrdersServiceStub(session.channel(options.orders))
+
+def shop_around(auth_address: str, orders_address: str, user: str, password: str) -> bool:
+    """Make the calls. Tells whether the logout was noticed in time."""
+    with Session(auth_address) as session:
+        session.login(user, password)
+        orders = orders_pb2_grpc.OrdersServiceStub(session.channel(orders_address))
         articles = orders.GetCatalog(orders_pb2.GetCatalogRequest()).articles
         print("The shop sells", ", ".join(articles))
         order = orders_pb2.PlaceOrderRequest(article=articles[0])
@@ -32,7 +44,7 @@ def main() -> int:
         print("The first of your orders is number", next(watch).order.id)
         token = session.access_token()
         session.logout()
-        return 0 if is_refused(options.orders, order, token) else 1
+        return is_refused(orders_address, order, token)
 
 
 def is_refused(address: str, order: orders_pb2.PlaceOrderRequest, token: str) -> bool:
@@ -49,6 +61,7 @@ def is_refused(address: str, order: orders_pb2.PlaceOrderRequest, token: str) ->
                     f"Refused {took:.0f} ms after the logout: {error.code().name}", reason_of(error.trailing_metadata())
                 )
                 return error.code() is grpc.StatusCode.UNAUTHENTICATED
+    print(f"Still let in {PATIENCE_SECONDS:.0f} s after the logout")
     return False
 
 

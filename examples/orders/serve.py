@@ -2,13 +2,18 @@
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from authclient import AuthInterceptor, Trust, current_identity
+from grpc_reflection.v1alpha import reflection
 from orders.v1 import orders_pb2, orders_pb2_grpc
 from shop import ARTICLES, NoSuchThing, Order, Shop
+
+SERVICES = ("orders.v1.OrdersService", reflection.SERVICE_NAME)
+"""What reflection describes, to `grpcurl` and `authclient lint --server`."""
 
 
 class Orders(orders_pb2_grpc.OrdersServiceServicer):
@@ -65,9 +70,15 @@ def main() -> None:
     parser.add_argument("--auth", default="127.0.0.1:50051", metavar="HOST:PORT", help="the authentication service")
     options = parser.parse_args()
     trust = Trust(options.auth, audience="internal")
-    server = grpc.server(ThreadPoolExecutor(16), interceptors=[AuthInterceptor(trust, orders_pb2.DESCRIPTOR)])
+    guard = AuthInterceptor(trust, orders_pb2.DESCRIPTOR)
+    # Where a port is taken, grpc would share it and its calls without a word.
+    server = grpc.server(ThreadPoolExecutor(16), interceptors=[guard], options=(("grpc.so_reuseport", 0),))
     orders_pb2_grpc.add_OrdersServiceServicer_to_server(Orders(Shop()), server)
-    server.add_insecure_port(options.listen)
+    reflection.enable_server_reflection(SERVICES, server)
+    try:
+        server.add_insecure_port(options.listen)
+    except RuntimeError:
+        sys.exit(f"orders cannot listen on {options.listen}. Is it taken? --listen HOST:PORT names another address.")
     server.start()
     print(f"orders serves on {options.listen}. Stop it with Ctrl-C.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -2,12 +2,17 @@
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+from grpc_reflection.v1alpha import reflection
 from orders.v1 import orders_pb2, orders_pb2_grpc
 from shop import ARTICLES, NoSuchThing, Order, Shop
+
+SERVICES = ("orders.v1.OrdersService", reflection.SERVICE_NAME)
+"""What reflection describes, to `grpcurl` and `authclient lint --server`."""
 
 
 class Orders(orders_pb2_grpc.OrdersServiceServicer):
@@ -62,9 +67,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listen", default="127.0.0.1:50052", metavar="HOST:PORT")
     options = parser.parse_args()
-    server = grpc.server(ThreadPoolExecutor(16))
+    # Where a port is taken, grpc would share it and its calls without a word.
+    server = grpc.server(ThreadPoolExecutor(16), options=(("grpc.so_reuseport", 0),))
     orders_pb2_grpc.add_OrdersServiceServicer_to_server(Orders(Shop()), server)
-    server.add_insecure_port(options.listen)
+    reflection.enable_server_reflection(SERVICES, server)
+    try:
+        server.add_insecure_port(options.listen)
+    except RuntimeError:
+        sys.exit(f"orders cannot listen on {options.listen}. Is it taken? --listen HOST:PORT names another address.")
     server.start()
     print(f"orders serves on {options.listen}. Stop it with Ctrl-C.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 import difflib
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,16 +13,18 @@ import pytest
 from authclient import reason_of
 
 from tests.examples.programs import (
+    CALL_SECONDS,
     PYTHON_CUSTOMER,
     PYTHON_SERVICE,
     AuthProcess,
     Program,
     customer,
     free_address,
+    run,
 )
 from tests.examples.shops import EXAMPLE, orders_pb2, orders_pb2_grpc
 from tests.faults.processes import wait_until
-from tests.observed import logout
+from tests.observed import PASSWORD, logout
 
 SOON = 10.0
 UNPROTECTED = EXAMPLE / "serve_unprotected.py"
@@ -183,6 +186,39 @@ def test_ctrl_c_stops_the_service_even_while_somebody_watches(start: Start, auth
         with pytest.raises(grpc.RpcError):
             next(watch)
     assert "Traceback" not in service.output()
+
+
+@pytest.mark.parametrize("program", [PYTHON_SERVICE, UNPROTECTED], ids=["protected", "unprotected"])
+def test_a_taken_port_is_told_and_not_shared(start: Start, tmp_path: Path, program: Path) -> None:
+    address = free_address()
+    start(sys.executable, program, "--listen", address).wait_for("orders serves on")
+    done = run([sys.executable, program, "--listen", address], tmp_path, CALL_SECONDS)
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()
+    assert said[-1].startswith(f"orders cannot listen on {address}.")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_customer_with_a_wrong_password_is_told_in_one_line(auth: AuthProcess, address: str, tmp_path: Path) -> None:
+    done = visit(auth.address, address, "a wrong password", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "UNAUTHENTICATED CREDENTIALS_INVALID: User name or password is wrong.\n"
+
+
+def test_a_customer_of_a_server_that_is_away_is_told_in_one_line(auth: AuthProcess, tmp_path: Path) -> None:
+    nobody = free_address()
+    for servers in ((nobody, nobody), (auth.address, nobody)):
+        done = visit(*servers, PASSWORD, tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("UNAVAILABLE: ")
+        assert nobody in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def visit(auth: str, orders: str, password: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Let ada shop with this password, whatever comes of it."""
+    arguments = ("--auth", auth, "--orders", orders, "--user", "ada", "--password", password)
+    return run([sys.executable, PYTHON_CUSTOMER, *arguments], folder, CALL_SECONDS)
 
 
 def test_the_example_names_no_password_or_token_in_what_it_prints(

@@ -1,0 +1,126 @@
+"""What the pages show is what happens: their blocks run, and their output compared with what stands below them."""
+
+import difflib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.examples.programs import (
+    CALL_SECONDS,
+    PYTHON_CUSTOMER,
+    PYTHON_SERVICE,
+    ROOT,
+    AuthProcess,
+    Program,
+    customer,
+    free_address,
+    run,
+)
+from tests.examples.shops import EXAMPLE
+
+README = ROOT / "README.md"
+PROTECT = ROOT / "docs" / "protect-a-service.md"
+AUTH, ORDERS = "127.0.0.1:50051", "127.0.0.1:50052"
+
+Start = Callable[..., Program]
+
+
+def block(page: Path, language: str, *parts: str) -> str:
+    """Return the one block of a page that is in this language and has these parts."""
+    found = [
+        text
+        for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+        if kind == language and all(part in text for part in parts)
+    ]
+    assert len(found) == 1, f"{len(found)} blocks of {page.name} have {parts}"
+    return str(found[0])
+
+
+def comparable(output: str) -> str:
+    """Return an output without what differs from one run to the next."""
+    output = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "<id>", output)
+    output = re.sub(r'"id": "\d+"', '"id": "<number>"', output)
+    return re.sub(r"Refused \d+ ms", "Refused <some> ms", output)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder in which the commands of the pages find what they name."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name in ("protos", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.fixture
+def orders(auth: AuthProcess, start: Start) -> str:
+    """Return the address of the running example."""
+    address = free_address()
+    start(sys.executable, PYTHON_SERVICE, "--listen", address, "--auth", auth.address).wait_for("orders serves on")
+    return address
+
+
+@pytest.fixture
+def shell(auth: AuthProcess, orders: str, folder: Path) -> "Callable[[str], subprocess.CompletedProcess[str]]":
+    """Return what runs a block for the two running servers."""
+
+    def execute(commands: str) -> "subprocess.CompletedProcess[str]":
+        # The environment is set up already.
+        commands = commands.replace(AUTH, auth.address).replace(ORDERS, orders).replace("make setup ", ": ")
+        return run(["bash", "-euo", "pipefail", "-c", commands], folder, CALL_SECONDS)
+
+    return execute
+
+
+Shell = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize("page", [README, PROTECT], ids=lambda page: page.stem)
+def test_the_customer_prints_what_the_page_shows(page: Path, auth: AuthProcess, orders: str, tmp_path: Path) -> None:
+    done = customer([sys.executable, PYTHON_CUSTOMER], auth, orders, tmp_path)
+    assert comparable(done.stdout) == comparable(block(page, "", "The shop sells"))
+
+
+def test_the_diff_on_the_page_is_the_one_between_the_two_examples() -> None:
+    before, after = (
+        (EXAMPLE / name).read_text().splitlines()[1:] for name in ("serve_unprotected.py", "serve.py")
+    )  # The first line of each says which of the two it is.
+    real = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
+    shown = block(PROTECT, "diff").splitlines()
+    assert [line for line in shown if line[0] in "+-"] == [line for line in real if line[0] in "+-"]
+    assert all(line[1:] in before for line in shown if line[0] == " ")
+
+
+def test_a_call_by_hand_is_answered_and_refused_as_the_page_shows(shell: Shell, folder: Path) -> None:
+    commands = block(PROTECT, "sh", "> token.txt", "PlaceOrder")
+    done = shell(commands)
+    assert done.returncode == 0, done.stderr
+    assert comparable(done.stdout) == comparable(block(PROTECT, "json", '"order"'))
+    assert (folder / "token.txt").stat().st_mode & 0o077 == 0, "others can read the token"
+    done = shell(block(PROTECT, "sh", "-expand-headers"))
+    assert comparable(done.stdout) == comparable(block(PROTECT, "json", '"order"'))
+    call = commands[commands.rindex(".venv/bin/grpcurl") :]
+    refused = shell(call.replace('-H "authorization: Bearer $(cat token.txt)" ', ""))
+    assert refused.stderr == block(PROTECT, "", "TOKEN_MISSING")
+
+
+def test_lint_says_of_the_example_what_the_page_shows(shell: Shell) -> None:
+    commands = block(PROTECT, "sh", "--descriptor-set orders.binpb")
+    good, bad = (block(PROTECT, "", text) for text in ("4 RPCs, 0 without", "unknown role support"))
+    done = shell(commands)
+    assert (done.returncode, done.stdout + done.stderr) == (0, good)
+    done = shell(commands.replace("--role support", "--role admin"))
+    assert (done.returncode, done.stdout + done.stderr) == (1, bad)
+    done = shell(block(PROTECT, "sh", "--server"))
+    assert (done.returncode, done.stdout + done.stderr) == (0, good)
+
+
+@pytest.mark.parametrize("page", [README, *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.stem)
+def test_no_page_installs_by_a_name_that_anybody_could_publish(page: Path) -> None:
+    assert not re.search(r"^\s*pip install ['\"]?authservice(?! @)", page.read_text(), re.MULTILINE)
