@@ -3,7 +3,10 @@
 import importlib.metadata
 import json
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,14 @@ def test_u1_a_service_that_only_checks_tokens_installs_no_server() -> None:
 def test_u2_nothing_is_older_than_the_faults_it_must_not_have(name: str, floor: str) -> None:
     assert Version(importlib.metadata.version(name)) >= Version(floor)
     assert Version(pinned("requirements/server.txt")[name][0]) >= Version(floor)
+
+
+def test_what_a_service_installs_holds_the_contract_beside_the_stubs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    contract = {path.relative_to(ROOT / "protos").as_posix() for path in (ROOT / "protos").rglob("*.proto")}
+    assert contract <= names
+    assert {"authapi/v1/rule_pb2.py", "authclient/py.typed"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "examples/"))]
