@@ -2,6 +2,8 @@
 
 import json
 
+from authclient import refusals
+
 from tests.vectors.book import AUDIENCE, ISSUER, Book
 from tests.vectors.callers import add_callers
 from tests.vectors.calls import add_calls
@@ -52,3 +54,9 @@ def text_of(book: Book) -> str:
         "cases": book.cases,
     }
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def refusal_texts() -> str:
+    """Return the status and the words of each reason, as JSON."""
+    texts = {reason: [code.name, text] for reason, (code, text) in refusals._REASONS.items()}
+    return json.dumps(texts, indent=2) + "\n"

@@ -26,7 +26,7 @@ func benchmarkGuard(b *testing.B) (*Guard, context.Context) {
 	guard := &Guard{
 		config: config,
 		judge: &judge{
-			issuer: config.Issuer, audience: config.Audience, maxStaleness: time.Hour, maxKeyAge: time.Hour,
+			accepted: origin{config.Issuer, config.Audience}, maxStaleness: time.Hour, maxKeyAge: time.Hour,
 			cache: newSignatureCache(config.CacheSize), tokenSeen: config.Observer.TokenSeen,
 		},
 		trust: &trust{

@@ -295,6 +295,9 @@ type brokenObserver struct{}
 
 func (brokenObserver) Refused(string, string, bool) { panic("refused") }
 func (brokenObserver) TokenSeen(bool)               { panic("seen") }
+func (brokenObserver) ForeignToken(string, string)  { panic("foreign") }
+func (brokenObserver) WatchLost(error)              { panic("lost") }
+func (brokenObserver) WatchOpened()                 { panic("opened") }
 func (brokenObserver) Fault(error)                  { panic("fault") }
 
 func TestATokenIsForwardedOnlyOnRequest(t *testing.T) {

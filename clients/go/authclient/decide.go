@@ -18,11 +18,12 @@ const (
 // judge makes every decision of the package, by its arguments alone: docs/local-verification.md, "What is decided". It
 // knows no clock and no network. Safe for concurrent use.
 type judge struct {
-	issuer, audience string
-	maxStaleness     time.Duration
-	maxKeyAge        time.Duration
-	cache            *signatureCache
-	tokenSeen        func(cached bool)
+	accepted     origin
+	maxStaleness time.Duration
+	maxKeyAge    time.Duration
+	cache        *signatureCache
+	tokenSeen    func(cached bool)
+	foreignToken func(from origin)
 }
 
 // askVerify asks AuthService.Verify about a token.
@@ -162,8 +163,12 @@ func (j *judge) readToken(token string, known knowledge) (*claims, *refusal) {
 	if key == nil || key.alg != parsed.alg || !key.verifies(parsed.signed, parsed.signature) {
 		return nil, tokenInvalid
 	}
-	claims, ok := readClaims(parsed.payload, j.issuer, j.audience)
+	claims, from, ok := readClaims(parsed.payload)
 	if !ok {
+		return nil, tokenInvalid
+	}
+	if from != j.accepted {
+		j.foreignToken(from)
 		return nil, tokenInvalid
 	}
 	j.tokenSeen(false)

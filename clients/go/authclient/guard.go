@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	authapi "authservice/clients/go/authapi/v1"
@@ -42,25 +41,10 @@ type Config struct {
 	VerifyTimeout time.Duration
 	// CacheSize is how many good signatures are remembered, at about 2 KB each. Default 10,000.
 	CacheSize int
-	// Observer is told what happens. Default: faults go to slog, the rest nowhere.
+	// Observer is told what happens. Default: slog is told what an operator should know, once for each time that the watch
+	// is lost and once of tokens that were made for somebody else.
 	Observer Observer
 }
-
-// Observer counts what a Guard does. Its methods are called from many goroutines at once, and calls wait for them.
-type Observer interface {
-	// Refused is called for each refusal. wouldBe: the rule says `observe`, and the call or stream went on.
-	Refused(fullMethod, reason string, wouldBe bool)
-	// TokenSeen is called for each token whose signature and claims are good. cached: they were known to be.
-	TokenSeen(cached bool)
-	// Fault is called for what an operator should know: a lost watch, a refused key set, a panic inside the guard.
-	Fault(err error)
-}
-
-type logFaults struct{}
-
-func (logFaults) Refused(string, string, bool) {}
-func (logFaults) TokenSeen(bool)               {}
-func (logFaults) Fault(err error)              { slog.Warn("authclient", "fault", err) }
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Issuer == "" || c.Audience == "" {
@@ -78,7 +62,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Policy = ReadPolicy(protoregistry.GlobalFiles)
 	}
 	if c.Observer == nil {
-		c.Observer = logFaults{}
+		c.Observer = &slogObserver{accepted: origin{c.Issuer, c.Audience}}
 	}
 	return c, nil
 }
@@ -121,14 +105,14 @@ func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
 		stopped: make(chan struct{}),
 	}
 	g.judge = &judge{
-		issuer:       config.Issuer,
-		audience:     config.Audience,
+		accepted:     origin{config.Issuer, config.Audience},
 		maxStaleness: config.MaxStaleness,
 		maxKeyAge:    config.MaxKeyAge,
 		cache:        newSignatureCache(config.CacheSize),
 		tokenSeen:    config.Observer.TokenSeen,
+		foreignToken: func(from origin) { g.tell(func(o Observer) { o.ForeignToken(from.issuer, from.audience) }) },
 	}
-	watcher := &watcher{conn: conn, trust: g.trust, report: g.report, changed: g.streams.wake}
+	watcher := &watcher{conn: conn, trust: g.trust, tell: g.tell, changed: g.streams.wake}
 	go func() {
 		defer close(g.stopped)
 		watcher.run(running)
@@ -249,8 +233,10 @@ func (g *Guard) count(method string, refused *refusal, wouldBe bool) {
 	g.config.Observer.Refused(method, refused.reason, wouldBe)
 }
 
-// report must not fail: it is called where something already has.
-func (g *Guard) report(err error) {
+func (g *Guard) report(err error) { g.tell(func(o Observer) { o.Fault(err) }) }
+
+// tell must not fail: it is called where something already has.
+func (g *Guard) tell(what func(Observer)) {
 	defer func() { _ = recover() }()
-	g.config.Observer.Fault(err)
+	what(g.config.Observer)
 }

@@ -21,20 +21,27 @@ type refusal struct {
 	message string
 }
 
+// Clients of services in any language read the same texts: they are those of refusals.py.
+const (
+	textMissing     = `Send an access token: "authorization: Bearer <token>".`
+	textNotAccepted = "The token is not accepted. Refresh it or log in again."
+	textWithoutRule = "This method has no rule and is refused to everybody. Its author has to add one to the .proto file."
+)
+
 var (
-	methodWithoutRule = &refusal{codes.PermissionDenied, "METHOD_WITHOUT_RULE", "This method says nowhere who may call it."}
-	roleMissing       = &refusal{codes.PermissionDenied, "ROLE_MISSING", "None of your roles may call this."}
-	mfaRequired       = &refusal{codes.PermissionDenied, "MFA_REQUIRED", "Log in with a second factor."}
-	authenticationOld = &refusal{codes.PermissionDenied, "AUTHENTICATION_TOO_OLD", "You logged in too long ago. Log in again."}
+	tokenMissing     = &refusal{codes.Unauthenticated, "TOKEN_MISSING", textMissing}
+	tokenInvalid     = &refusal{codes.Unauthenticated, "TOKEN_INVALID", textNotAccepted}
+	tokenExpired     = &refusal{codes.Unauthenticated, "TOKEN_EXPIRED", textNotAccepted}
+	tokenNotYetValid = &refusal{codes.Unauthenticated, "TOKEN_NOT_YET_VALID", textNotAccepted}
+	tokenOutdated    = &refusal{codes.Unauthenticated, "TOKEN_OUTDATED", textNotAccepted}
+	sessionEnded     = &refusal{codes.Unauthenticated, "SESSION_ENDED", textNotAccepted}
 
-	tokenMissing     = &refusal{codes.Unauthenticated, "TOKEN_MISSING", "Send an access token."}
-	tokenInvalid     = &refusal{codes.Unauthenticated, "TOKEN_INVALID", "The access token is not valid. Log in again."}
-	tokenExpired     = &refusal{codes.Unauthenticated, "TOKEN_EXPIRED", "The access token has expired. Refresh it."}
-	tokenNotYetValid = &refusal{codes.Unauthenticated, "TOKEN_NOT_YET_VALID", "The access token is not valid yet. Compare clocks."}
-	sessionEnded     = &refusal{codes.Unauthenticated, "SESSION_ENDED", "The session has ended. Log in again."}
-	tokenOutdated    = &refusal{codes.Unauthenticated, "TOKEN_OUTDATED", "The access token is outdated. Refresh it."}
+	methodWithoutRule = &refusal{codes.PermissionDenied, "METHOD_WITHOUT_RULE", textWithoutRule}
+	roleMissing       = &refusal{codes.PermissionDenied, "ROLE_MISSING", "This needs a role that you do not have."}
+	mfaRequired       = &refusal{codes.PermissionDenied, "MFA_REQUIRED", "This needs a login with a second factor."}
+	authenticationOld = &refusal{codes.PermissionDenied, "AUTHENTICATION_TOO_OLD", "This needs a more recent login. Log in again."}
 
-	unavailable   = &refusal{codes.Unavailable, "VERIFICATION_UNAVAILABLE", "The token cannot be judged right now. Try again."}
+	unavailable   = &refusal{codes.Unavailable, "VERIFICATION_UNAVAILABLE", "The token cannot be checked right now. Try again."}
 	streamUnknown = &refusal{codes.NotFound, "STREAM_UNKNOWN", "There is no such stream of yours here."}
 )
 

@@ -72,12 +72,15 @@ func parseToken(text string) (*parsedToken, *refusal) {
 	return &parsedToken{kid, alg, []byte(signed), decoded[1], decoded[2]}, nil
 }
 
+// origin says who made a token, and for whom.
+type origin struct{ issuer, audience string }
+
 // readClaims reads a payload whose signature is good. Every claim is required and has one type (RFC 8725 section 3.8, RFC
 // 9068 section 2.2).
-func readClaims(payload []byte, issuer, audience string) (*claims, bool) {
+func readClaims(payload []byte) (*claims, origin, bool) {
 	object, err := readObject(payload)
 	if err != nil {
-		return nil, false
+		return nil, origin{}, false
 	}
 	r := claimReader{object: object, ok: true}
 	issued, expires := r.integer("iat", latestTime), r.integer("exp", latestTime)
@@ -94,9 +97,9 @@ func readClaims(payload []byte, issuer, audience string) (*claims, bool) {
 	}
 	r.text("jti")
 	r.text("client_id")
-	isOurs := r.text("iss") == issuer && r.text("aud") == audience
+	from := origin{issuer: r.text("iss"), audience: r.text("aud")}
 	life := expires - issued
-	return c, r.ok && isOurs && 0 < life && life <= longestLife
+	return c, from, r.ok && 0 < life && life <= longestLife
 }
 
 // claimReader remembers whether every claim so far was there and of its type.

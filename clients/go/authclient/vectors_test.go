@@ -96,8 +96,8 @@ func TestVectorsOfDecisions(t *testing.T) {
 	vectors := readVectors(t)
 	// One judge for all cases, each decided twice: what it remembers must not change what it decides.
 	j := &judge{
-		issuer: vectors.Issuer, audience: vectors.Audience, maxStaleness: 10 * time.Second, maxKeyAge: time.Hour,
-		cache: newSignatureCache(10_000), tokenSeen: func(bool) {},
+		accepted: origin{vectors.Issuer, vectors.Audience}, maxStaleness: 10 * time.Second, maxKeyAge: time.Hour,
+		cache: newSignatureCache(10_000), tokenSeen: func(bool) {}, foreignToken: func(origin) {},
 	}
 	for _, c := range vectors.Cases {
 		t.Run(c.Name, func(t *testing.T) { vectors.check(t, j, c) })

@@ -153,6 +153,7 @@ type watch struct {
 	keysCurrent bool  // the newest key set of this stream was good
 	incoming    *view // a snapshot of which more follows
 	addsToView  bool  // deltas of this stream add to the view: it was resumed, or its snapshot is complete
+	completed   bool  // there was a complete view
 }
 
 // apply takes over one answer. badKeys says what is wrong with its key set; the last good one then stays in use and ages. After

@@ -29,9 +29,9 @@ var errSilent = fmt.Errorf("the auth server said nothing for %v", silenceLimit)
 
 // watcher keeps trust up to date for as long as the process lives.
 type watcher struct {
-	conn   *grpc.ClientConn
-	trust  *trust
-	report func(error)
+	conn  *grpc.ClientConn
+	trust *trust
+	tell  func(what func(Observer))
 	// changed is told about whom something new is known, by ids of sessions and users; nil for everybody.
 	changed func(subjects map[string]bool)
 
@@ -46,7 +46,7 @@ func (w *watcher) run(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			w.report(fmt.Errorf("watching revocations: %w", err))
+			w.tell(func(o Observer) { o.WatchLost(err) })
 		}
 		select {
 		case <-ctx.Done():
@@ -95,7 +95,7 @@ func (w *watcher) follow(watch *watch, answer *authapi.WatchRevocationsResponse)
 	keysBefore := w.trust.keys
 	badKeys, err := watch.apply(answer)
 	if badKeys != nil {
-		w.report(badKeys)
+		w.tell(func(o Observer) { o.Fault(badKeys) })
 	}
 	if w.trust.keys != keysBefore || answer.GetPart() == authapi.WatchPart_WATCH_PART_SNAPSHOT_END {
 		w.changed(nil)
@@ -108,6 +108,10 @@ func (w *watcher) follow(watch *watch, answer *authapi.WatchRevocationsResponse)
 	}
 	if answer.GetPart() != authapi.WatchPart_WATCH_PART_SNAPSHOT {
 		w.resume, w.wait = answer.GetResumePoint(), shortestWait
+		if !watch.completed {
+			watch.completed = true
+			w.tell(Observer.WatchOpened)
+		}
 	}
 	return nil
 }

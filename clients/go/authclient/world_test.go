@@ -567,7 +567,12 @@ func (o *observations) Refused(method, reason string, wouldBe bool) {
 	}
 }
 func (o *observations) TokenSeen(cached bool) { o.note(fmt.Sprintf("seen %v", cached)) }
-func (o *observations) Fault(err error)       { o.note("fault: " + err.Error()) }
+func (o *observations) ForeignToken(issuer, audience string) {
+	o.note("foreign: " + issuer + " " + audience)
+}
+func (o *observations) WatchLost(err error) { o.note("lost: " + err.Error()) }
+func (o *observations) WatchOpened()        { o.note("opened") }
+func (o *observations) Fault(err error)     { o.note("fault: " + err.Error()) }
 
 func (o *observations) has(event string) bool {
 	o.mu.Lock()
@@ -580,7 +585,7 @@ func (o *observations) count(event string) int {
 }
 
 func (o *observations) faults() int {
-	return o.countIf(func(e string) bool { return strings.HasPrefix(e, "fault: ") })
+	return o.countIf(func(e string) bool { return strings.HasPrefix(e, "fault: ") || strings.HasPrefix(e, "lost: ") })
 }
 
 func (o *observations) countIf(isMeant func(event string) bool) int {

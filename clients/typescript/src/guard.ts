@@ -5,7 +5,7 @@ import type * as grpc from "@grpc/grpc-js";
 import { AuthServer } from "./auth_server.js";
 import { StreamService } from "./gen/authapi/v1/stream_service_pb.js";
 import { LocalJudge } from "./judge.js";
-import { quietly, type Observer, type Tell } from "./observer.js";
+import { ConsoleObserver, quietly, type Observer, type Tell } from "./observer.js";
 import { readPolicies, type Policy } from "./rules.js";
 import { createGuardedServer } from "./server.js";
 import { Streams } from "./streams.js";
@@ -31,8 +31,8 @@ export interface GuardOptions {
   readonly startWait?: number;
   /** How many good tokens are remembered, at most. 10,000 unless set; about 2 KiB each. */
   readonly rememberedTokens?: number;
-  /** Is told what is refused, and how the watch is getting on. */
-  readonly observer?: Observer;
+  /** Is told what is refused, and how the watch is getting on. Unset: faults are warned of on the console. */
+  readonly observer?: Observer | undefined;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests. */
@@ -52,8 +52,11 @@ export class Guard {
   constructor(options: GuardOptions) {
     const { issuer, audience, rememberedTokens = 10_000 } = options;
     const { maxStaleness = 10, maxKeyAge = 3600, startWait = 2 } = options;
-    this.tell = quietly(options.observer ?? {});
-    const verifier = new TokenVerifier(issuer, audience, rememberedTokens, (hit) => this.tell("recalled", hit));
+    this.tell = quietly(options.observer ?? new ConsoleObserver(issuer, audience));
+    const verifier = new TokenVerifier(issuer, audience, rememberedTokens, {
+      onRecall: (hit) => this.tell("recalled", hit),
+      onForeign: (...origin) => this.tell("foreignToken", ...origin),
+    });
     this.policies = readPolicies([...options.services, StreamService]);
     this.authServer = new AuthServer(options.authServer, options.credentials);
     this.watch = new Watch(this.authServer, {
@@ -61,6 +64,7 @@ export class Guard {
       onKeys: () => this.streams.reconsiderAll(),
       onKeySetRefused: (why) => this.tell("keySetRefused", why),
       onWatchLost: (why) => this.tell("watchLost", why),
+      onWatchOpened: () => this.tell("watchOpened"),
     }, options.clock ?? SYSTEM_CLOCK, { ...PACE, ...options.pace });
     const limits = { maxStaleness, maxKeyAge, startWait };
     this.judge = new LocalJudge(this.watch, this.authServer, verifier, limits, this.tell);

@@ -1,4 +1,5 @@
-// What the guard tells, for metrics and logs. No token and nothing of one is ever told.
+// What the guard tells, for metrics and logs. No token is ever told, and of one no more than the issuer and audience that
+// it is refused for.
 
 export interface Observer {
   /** A call, a stream or a renewal was refused. */
@@ -9,8 +10,12 @@ export interface Observer {
   recalled?(hit: boolean): void;
   /** A key set was refused; the last good one stays in use. */
   keySetRefused?(why: string): void;
-  /** The watch ended; another attempt follows. */
+  /** A token of a good signature was refused because its issuer or audience is not the configured one. */
+  foreignToken?(issuer: string, audience: string): void;
+  /** The watch on revocations ended or could not be opened; told of each attempt. Another one follows. */
   watchLost?(why: string): void;
+  /** The watch is open and has brought what was missing. Also told where it is opened anew as a matter of routine. */
+  watchOpened?(): void;
   /** Something went wrong inside the guard, which counts as VERIFICATION_UNAVAILABLE. */
   failed?(error: unknown): void;
 }
@@ -28,4 +33,57 @@ export function quietly(observer: Observer): Tell {
       // The one that would have told of it is the one that failed.
     }
   };
+}
+
+/**
+ * The observer of a guard that is given none: warns on the console of what an operator should know. Once for each time that
+ * the watch is lost, however often it is tried again, and once of tokens that were made for somebody else.
+ */
+export class ConsoleObserver implements Observer {
+  private isLost = false;
+  private hasToldOfForeignToken = false;
+
+  /** @param issuer and audience are those that the guard accepts. */
+  constructor(private readonly issuer: string, private readonly audience: string) {}
+
+  watchLost(why: string): void {
+    if (!this.isLost) {
+      warn(
+        `the authentication service does not say what is revoked (${why.trim()}). Calls are judged by what is known ` +
+          "for as long as their rules allow; it is tried again until it does",
+      );
+    }
+    this.isLost = true;
+  }
+
+  watchOpened(): void {
+    if (this.isLost) warn("the authentication service says again what is revoked");
+    this.isLost = false;
+  }
+
+  foreignToken(issuer: string, audience: string): void {
+    if (this.hasToldOfForeignToken) return;
+    this.hasToldOfForeignToken = true;
+    const [theirIssuer, theirAudience, ourIssuer, ourAudience] = [issuer, audience, this.issuer, this.audience].map(quoted);
+    warn(
+      `good tokens are refused, because they are of issuer ${theirIssuer} for audience ${theirAudience}; ` +
+        `here, only issuer ${ourIssuer} and audience ${ourAudience} are accepted`,
+    );
+  }
+
+  keySetRefused(why: string): void {
+    warn(`a key set was refused; the last good one stays in use: ${why}`);
+  }
+
+  failed(error: unknown): void {
+    warn("a fault inside the guard:", error);
+  }
+}
+
+function warn(...what: unknown[]): void {
+  console.warn("authservice-client:", ...what);
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
 }

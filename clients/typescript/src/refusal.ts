@@ -17,22 +17,29 @@ const DOMAIN = "authservice";
 const DETAILS = "grpc-status-details-bin";
 const RETRY_SECONDS = 1n;
 
-const REFUSALS = {
-  METHOD_WITHOUT_RULE: [Code.PERMISSION_DENIED, "This RPC says nowhere who may call it."],
-  TOKEN_MISSING: [Code.UNAUTHENTICATED, "An access token is needed."],
-  TOKEN_INVALID: [Code.UNAUTHENTICATED, "The token is not one of ours. Log in again."],
-  TOKEN_EXPIRED: [Code.UNAUTHENTICATED, "The token's time is over. Refresh it."],
-  TOKEN_NOT_YET_VALID: [Code.UNAUTHENTICATED, "The token's time has not begun. Compare the clocks."],
-  SESSION_ENDED: [Code.UNAUTHENTICATED, "The session is over. Log in again."],
-  TOKEN_OUTDATED: [Code.UNAUTHENTICATED, "The token is older than a change of the user. Refresh it."],
-  VERIFICATION_UNAVAILABLE: [Code.UNAVAILABLE, "The token cannot be judged at the moment. Try again."],
-  ROLE_MISSING: [Code.PERMISSION_DENIED, "The caller has none of the roles that this RPC asks for."],
-  MFA_REQUIRED: [Code.PERMISSION_DENIED, "This RPC asks for a login with more than one factor."],
-  AUTHENTICATION_TOO_OLD: [Code.PERMISSION_DENIED, "The login is longer ago than this RPC allows. Log in again."],
-  STREAM_UNKNOWN: [Code.NOT_FOUND, "There is no such stream of this caller here."],
+// Clients of services in any language read the same texts: they are those of refusals.py.
+const NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again.";
+export const REFUSALS = {
+  TOKEN_MISSING: [Code.UNAUTHENTICATED, 'Send an access token: "authorization: Bearer <token>".'],
+  TOKEN_INVALID: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
+  TOKEN_EXPIRED: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
+  TOKEN_NOT_YET_VALID: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
+  TOKEN_OUTDATED: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
+  SESSION_ENDED: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
+  METHOD_WITHOUT_RULE: [
+    Code.PERMISSION_DENIED,
+    "This method has no rule and is refused to everybody. Its author has to add one to the .proto file.",
+  ],
+  ROLE_MISSING: [Code.PERMISSION_DENIED, "This needs a role that you do not have."],
+  MFA_REQUIRED: [Code.PERMISSION_DENIED, "This needs a login with a second factor."],
+  AUTHENTICATION_TOO_OLD: [Code.PERMISSION_DENIED, "This needs a more recent login. Log in again."],
+  VERIFICATION_UNAVAILABLE: [Code.UNAVAILABLE, "The token cannot be checked right now. Try again."],
+  STREAM_UNKNOWN: [Code.NOT_FOUND, "There is no such stream of yours here."],
 } as const;
 
-export function refusal(reason: keyof typeof REFUSALS): Refusal {
+type Reason = keyof typeof REFUSALS;
+
+export function refusal(reason: Reason): Refusal {
   const [code, message] = REFUSALS[reason];
   return { code, reason, message };
 }
@@ -42,7 +49,7 @@ export function answeredRefusal(error: unknown): Refusal | undefined {
   // An UNAUTHENTICATED without one of these reasons comes from something on the way, and says nothing about the token.
   const reason = reasonOf(error);
   if ((error as ServiceError).code !== Code.UNAUTHENTICATED || !isTokenReason(reason)) return undefined;
-  return { code: Code.UNAUTHENTICATED, reason, message: (error as ServiceError).details };
+  return refusal(reason);
 }
 
 /** The reason that the status of a failed call carries, if it is one of authservice. */
@@ -61,7 +68,7 @@ export function statusOf({ code, reason, message }: Refusal): { code: Code; deta
   return { code, details: message, metadata };
 }
 
-function isTokenReason(reason: string | undefined): reason is string {
+function isTokenReason(reason: string | undefined): reason is Reason {
   return Object.entries(REFUSALS).some(([name, [code]]) => name === reason && code === Code.UNAUTHENTICATED);
 }
 

@@ -47,6 +47,14 @@ export function parseToken(text: string): UnverifiedToken {
   return { text, kid, alg, payload, signature };
 }
 
+/** What a verifier tells, as it happens. */
+export interface VerifierListener {
+  /** Whether a token was remembered. */
+  onRecall?(hit: boolean): void;
+  /** A token of a good signature is refused because one of these is not the configured one. */
+  onForeign?(issuer: string, audience: string): void;
+}
+
 /** Checks signatures and claims of one issuer's tokens for one audience, and remembers which were good. */
 export class TokenVerifier {
   // In the order of last use: a Map iterates in the order of insertion.
@@ -54,7 +62,6 @@ export class TokenVerifier {
 
   /**
    * @param remembered how many good tokens are remembered at most.
-   * @param onRecall is told whether a token was remembered.
    * @throws Error if issuer or audience is empty: an audience that is not configured would not be checked (RFC 8725
    *   section 3.9).
    */
@@ -62,7 +69,7 @@ export class TokenVerifier {
     private readonly issuer: string,
     private readonly audience: string,
     private readonly remembered: number,
-    private readonly onRecall: (hit: boolean) => void = () => undefined,
+    private readonly listener: VerifierListener = {},
   ) {
     if (!issuer || !audience) {
       throw new Error("issuer and audience must be set; without them tokens for other services would be accepted");
@@ -73,7 +80,7 @@ export class TokenVerifier {
   recall(text: string, keys: KeySet): Claims | undefined {
     const found = this.verified.get(text);
     const hit = found !== undefined && keys.find(found.kid)?.identity === found.key;
-    this.onRecall(hit);
+    this.listener.onRecall?.(hit);
     if (!hit) return undefined;
     // To the end of the line of those to be forgotten.
     this.verified.delete(text);
@@ -95,6 +102,7 @@ export class TokenVerifier {
   private checkClaims(payload: Buffer): Claims {
     const claims = orInvalid(() => readClaims(payload), "a claim is missing or malformed");
     if (claims.issuer !== this.issuer || claims.audience !== this.audience) {
+      this.listener.onForeign?.(claims.issuer, claims.audience);
       throw invalid("it was made by another issuer or for another audience");
     }
     const life = claims.identity.expireTime - claims.issuedAt;

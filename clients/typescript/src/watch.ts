@@ -29,6 +29,8 @@ export interface WatchListener {
   onKeySetRefused(why: string): void;
   /** The stream ended; another one follows. */
   onWatchLost(why: string): void;
+  /** The stream has brought a complete view. Told once of each stream. */
+  onWatchOpened(): void;
 }
 
 /** Waits in seconds. After `longestStream` a stream is opened anew: two clocks drift apart by some 70 ms an hour. */
@@ -127,7 +129,11 @@ export class Watch {
     const stream = (this.stream = this.source.watch(this.resumePoint));
     // A cancelled stream reports an error to nobody, which would end the process.
     stream.on("error", () => undefined);
-    const silence = setTimeout(() => stream.cancel(), this.pace.silence * 1000);
+    let isSilent = false;
+    const silence = setTimeout(() => {
+      isSilent = true;
+      stream.cancel();
+    }, this.pace.silence * 1000);
     const reading = new Reading(opened);
     try {
       for await (const answer of stream) {
@@ -141,6 +147,9 @@ export class Watch {
         if (this.clock.monotonic() - opened >= this.pace.longestStream) return;
       }
       throw new Error("the stream ended");
+    } catch (error) {
+      // What grpc-js says is that it was cancelled here, and not why.
+      throw isSilent ? new Error(`nothing was heard for ${this.pace.silence} s`) : error;
     } finally {
       clearTimeout(silence);
       stream.cancel();
@@ -160,7 +169,7 @@ export class Watch {
         return;
       case WatchPart.SNAPSHOT_END:
         reading.snapshot.add(message.revocations);
-        this.complete(reading.snapshot, answer);
+        this.complete(reading.snapshot, answer, reading);
         this.listener.onRules(reading.snapshot.subjects);
         reading.snapshot = new RevocationView();
         return;
@@ -168,7 +177,7 @@ export class Watch {
         if (!this.knownView) throw new Error("a delta came without a view to add it to");
         this.knownView.add(message.revocations);
         try {
-          this.complete(this.knownView, answer);
+          this.complete(this.knownView, answer, reading);
         } finally {
           // Also when one is missing: those that came are rules all the same.
           this.listener.onRules(message.revocations.map(subjectOf));
@@ -179,7 +188,7 @@ export class Watch {
     }
   }
 
-  private complete(view: RevocationView, { message, readTime, asOf }: DatedAnswer): void {
+  private complete(view: RevocationView, { message, readTime, asOf }: DatedAnswer, reading: Reading): void {
     view.dropExpired(readTime);
     if (view.size !== message.ruleCount) {
       throw new MissedRule(`there are ${message.ruleCount} rules, and we have ${view.size}`);
@@ -189,6 +198,8 @@ export class Watch {
     this.resumePoint = message.resumePoint;
     this.wait = this.pace.firstWait;
     for (const done of this.waiting) done();
+    if (!reading.isComplete) this.listener.onWatchOpened();
+    reading.isComplete = true;
   }
 
   private takeKeys(message: KeySetMessage): boolean {
@@ -218,6 +229,8 @@ interface DatedAnswer {
 class Reading {
   snapshot = new RevocationView();
   keysAreGood = false;
+  /** Whether there was a complete view. */
+  isComplete = false;
   private openUptime: number | undefined;
 
   constructor(private readonly opened: number) {}

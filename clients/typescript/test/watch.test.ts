@@ -19,6 +19,7 @@ let fake: FakeAuthServer;
 let opened: { close(): void }[] = [];
 let keySetsRefused: string[] = [];
 let lost: string[] = [];
+let timesOpened = 0;
 let subjects: string[] = [];
 let keyChanges = 0;
 
@@ -26,6 +27,7 @@ beforeEach(async () => {
   fake = await FakeAuthServer.start();
   keySetsRefused = [];
   lost = [];
+  timesOpened = 0;
   subjects = [];
   keyChanges = 0;
 });
@@ -43,6 +45,7 @@ function startWatch(pace: Partial<typeof PACE> = {}, clock: Clock = SYSTEM_CLOCK
     onKeys: () => keyChanges++,
     onKeySetRefused: (why) => keySetsRefused.push(why),
     onWatchLost: (why) => lost.push(why),
+    onWatchOpened: () => timesOpened++,
   }, clock, { ...QUICK, ...pace });
   opened.push(watch, server);
   return watch;
@@ -227,6 +230,25 @@ test("a stream that falls silent is cancelled and opened again", async () => {
   const silent = await fake.watched();
   await silent.cancelled;
   await fake.watched();
+  assert.deepEqual(lost, ["nothing was heard for 0.1 s"]);
+});
+
+test("each stream tells once that it is complete, and each that ends that it is lost", async () => {
+  startWatch();
+  const stream = await fake.watched();
+  stream.send(SNAPSHOT, [], { keySet: keySet(fake.key) });
+  await until(() => keyChanges === 1);
+  assert.equal(timesOpened, 0);
+  stream.send(SNAPSHOT_END);
+  stream.send(DELTA);
+  stream.send(DELTA, [anyRevocation()]);
+  await until(() => subjects.length === 1);
+  assert.deepEqual([timesOpened, lost], [1, []]);
+  stream.fail({ code: grpc.status.UNAVAILABLE });
+  (await fake.watched()).fail({ code: grpc.status.UNAVAILABLE });
+  await fake.inform();
+  await until(() => timesOpened === 2);
+  assert.equal(lost.length, 2);
 });
 
 test("a stream that is heard of is not cancelled", async () => {

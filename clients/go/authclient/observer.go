@@ -1,0 +1,58 @@
+package authclient
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+)
+
+// Observer counts what a Guard does. Its methods are called from many goroutines at once, and calls wait for them.
+type Observer interface {
+	// Refused is called for each refusal. wouldBe: the rule says `observe`, and the call or stream went on.
+	Refused(fullMethod, reason string, wouldBe bool)
+	// TokenSeen is called for each token whose signature and claims are good. cached: they were known to be.
+	TokenSeen(cached bool)
+	// ForeignToken is called for each token of a good signature that is refused because its issuer or audience is not the
+	// configured one.
+	ForeignToken(issuer, audience string)
+	// WatchLost is called each time that the watch on revocations ends or cannot be opened. Another attempt follows.
+	WatchLost(err error)
+	// WatchOpened is called when the watch is open and has brought what was missing. Also where it is opened anew as a
+	// matter of routine.
+	WatchOpened()
+	// Fault is called for what else an operator should know: a refused key set, a panic inside the guard.
+	Fault(err error)
+}
+
+// slogObserver is the one of a Guard that is given none: it tells slog what an operator should know.
+type slogObserver struct {
+	accepted    origin
+	isLost      atomic.Bool
+	foreignOnce sync.Once
+}
+
+func (*slogObserver) Refused(string, string, bool) {}
+func (*slogObserver) TokenSeen(bool)               {}
+
+func (o *slogObserver) ForeignToken(issuer, audience string) {
+	o.foreignOnce.Do(func() {
+		slog.Warn("authclient: good tokens are refused, because they are of another issuer or for another audience",
+			"issuer", issuer, "audience", audience,
+			"accepted_issuer", o.accepted.issuer, "accepted_audience", o.accepted.audience)
+	})
+}
+
+func (o *slogObserver) WatchLost(err error) {
+	if !o.isLost.Swap(true) {
+		slog.Warn("authclient: the authentication service does not say what is revoked. Calls are judged by what is known "+
+			"for as long as their rules allow; it is tried again until it does", "error", err)
+	}
+}
+
+func (o *slogObserver) WatchOpened() {
+	if o.isLost.Swap(false) {
+		slog.Info("authclient: the authentication service says again what is revoked")
+	}
+}
+
+func (*slogObserver) Fault(err error) { slog.Warn("authclient", "fault", err) }
