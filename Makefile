@@ -41,7 +41,7 @@ setup: $(VENV)/dev.stamp ## Install everything that development needs
 
 # --- run -------------------------------------------------------------------------------------------------------------
 
-serve: $(VENV)/server.stamp ## Serve on 127.0.0.1:50051 (SERVE="--port 50052" for more)
+serve: $(VENV)/server.stamp ## Serve on 127.0.0.1:50051 (SERVE="--port 50060" for more)
 	@exec $(BIN)/authservice serve $(SERVE)
 
 orders: $(VENV)/server.stamp ## Serve the example on 127.0.0.1:50052, beside `make serve` (ORDERS="--listen ..." for more)
