@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc
 from authapi.v1.auth_service_pb2_grpc import AuthServiceServicer, add_AuthServiceServicer_to_server
 from authapi.v1.trust_service_pb2_grpc import add_TrustServiceServicer_to_server
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from authservice.transport import auth_service, trust_service
+from authservice.transport import auth_service, health, trust_service
 from authservice.transport.boundary import Boundary
 from authservice.transport.trust_service import TrustServicer
 
@@ -105,13 +105,12 @@ class Server:
             maximum_concurrent_rpcs=limits.max_calls,
         )
         self._watchers = trust.watchers
-        # Watching health holds no thread this way.
-        self._health = health.HealthServicer(experimental_non_blocking=True)
+        self._health = health.HealthServicer()
         add_AuthServiceServicer_to_server(auth, self._server)
         add_TrustServiceServicer_to_server(trust, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if has_reflection:
-            names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (*SERVICES, health.SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
 
     def listen(self, address: str, tls: TlsFiles | None) -> int:
@@ -134,13 +133,14 @@ class Server:
 
     def set_healthy(self, healthy: bool) -> None:
         """Tell watchers of health whether the database answers."""
-        status = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
+        status = health.SERVING if healthy else health.NOT_SERVING
         for service in ("", *SERVICES):
             self._health.set(service, status)
 
     def announce(self) -> None:
-        """Let watchers know what has been revoked."""
+        """Let watchers know what has been revoked, and drop those of any kind that do not read."""
         self._watchers.announce()
+        self._health.drop_blocked()
 
     def drain(self) -> None:
         """Say NOT_SERVING from now on, so that nobody new is sent here, and send watchers elsewhere."""
@@ -160,6 +160,7 @@ class Server:
             _await_idle(pool, threads, until)
         stopped.wait(min(FLUSH_SECONDS, max(0.0, until - time.monotonic())))
         self._server.stop(0).wait()
+        self._health.close()
         for pool, _ in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -10,7 +10,8 @@ from authapi.v1 import trust_service_pb2_grpc as rpc
 from authservice.domain.signing_key import SigningKey
 from authservice.ports import Clock
 from authservice.transport.messages import key_set, timestamp
-from authservice.transport.watchers import Send, Watchers
+from authservice.transport.watchers import Watchers
+from authservice.transport.writers import Send
 
 SERVICE = "authapi.v1.TrustService"
 

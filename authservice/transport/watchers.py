@@ -1,18 +1,18 @@
-"""Those who watch the revocations, and the few threads that write to all of them.
+"""Those who watch the revocations, and what is written to them by a few threads; see writers.py.
 
-A watcher holds no thread while there is nothing to say. Writing to one blocks for as long as it does not read, so each
-watcher has at most one write under way, and what it still has to get is not queued but read from the feed when it is
-its turn. One that blocks for long, or blocks while others wait for a thread, is cancelled.
+Each watcher has at most one write under way, and what it still has to get is not queued but read from the feed when it
+is its turn. Anyone may watch, so anyone may also open streams and read nothing. Newcomers have writers of their own:
+whoever has been reading for a while never waits behind them. Of the others the oldest goes first, so those who read
+for a while and then stop delay nobody older by more than one patience.
 """
 
 import contextlib
-import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
-import structlog
 from authapi.v1 import trust_service_pb2 as api
 
 from authservice.domain.errors import Overloaded, ShuttingDown
@@ -20,34 +20,32 @@ from authservice.domain.revocation import Revocation
 from authservice.domain.signing_key import SigningKey
 from authservice.transport.messages import duration, key_set, revocation, timestamp
 from authservice.transport.statuses import set_status, status_of
+from authservice.transport.writers import OldestFirst, Send, Stream, Turns, Writers
 from authservice.usecases.revocation_feed import KEPT, Bookmark, RevocationFeed, TooFarBehind
 
-log = structlog.get_logger()
-
 WRITERS = 16
+NEWCOMER_WRITERS = 32
+"""More, because anyone can block them: of 300 connections that do, the last one's turn comes after about 5 seconds."""
 HEARTBEAT_SECONDS = 0.8
 """A watcher hears at least this often, and is promised a second."""
-BLOCKED_SECONDS = 5.0
-"""How long a watcher may leave one write unread."""
-IMPATIENT_SECONDS = 0.5
-"""The same while others wait for a thread. On a busy machine a healthy write may take a tenth of this."""
+NEWCOMER_SECONDS = 5.0
+"""Whoever has been reading for this long is no newcomer. It is ten times what not reading costs the others."""
+UNREAD_PER_HOST = 256
+"""Streams of one host that have not read anything yet: a fleet may come back at once, and nobody take every place."""
 SNAPSHOT_RULES = 500
 
-Send = Callable[[api.WatchRevocationsResponse | None], None]
 
-
-class _Watcher:
+class _Watcher(Stream):
     """One open stream. `position` is how far into the feed it has got."""
 
-    def __init__(self, context: grpc.ServicerContext, send: Send) -> None:
-        self.context = context
-        self.send = send
+    def __init__(self, context: grpc.ServicerContext, send: Send, now: float) -> None:
+        super().__init__(context, send)
+        self.opened_at = now
         self.opening: Iterator[api.WatchRevocationsResponse] | None = None
         self.position = 0
         self.keys: object = None
         self.heard_at = 0.0
         self.is_busy = True
-        self.writing_since: float | None = None
 
 
 class Watchers:
@@ -65,28 +63,29 @@ class Watchers:
         self._most = most
         self._lock = threading.Lock()
         self._watchers: set[_Watcher] = set()
+        self._unread: dict[_Watcher, None] = {}  # Those that have not read anything yet, the oldest first.
         self._is_closed = False
-        self._line: queue.SimpleQueue[_Watcher | None] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._write, name="watch", daemon=True) for _ in range(WRITERS)]
         self._latest: tuple[tuple[int, float, int], api.WatchRevocationsResponse] | None = None
-        for thread in self._threads:
-            thread.start()
+        self._newcomers = Writers(
+            "watch-new", NEWCOMER_WRITERS, Turns[_Watcher](), self._write, self._drop, feed.monotonic
+        )
+        self._established = Writers("watch", WRITERS, OldestFirst[_Watcher](), self._write, self._drop, feed.monotonic)
 
     def __len__(self) -> int:
         return len(self._watchers)
 
     def open(self, request: api.WatchRevocationsRequest, context: grpc.ServicerContext, send: Send) -> None:
         """Take a stream. Raises Overloaded, ShuttingDown, ResumePointUnknown."""
-        watcher = _Watcher(context, send)
-        watcher.opening = self._opening(watcher, request)
-        with self._lock:
-            if self._is_closed:
-                raise ShuttingDown
-            if len(self._watchers) >= self._most:
-                raise Overloaded(1.0)
-            self._watchers.add(watcher)
+        watcher = _Watcher(context, send, self._feed.monotonic())
+        if pushed_out := self._admit(watcher):
+            self._drop(pushed_out)
+        try:
+            watcher.opening = self._opening(watcher, request)
+        except BaseException:
+            self._forget(watcher)
+            raise
         if context.add_callback(lambda: self._forget(watcher)):
-            self._line.put(watcher)
+            self._newcomers.put(watcher)
         else:
             self._forget(watcher)
 
@@ -101,8 +100,9 @@ class Watchers:
             for watcher in due:
                 watcher.is_busy = True
         for watcher in due:
-            self._line.put(watcher)
-        self._drop_blocked(now)
+            self._put(watcher)
+        self._newcomers.drop_blocked()
+        self._established.drop_blocked()
 
     def close(self) -> None:
         """End every stream with SHUTTING_DOWN, and the threads."""
@@ -115,8 +115,36 @@ class Watchers:
             set_status(watcher.context, status_of(ShuttingDown()))
             with contextlib.suppress(Exception):  # It may have hung up meanwhile.
                 watcher.send(None)
-        for _ in self._threads:
-            self._line.put(None)
+        self._newcomers.close()
+        self._established.close()
+
+    def _admit(self, watcher: _Watcher) -> _Watcher | None:
+        """Take a watcher, and return which other one has to go for it. Raises Overloaded, ShuttingDown."""
+        with self._lock:
+            if self._is_closed:
+                raise ShuttingDown
+            if len(self._watchers) >= self._most:
+                raise Overloaded(1.0)
+            pushed_out = self._one_too_many(watcher)
+            self._watchers.add(watcher)
+            self._unread[watcher] = None
+        return pushed_out
+
+    def _one_too_many(self, watcher: _Watcher) -> _Watcher | None:
+        unread = [each for each in self._unread if each.host == watcher.host]
+        if len(unread) < UNREAD_PER_HOST:
+            return None
+        # Behind one address there may be honest ones too. They have a connection of their own, with one stream; so the
+        # fullest connection has to give way. Its oldest stream has had the most time to read.
+        counts = Counter(each.peer for each in unread)
+        most = max(counts.values())
+        if counts[watcher.peer] >= most:
+            raise Overloaded(1.0)
+        return next(each for each in unread if counts[each.peer] == most)
+
+    def _put(self, watcher: _Watcher) -> None:
+        is_newcomer = watcher.heard_at < watcher.opened_at + NEWCOMER_SECONDS
+        (self._newcomers if is_newcomer else self._established).put(watcher)
 
     def _is_due(self, watcher: _Watcher, now: float) -> bool:
         return (
@@ -125,33 +153,29 @@ class Watchers:
             or now >= watcher.heard_at + HEARTBEAT_SECONDS
         )
 
-    def _write(self) -> None:
-        while (watcher := self._line.get()) is not None:
-            if watcher not in self._watchers:
-                continue  # It has hung up, perhaps in the middle of a snapshot.
-            watcher.writing_since = self._feed.monotonic()
-            try:
-                self._write_next(watcher)
-            except Exception as error:
-                if not isinstance(error, TooFarBehind):
-                    log.exception("watcher_lost")
-                self._cancel(watcher)
-                continue
-            finally:
-                watcher.writing_since = None
-            with self._lock:
-                # Either this sees what has just arrived, or `announce` sees that the watcher is free.
-                watcher.is_busy = watcher.opening is not None or watcher.position < self._feed.position
-            if watcher.is_busy:
-                self._line.put(watcher)
+    def _write(self, watcher: _Watcher) -> None:
+        if watcher not in self._watchers:
+            return  # It has hung up, perhaps in the middle of a snapshot.
+        try:
+            message = self._next_message(watcher)
+        except TooFarBehind:
+            self._drop(watcher)
+            return
+        watcher.send(message)
+        watcher.heard_at = self._feed.monotonic()
+        with self._lock:
+            self._unread.pop(watcher, None)
+            # Either this sees what has just arrived, or `announce` sees that the watcher is free.
+            watcher.is_busy = watcher.opening is not None or watcher.position < self._feed.position
+        if watcher.is_busy:
+            self._put(watcher)
 
-    def _write_next(self, watcher: _Watcher) -> None:
+    def _next_message(self, watcher: _Watcher) -> api.WatchRevocationsResponse:
         message = next(watcher.opening, None) if watcher.opening else None
         if message is None:
             watcher.opening = None
             message = self._news(watcher)
-        watcher.send(message)
-        watcher.heard_at = self._feed.monotonic()
+        return message
 
     def _opening(
         self, watcher: _Watcher, request: api.WatchRevocationsRequest
@@ -217,19 +241,11 @@ class Watchers:
             **more,
         )
 
-    def _drop_blocked(self, now: float) -> None:
-        with self._lock:
-            writing = [(watcher.writing_since, watcher) for watcher in self._watchers if watcher.writing_since]
-        patience = IMPATIENT_SECONDS if len(writing) == WRITERS and not self._line.empty() else BLOCKED_SECONDS
-        for since, watcher in writing:
-            if since and now - since > patience:
-                log.warning("watcher_does_not_read")
-                self._cancel(watcher)
-
-    def _cancel(self, watcher: _Watcher) -> None:
+    def _drop(self, watcher: _Watcher) -> None:
         self._forget(watcher)
         watcher.context.cancel()  # Wakes the write that is blocked.
 
     def _forget(self, watcher: _Watcher) -> None:
         with self._lock:
             self._watchers.discard(watcher)
+            self._unread.pop(watcher, None)

@@ -21,8 +21,8 @@ from sqlalchemy import Engine
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.storage.engine import open_engine
-from authservice.transport import watchers
-from authservice.transport.watchers import WRITERS
+from authservice.transport import writers
+from authservice.transport.watchers import NEWCOMER_WRITERS
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
 from tests.observed import login, register, verify
@@ -198,7 +198,7 @@ def test_s5_one_who_never_reads_delays_nobody_and_is_dropped(
         during = stage.spread(crowd, others)
         assert threading.active_count() <= threads + 2, "a stream that is stalled holds one of the writers and no more"
         grown = resident_mb() - memory
-        monkeypatch.setattr(watchers, "BLOCKED_SECONDS", 0.5)
+        monkeypatch.setattr(writers, "BLOCKED_SECONDS", 0.5)
         dropped = wait_until(lambda: stage.admitted() == others, SECONDS, "the stalled one to be dropped")
         after = stage.spread(crowd, others)
         # What had been sent may still be read; then the stream ends, without a reason.
@@ -218,11 +218,11 @@ def test_s5_more_who_never_read_than_writers_delay_the_others_by_a_moment(stage:
     crowd.join(readers)
     stage.fill(crowd, readers)
     before = stage.spread(crowd, readers)
-    with stalled(stage.port, WRITERS + 4):
+    with stalled(stage.port, NEWCOMER_WRITERS + 4):
         during = stage.spread(crowd, readers)
-        wait_until(lambda: stage.admitted() <= readers + WRITERS, 5, "the impatient writers to drop some")
+        wait_until(lambda: stage.admitted() <= readers + NEWCOMER_WRITERS, 5, "the impatient writers to drop some")
         after = stage.spread(crowd, readers)
-    print(f"S5: {WRITERS + 4} stalled, max {max(before):.2f} / {max(during):.2f} / {max(after):.2f} s")
+    print(f"S5: {NEWCOMER_WRITERS + 4} stalled, max {max(before):.2f} / {max(during):.2f} / {max(after):.2f} s")
     assert max(during) < 1.0
     assert max(after) < 1.0
 

@@ -12,25 +12,21 @@ from authapi.v1 import trust_service_pb2 as api
 
 from authservice.domain.errors import Overloaded, ResumePointUnknown, ShuttingDown
 from authservice.transport import watchers as module
-from authservice.transport.watchers import (
-    BLOCKED_SECONDS,
-    HEARTBEAT_SECONDS,
-    IMPATIENT_SECONDS,
-    WRITERS,
-    Watchers,
-)
+from authservice.transport.watchers import HEARTBEAT_SECONDS, NEWCOMER_SECONDS, NEWCOMER_WRITERS, Watchers
+from authservice.transport.writers import BLOCKED_SECONDS, IMPATIENT_SECONDS
 from tests.faults.processes import wait_until
 from tests.unit.test_revocation_feed import World, crowd, rule
 
 SECONDS = 10.0
 """How long a test waits before it fails."""
-MOST = 3 * WRITERS
+MOST = 3 * NEWCOMER_WRITERS
 
 
 @dataclass
 class Stream:
     """What grpc gives a handler for one stream. Writing to it waits while `is_read` is not set."""
 
+    address: str = "ipv4:10.0.0.1:1000"
     is_open: bool = True
     is_read: threading.Event = field(default_factory=threading.Event)
     got: "queue.SimpleQueue[api.WatchRevocationsResponse | None]" = field(default_factory=queue.SimpleQueue)
@@ -60,6 +56,10 @@ class Stream:
         answer = self.got.get(timeout=SECONDS)
         assert answer is not None
         return answer
+
+    def peer(self) -> str:
+        """See grpc.ServicerContext."""
+        return self.address
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
         """See grpc.RpcContext."""
@@ -108,6 +108,21 @@ class Room:
         self.settle()
         return streams
 
+    def unread(self, count: int, address: str = Stream.address) -> list[Stream]:
+        """Return streams in each of which the very first write has begun and nobody reads."""
+        streams = [Stream(address) for _ in range(count)]
+        for stream in streams:
+            stream.is_read.clear()
+            self.open(stream)
+            assert stream.writing.wait(SECONDS)
+        return streams
+
+    def require_no_threads(self) -> None:
+        """Fail unless all writers end."""
+        for thread in (*self.watchers._newcomers.threads, *self.watchers._established.threads):
+            thread.join(SECONDS)
+            assert not thread.is_alive()
+
     def settle(self) -> None:
         """Wait until no thread has anything to write, except for who does not read."""
 
@@ -142,9 +157,7 @@ def room() -> Iterator[Room]:
     for watcher in list(room.watchers._watchers):
         watcher.context.cancel()
     room.watchers.close()
-    for thread in room.watchers._threads:
-        thread.join(SECONDS)
-        assert not thread.is_alive()
+    room.require_no_threads()
 
 
 def numbers(answer: api.WatchRevocationsResponse) -> list[int]:
@@ -216,7 +229,7 @@ def test_s5_who_does_not_read_is_dropped_after_some_seconds_and_not_before(room:
 
 
 def test_s5_while_others_wait_for_a_thread_patience_is_short(room: Room) -> None:
-    stalled = room.stalled(WRITERS)
+    stalled = room.stalled(NEWCOMER_WRITERS)
     waiting = Stream()
     room.open(waiting)
     room.world.uptime += IMPATIENT_SECONDS - 0.01
@@ -229,8 +242,41 @@ def test_s5_while_others_wait_for_a_thread_patience_is_short(room: Room) -> None
     assert len(room.watchers) == 1
 
 
+def test_s5_who_has_been_reading_for_a_while_never_waits_behind_newcomers(room: Room) -> None:
+    readers = room.seated(3)
+    room.world.uptime += NEWCOMER_SECONDS
+    room.watchers.announce()
+    assert [numbers(stream.next()) for stream in readers] == [[]] * 3
+    room.settle()
+    never_read = room.unread(NEWCOMER_WRITERS)
+    for _ in range(NEWCOMER_WRITERS):
+        room.open(Stream())
+    room.revoke(7)
+    assert [numbers(stream.next()) for stream in readers] == [[7]] * 3
+    assert not any(stream.cancelled.is_set() for stream in never_read)
+
+
+def test_s5_of_those_who_have_never_read_the_fullest_connection_of_a_host_gives_way(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNREAD_PER_HOST", 5)
+    mine, his = "ipv4:10.0.0.1:1", "ipv4:10.0.0.1:2"
+    hers = room.unread(1, "ipv4:10.0.0.1:3")
+    many = room.unread(4, mine)
+    with pytest.raises(Overloaded):
+        room.open(Stream(mine))
+    assert not any(stream.cancelled.is_set() for stream in (*hers, *many))
+    room.unread(1, "ipv6:%5B::2%5D:1")
+    assert not any(stream.cancelled.is_set() for stream in (*hers, *many)), "another host has room of its own"
+    room.open(reader := Stream(his))
+    assert reader.next().part == api.WATCH_PART_SNAPSHOT_END
+    assert [stream.cancelled.is_set() for stream in (*hers, *many)] == [False, True, False, False, False]
+    room.unread(1, his)
+    assert not many[1].cancelled.is_set(), "who has read does not count"
+
+
 def test_s5_all_threads_blocked_with_nobody_waiting_is_no_reason_to_hurry(room: Room) -> None:
-    stalled = room.stalled(WRITERS)
+    stalled = room.stalled(NEWCOMER_WRITERS)
     room.world.uptime += IMPATIENT_SECONDS * 2
     room.watchers.announce()
     assert not any(stream.cancelled.is_set() for stream in stalled)
@@ -256,7 +302,7 @@ def test_who_hung_up_is_forgotten_whenever_that_was(room: Room) -> None:
 
 
 def test_a_stream_that_fails_costs_no_thread(room: Room) -> None:
-    broken = [Stream(error=RuntimeError("broken")) for _ in range(2 * WRITERS)]
+    broken = [Stream(error=RuntimeError("broken")) for _ in range(2 * NEWCOMER_WRITERS)]
     for stream in broken:
         room.open(stream)
     assert all(stream.cancelled.wait(SECONDS) for stream in broken)
@@ -301,6 +347,4 @@ def test_closing_ends_every_stream_and_every_thread_and_lets_nobody_in() -> None
     assert [stream.code for stream in streams] == [grpc.StatusCode.UNAVAILABLE] * 3
     with pytest.raises(ShuttingDown):
         room.open(Stream())
-    for thread in room.watchers._threads:
-        thread.join(SECONDS)
-        assert not thread.is_alive()
+    room.require_no_threads()

@@ -1,0 +1,114 @@
+"""A client that speaks HTTP/2 by hand, to do what no grpc library does: open calls, and let nobody write to it.
+
+RFC 9113: the frames are in section 6, the preface in 3.4. Header fields are literals without indexing (RFC 7541, 6.2.2)
+with texts of less than 127 bytes, so nothing needs a table.
+"""
+
+import contextlib
+import itertools
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RESET, SETTINGS, PING = 0, 1, 3, 4, 6
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
+INITIAL_WINDOW_SIZE = 4
+WINDOW = 65535
+"""What a client has that says nothing about it."""
+
+
+class RudeClient:
+    """One connection. `ended` are the calls that the server has ended, `heard` how many frames of data came.
+
+    Args:
+        window: how many bytes the server may send per call. With 0 it waits for ever.
+        on_end: called with each call that ends, in the thread that reads.
+    """
+
+    def __init__(self, port: int, window: int = 0, on_end: Callable[[int], None] = lambda call: None) -> None:
+        self.ended: set[int] = set()
+        self.heard = 0
+        self._on_end = on_end
+        self._numbers = itertools.count(1, 2)
+        self._lock = threading.Lock()
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.sendall(PREFACE + _frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window)))
+        self._thread = threading.Thread(target=self._read, name="rude", daemon=True)
+        self._thread.start()
+
+    def call(self, method: str, request: bytes = b"") -> int:
+        """Begin a call with one request message, and return its number."""
+        fields = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": method,
+            ":authority": "localhost",
+            "te": "trailers",
+            "content-type": "application/grpc",
+        }
+        headers = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
+        message = b"\0" + struct.pack(">I", len(request)) + request
+        with self._lock:
+            number = next(self._numbers)
+            self._socket.sendall(
+                _frame(HEADERS, END_HEADERS, number, headers) + _frame(DATA, END_STREAM, number, message)
+            )
+        return number
+
+    def close(self) -> None:
+        """Hang up without a word."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                self._take(*self._next_frame())
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        if kind in {SETTINGS, PING} and not flags & ACK:
+            with self._lock:
+                self._socket.sendall(_frame(kind, ACK, 0, payload if kind == PING else b""))
+        self.heard += kind == DATA
+        is_end = kind == RESET or (kind in {DATA, HEADERS} and flags & END_STREAM)
+        if is_end and number not in self.ended:  # Both may come.
+            self.ended.add(number)
+            self._on_end(number)
+
+    def _next_frame(self) -> tuple[int, int, int, bytes]:
+        head = self._exactly(9)
+        length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
+        return kind, flags, int.from_bytes(head[5:]) & 0x7FFFFFFF, self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        taken = b""
+        while len(taken) < count:
+            part = self._socket.recv(count - len(taken))
+            if not part:
+                raise EOFError
+            taken += part
+        return taken
+
+
+@contextlib.contextmanager
+def rude_client(port: int, window: int = 0) -> Iterator[RudeClient]:
+    """Yield a connection, and hang up."""
+    client = RudeClient(port, window)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + struct.pack(">I", number) + payload
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    assert len(encoded) < 127
+    return bytes([len(encoded)]) + encoded
