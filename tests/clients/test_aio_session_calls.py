@@ -78,6 +78,41 @@ async def test_other_refusals_and_streams_that_have_delivered_are_not_repeated(
 
 
 @claim
+async def test_a_service_that_is_unauthenticated_for_reasons_of_its_own_is_called_once(
+    server: TokenServer, caller: Caller
+) -> None:
+    server.refuses = {"access-1"}
+    own = [("", ""), ("WRONG_PIN", "authservice"), ("TOKEN_OUTDATED", "shop.example"), ("TOKEN_MISSING", "authservice")]
+    for server.reason in own:
+        for kind in ("unary_unary", "unary_stream"):
+            assert (await refused(caller.call(kind))).code() is UNAUTHENTICATED
+    assert (server.seen, server.refreshes) == (["access-1"] * 8, [])
+
+
+@claim
+async def test_a_call_is_not_repeated_as_somebody_who_has_logged_in_meanwhile(
+    server: TokenServer, caller: Caller
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def login(*_: Any) -> None:
+        asyncio.run_coroutine_threadsafe(caller.session.login("bob", PASSWORD), loop).result(SOON)
+
+    for kind in ("unary_unary", "unary_stream"):
+        token = await caller.session.access_token()
+        server.refuses, server.on_call = {token}, login
+        assert (await refused(caller.call(kind))).code() is UNAUTHENTICATED
+        server.on_call = lambda _: None
+        assert server.seen[-1] == token
+        with pytest.raises(ValueError, match="not of the session"):
+            await caller.session.replace(token)
+    assert server.refreshes == []
+    server.refuses, server.on_refresh = {await caller.session.access_token()}, login
+    assert (await refused(caller.call())).code() is UNAUTHENTICATED
+    assert (len(server.seen), len(server.refreshes)) == (3, 1)
+
+
+@claim
 async def test_a_caller_who_gives_up_is_noticed_by_the_service(server: TokenServer, caller: Caller) -> None:
     entered, left = threading.Event(), threading.Event()
 

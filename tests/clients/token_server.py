@@ -25,6 +25,8 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         on_refresh: what happens before a refresh is answered.
         refuses: tokens that the service does not take.
         refusal: how it says so.
+        reason: why it says so, and in which domain.
+        on_call: what happens before a call is taken or refused.
     """
 
     def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
@@ -39,8 +41,11 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         self.on_hold: Callable[[bytes, Any], bytes] = lambda request, _: request
         self.refuses: set[str] = set()
         self.refusal = grpc.StatusCode.UNAUTHENTICATED
+        self.reason = ("TOKEN_OUTDATED", "authservice")
+        self.on_call: Callable[[str], Any] = lambda _: None
         self._numbers = iter(range(1, 1_000_000))
         self._successors: dict[str, auth_api.SessionTokens] = {}
+        self._session_ids: dict[str, str] = {}
         self._lock = threading.Lock()
         self._pool = concurrent.futures.ThreadPoolExecutor(80)
         self._server = grpc.server(self._pool)
@@ -67,10 +72,12 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         self._server.stop(0).wait()
         self._pool.shutdown()
 
-    def _tokens(self) -> auth_api.SessionTokens:
+    def _tokens(self, session_id: str = "") -> auth_api.SessionTokens:
         number = next(self._numbers)
+        session_id = session_id or f"session-{number}"
+        self._session_ids[f"refresh-{number}"] = session_id
         tokens = auth_api.SessionTokens(
-            session_id="session", access_token=f"access-{number}", refresh_token=f"refresh-{number}"
+            session_id=session_id, access_token=f"access-{number}", refresh_token=f"refresh-{number}"
         )
         tokens.access_token_expire_time.FromSeconds(SECONDS + self.life)
         return tokens
@@ -84,7 +91,8 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         with self._lock:
             self.refreshes.append(request.refresh_token)
             if request.refresh_token not in self._successors:
-                self._successors[request.refresh_token] = self._tokens()
+                session_id = self._session_ids.get(request.refresh_token, "")
+                self._successors[request.refresh_token] = self._tokens(session_id)
         self.on_refresh(request.refresh_token, context)
         answer = auth_api.RefreshResponse(tokens=self._successors[request.refresh_token])
         answer.server_time.FromSeconds(SECONDS)
@@ -112,8 +120,9 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         token = self._bearer(context)
         self.seen.append(token)
         self.names.append(str(dict(context.invocation_metadata()).get("authclient-stream", "")))
+        self.on_call(token)
         if token in self.refuses:
-            refuse(context, self.refusal, "TOKEN_OUTDATED")
+            refuse(context, self.refusal, *self.reason)
         return token.encode()
 
     def _echo(self, request: bytes, context: Any) -> bytes:

@@ -7,7 +7,7 @@ import grpc
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient.guard import STREAM_ENTRY
-from authclient.held_tokens import NO_TOKEN, bearer, has_authorization, new_stream_name
+from authclient.held_tokens import NO_TOKEN, bearer, has_authorization, new_stream_name, refuses_token
 from authclient.renewals import Renewals
 
 
@@ -21,7 +21,73 @@ class TokenSource(Protocol):
 def attach(channel: grpc.Channel, source: TokenSource) -> grpc.Channel:
     """Return the channel with a token on every call."""
     renewals = Renewals(source.access_token, rpc.StreamServiceStub(channel))
-    return grpc.intercept_channel(channel, _Attached(source, renewals))
+    attached = grpc.intercept_channel(channel, _Attached(source, renewals))
+    return _Channel(attached, grpc.intercept_channel(channel, _Futures(source)))
+
+
+class _Channel(grpc.Channel):
+    """A channel whose futures are kept apart.
+
+    grpc tells an interceptor neither whether a call blocks nor, reliably, whether it is over: a future may have been
+    refused before anybody could look at it, and whoever wants a future must not be kept waiting for a fresh token.
+    """
+
+    def __init__(self, channel: grpc.Channel, of_futures: grpc.Channel) -> None:
+        self._channel = channel
+        self._of_futures = of_futures
+
+    def unary_unary(self, *arguments: Any, **named: Any) -> Any:
+        blocking = self._channel.unary_unary(*arguments, **named)
+        return _UnaryUnary(blocking, self._of_futures.unary_unary(*arguments, **named))
+
+    def unary_stream(self, *arguments: Any, **named: Any) -> Any:
+        return self._channel.unary_stream(*arguments, **named)
+
+    def stream_unary(self, *arguments: Any, **named: Any) -> Any:
+        return self._channel.stream_unary(*arguments, **named)
+
+    def stream_stream(self, *arguments: Any, **named: Any) -> Any:
+        return self._channel.stream_stream(*arguments, **named)
+
+    def subscribe(self, callback: Callable[..., Any], try_to_connect: bool = False) -> None:
+        self._channel.subscribe(callback, try_to_connect)
+
+    def unsubscribe(self, callback: Callable[..., Any]) -> None:
+        self._channel.unsubscribe(callback)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> "_Channel":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _UnaryUnary(grpc.UnaryUnaryMultiCallable):  # type: ignore[type-arg]  # it has none when it runs
+    def __init__(self, blocking: Any, of_futures: Any) -> None:
+        self._blocking = blocking
+        self._of_futures = of_futures
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self._blocking(*arguments, **named)
+
+    def with_call(self, *arguments: Any, **named: Any) -> Any:
+        return self._blocking.with_call(*arguments, **named)
+
+    def future(self, *arguments: Any, **named: Any) -> Any:
+        return self._of_futures.future(*arguments, **named)
+
+
+class _Futures(grpc.UnaryUnaryClientInterceptor):
+    def __init__(self, source: TokenSource) -> None:
+        self._source = source
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        if has_authorization(details.metadata):
+            return continuation(details, request)
+        return continuation(_with(details, bearer(self._source.access_token())), request)
 
 
 class _Attached(
@@ -39,7 +105,7 @@ class _Attached(
             return continuation(details, request)
         token = self._source.access_token()
         call = continuation(_with(details, bearer(token)), request)
-        if not call.done() or call.code() is not grpc.StatusCode.UNAUTHENTICATED:
+        if not refuses_token(call.code(), call.trailing_metadata()):
             return call
         fresh = _replacement(self._source, token)
         return continuation(_with(details, bearer(fresh)), request) if fresh else call
@@ -94,7 +160,7 @@ class _Answers:
         try:
             answer = next(self._call)
         except grpc.RpcError:
-            is_refused = self._may_retry and self._call.code() is grpc.StatusCode.UNAUTHENTICATED
+            is_refused = self._may_retry and refuses_token(self._call.code(), self._call.trailing_metadata())
             self._may_retry = False
             fresh = _replacement(self._source, self._token) if is_refused else None
             if fresh is None:

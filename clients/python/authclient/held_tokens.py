@@ -15,7 +15,7 @@ from authapi.v1 import auth_service_pb2 as api
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from authclient.knowledge import seconds
-from authclient.refusals import reason_of
+from authclient.refusals import is_about_token, reason_of
 
 REFRESH_FROM, REFRESH_UNTIL = 0.6, 0.85
 """Parts of a token's life between which it is replaced, at a random point, so that callers do not refresh together."""
@@ -28,6 +28,8 @@ CALL_SECONDS = 10.0
 ATTEMPTS = 4
 """How often Refresh and Logout are sent before the service counts as away. Repeating them is harmless."""
 FIRST_PAUSE = 0.1
+REMEMBERED_TOKENS = 64
+"""Of how many tokens a session knows that they were its own. Calls in flight carry one of the last two."""
 
 
 class LoginNeeded(Exception):
@@ -78,6 +80,7 @@ class Holding:
         self._lock = threading.Lock()
         self._held: HeldTokens | None = None
         self._over = LoginNeeded(NO_SESSION)
+        self._session_ids: dict[str, str] = {}
 
     def require(self) -> HeldTokens:
         """Return what is held. Raises LoginNeeded."""
@@ -89,7 +92,7 @@ class Holding:
     def put(self, tokens: HeldTokens) -> None:
         """Hold the tokens of a new session."""
         with self._lock:
-            self._held = tokens
+            self._hold(tokens)
 
     def take(self) -> HeldTokens | None:
         """Return what is held, and hold nothing from now on."""
@@ -105,7 +108,24 @@ class Holding:
             if isinstance(successor, LoginNeeded):
                 self._held, self._over = None, successor
             else:
-                self._held = successor
+                self._hold(successor)
+
+    def replacement(self, refused: str, tokens: HeldTokens) -> str:
+        """Return the access token of `tokens`. Raises ValueError if it is not of the session of the refused one.
+
+        Somebody else may have logged in since a call began, and a call is made by whoever began it.
+        """
+        with self._lock:
+            session_id = self._session_ids.get(refused)
+        if session_id != tokens.session_id:
+            raise ValueError("The refused token is not of the session that is held now.")
+        return tokens.access_token
+
+    def _hold(self, tokens: HeldTokens) -> None:
+        self._held = tokens
+        self._session_ids[tokens.access_token] = tokens.session_id
+        if len(self._session_ids) > REMEMBERED_TOKENS:
+            del self._session_ids[next(iter(self._session_ids))]
 
 
 def login_needed(error: Any) -> LoginNeeded | None:
@@ -114,6 +134,16 @@ def login_needed(error: Any) -> LoginNeeded | None:
         reason = reason_of(error.trailing_metadata())
         return LoginNeeded(f"The session is over ({reason}). Log in again.", reason)
     return None
+
+
+def refuses_token(code: grpc.StatusCode, trailing_metadata: Any) -> bool:
+    """Tell whether a call ended because its token is not accepted, so that another token may help.
+
+    A handler may answer UNAUTHENTICATED for reasons of its own; it has run then, and is not to run again. Where a token
+    was sent and none arrived, another one will not either.
+    """
+    reason = reason_of(trailing_metadata) if code is grpc.StatusCode.UNAUTHENTICATED else None
+    return reason is not None and reason != "TOKEN_MISSING" and is_about_token(reason)
 
 
 def may_repeat(error: Any) -> bool:

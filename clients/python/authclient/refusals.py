@@ -5,6 +5,7 @@ from typing import TypeAlias
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -16,7 +17,10 @@ _Metadata: TypeAlias = tuple[tuple[str, bytes], ...]
 
 _NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again."
 _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
-    "TOKEN_MISSING": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
+    "TOKEN_MISSING": (
+        grpc.StatusCode.UNAUTHENTICATED,
+        'Send an access token: "authorization: Bearer <token>".',
+    ),
     "TOKEN_INVALID": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
     "TOKEN_EXPIRED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
     "TOKEN_NOT_YET_VALID": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
@@ -92,9 +96,16 @@ def reason_of(trailing_metadata: object) -> str | None:
     """Return the reason in the trailing metadata of a refused call, or None if there is none of this service."""
     for key, value in trailing_metadata or ():  # type: ignore[attr-defined]  # pairs, in every flavour of grpc
         if key == "grpc-status-details-bin":
-            status = Status.FromString(value)
-            info = ErrorInfo()
-            for detail in status.details:
-                if detail.Unpack(info) and info.domain == DOMAIN:
-                    return str(info.reason)
+            return _reason_in(value)
+    return None
+
+
+def _reason_in(details: bytes) -> str | None:
+    info = ErrorInfo()
+    try:
+        for detail in Status.FromString(details).details:
+            if detail.Unpack(info) and info.domain == DOMAIN:
+                return str(info.reason)
+    except DecodeError:  # Any service may send any bytes. Whoever handles its error is not to meet another.
+        return None
     return None

@@ -93,12 +93,16 @@ class Session:
         if now < held.refresh_at:
             return held.access_token
         fresh = self._successor(held)
-        return held.access_token if now < held.usable_until else fresh.result()
+        return held.access_token if now < held.usable_until else fresh.result().access_token
 
     def replace(self, refused: str) -> str:
-        """Return another token than one that a service has refused. Raises as `access_token`."""
+        """Return another token of the same session than one that a service has refused.
+
+        Raises as `access_token`, and ValueError if the refused token is of a session before the last `login`.
+        """
         held = self._holding.require()
-        return self._successor(held).result() if held.access_token == refused else held.access_token
+        tokens = self._successor(held).result() if held.access_token == refused else held
+        return self._holding.replacement(refused, tokens)
 
     def channel(
         self,
@@ -116,8 +120,8 @@ class Session:
     def attach(self, channel: grpc.Channel) -> grpc.Channel:
         """Return a channel that you have made yourself, with the token on every call.
 
-        A call that is refused as UNAUTHENTICATED is sent once more with a new token, unless it streams requests or is a
-        future. Streams are renewed before their token expires.
+        A call whose token is refused is sent once more with a new token of the same session, unless it streams requests
+        or is a future. Streams are renewed before their token expires.
         """
         return attach(channel, self)
 
@@ -132,21 +136,21 @@ class Session:
 
         return grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]  # a function will do
 
-    def _successor(self, seen: HeldTokens) -> "concurrent.futures.Future[str]":
-        """Return the token that replaces what was seen: the one that is there, or under way for all who need it."""
+    def _successor(self, seen: HeldTokens) -> "concurrent.futures.Future[HeldTokens]":
+        """Return the tokens that replace what was seen: those that are there, or under way for all who need them."""
         with self._lock:
             held = self._holding.require()
             if not held.is_same(seen):
-                there: concurrent.futures.Future[str] = concurrent.futures.Future()
-                there.set_result(held.access_token)
+                there: concurrent.futures.Future[HeldTokens] = concurrent.futures.Future()
+                there.set_result(held)
                 return there
             if self._refresh is None or not held.is_same(self._refresh.seen):
                 self._refresh = _Refresh(held, self._ask)
                 self._refresh.start()
-            return self._refresh.token
+            return self._refresh.tokens
 
-    def _ask(self, seen: HeldTokens) -> str:
-        """Replace tokens by their successors. Returns the access token of the session that is held then."""
+    def _ask(self, seen: HeldTokens) -> HeldTokens:
+        """Replace tokens by their successors. Returns what is held then, which may be of a later login."""
         asked_at = self._monotonic()
         request = api.RefreshRequest(refresh_token=seen.refresh_token)
         successor: HeldTokens | LoginNeeded = seen
@@ -160,7 +164,7 @@ class Session:
             raise
         finally:
             self._settle(seen, successor)
-        return self._holding.require().access_token
+        return self._holding.require()
 
     def _settle(self, seen: HeldTokens, successor: HeldTokens | LoginNeeded) -> None:
         self._holding.settle(seen, successor)
@@ -172,17 +176,17 @@ class Session:
 class _Refresh(threading.Thread):
     """A refresh under way. In a thread of its own, so that nobody who can do without waits for it."""
 
-    def __init__(self, seen: HeldTokens, ask: Callable[[HeldTokens], str]) -> None:
+    def __init__(self, seen: HeldTokens, ask: Callable[[HeldTokens], HeldTokens]) -> None:
         super().__init__(name="authclient-refresh", daemon=True)
         self.seen = seen
-        self.token: concurrent.futures.Future[str] = concurrent.futures.Future()
+        self.tokens: concurrent.futures.Future[HeldTokens] = concurrent.futures.Future()
         self._ask = ask
 
     def run(self) -> None:
         try:
-            self.token.set_result(self._ask(self.seen))
+            self.tokens.set_result(self._ask(self.seen))
         except Exception as error:
-            self.token.set_exception(error)
+            self.tokens.set_exception(error)
 
 
 def _patiently(call: Callable[[], Any]) -> Any:

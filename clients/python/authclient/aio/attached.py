@@ -11,7 +11,15 @@ from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient.channels import open_aio_channel
 from authclient.guard import STREAM_ENTRY
-from authclient.held_tokens import CALL_SECONDS, NO_TOKEN, bearer, has_authorization, may_repeat, new_stream_name
+from authclient.held_tokens import (
+    CALL_SECONDS,
+    NO_TOKEN,
+    bearer,
+    has_authorization,
+    may_repeat,
+    new_stream_name,
+    refuses_token,
+)
 from authclient.renewals import RENEWAL_SECONDS
 
 
@@ -80,7 +88,7 @@ class _UnaryUnary(_Attached, grpc.aio.UnaryUnaryClientInterceptor):
         token = await self.source.access_token()
         call = await continuation(_with(details, bearer(token)), request)
         try:
-            is_refused = await call.code() is grpc.StatusCode.UNAUTHENTICATED
+            is_refused = refuses_token(await call.code(), await call.trailing_metadata())
         except asyncio.CancelledError:
             call.cancel()  # Waiting for its code is not what keeps a call going.
             raise
@@ -121,7 +129,7 @@ class _Answers:
                 may_retry = False
                 yield answer
         except grpc.RpcError as error:
-            is_refused = may_retry and error.code() is grpc.StatusCode.UNAUTHENTICATED
+            is_refused = may_retry and refuses_token(error.code(), error.trailing_metadata())
             call = await self._again() if is_refused else None
             if call is None:
                 raise

@@ -51,8 +51,8 @@ class Session:
         """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
         await self._channel.close()
         if refresh := self._refresh:
-            refresh.token.cancel()
-            await asyncio.wait([refresh.token])
+            refresh.tokens.cancel()
+            await asyncio.wait([refresh.tokens])
 
     async def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
         """Open a session. Raises grpc.aio.AioRpcError as AuthService.Login answers it."""
@@ -78,12 +78,16 @@ class Session:
         if now < held.refresh_at:
             return held.access_token
         fresh = self._successor(held)
-        return held.access_token if now < held.usable_until else await asyncio.shield(fresh)
+        return held.access_token if now < held.usable_until else (await asyncio.shield(fresh)).access_token
 
     async def replace(self, refused: str) -> str:
-        """Return another token than one that a service has refused. Raises as `access_token`."""
+        """Return another token of the same session than one that a service has refused.
+
+        Raises as `access_token`, and ValueError if the refused token is of a session before the last `login`.
+        """
         held = self._holding.require()
-        return await asyncio.shield(self._successor(held)) if held.access_token == refused else held.access_token
+        tokens = await asyncio.shield(self._successor(held)) if held.access_token == refused else held
+        return self._holding.replacement(refused, tokens)
 
     def channel(
         self, address: str, *, credentials: grpc.ChannelCredentials | None = None, insecure: bool = False
@@ -94,16 +98,16 @@ class Session:
         """
         return attached_channel(self, address, credentials, insecure)
 
-    def _successor(self, held: HeldTokens) -> "asyncio.Task[str]":
-        """Return the token that replaces what is held: under way for all who need it."""
+    def _successor(self, held: HeldTokens) -> "asyncio.Task[HeldTokens]":
+        """Return the tokens that replace what is held: under way for all who need them."""
         if self._refresh is None or not held.is_same(self._refresh.seen):
-            token = asyncio.get_running_loop().create_task(self._ask(held))
-            token.add_done_callback(_heard)
-            self._refresh = _Refresh(held, token)
-        return self._refresh.token
+            tokens = asyncio.get_running_loop().create_task(self._ask(held))
+            tokens.add_done_callback(_heard)
+            self._refresh = _Refresh(held, tokens)
+        return self._refresh.tokens
 
-    async def _ask(self, seen: HeldTokens) -> str:
-        """Replace tokens by their successors. Returns the access token of the session that is held then."""
+    async def _ask(self, seen: HeldTokens) -> HeldTokens:
+        """Replace tokens by their successors. Returns what is held then, which may be of a later login."""
         asked_at = self._monotonic()
         request = api.RefreshRequest(refresh_token=seen.refresh_token)
         successor: HeldTokens | LoginNeeded = seen
@@ -117,7 +121,7 @@ class Session:
             raise
         finally:
             self._settle(seen, successor)
-        return self._holding.require().access_token
+        return self._holding.require()
 
     def _settle(self, seen: HeldTokens, successor: HeldTokens | LoginNeeded) -> None:
         self._holding.settle(seen, successor)
@@ -129,10 +133,10 @@ class _Refresh(NamedTuple):
     """A refresh under way. In a task of its own, so that it goes on if those who wait for it do not."""
 
     seen: HeldTokens
-    token: "asyncio.Task[str]"
+    tokens: "asyncio.Task[HeldTokens]"
 
 
-def _heard(refresh: "asyncio.Task[str]") -> None:
+def _heard(refresh: "asyncio.Task[HeldTokens]") -> None:
     """Take notice of a failure, even if nobody waits for the token."""
     if not refresh.cancelled():
         refresh.exception()
