@@ -14,7 +14,7 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import Session, Trust
 from authclient import aio as asynchronous
-from authclient.channels import open_channel
+from authclient.channels import open_aio_channel, open_channel
 from authclient.observer import Observer
 
 from tests.clients.auth_server import AuthServer
@@ -140,13 +140,28 @@ def test_plaintext_is_for_this_machine(address: str) -> None:
         "unixes:1",
         "xds:///auth",
         "2130706433:1",
-        "",
     ],
 )
 def test_plaintext_to_another_machine_is_refused_unless_somebody_says_it_is_fine(address: str) -> None:
     with pytest.raises(ValueError, match="another machine"):
         Trust(address, audience="internal")
     open_channel(address, None, insecure=True).close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "", "localhost", "auth", "[::1]", "::1", "127.0.0.1:", "auth:grpc"])
+@pytest.mark.parametrize("insecure", [False, True])
+def test_an_address_without_a_port_is_said_to_be_one(address: str, insecure: bool) -> None:
+    with pytest.raises(ValueError, match="names no port; write host:port, such as 127") as caught:
+        Trust(address, audience="internal", insecure=insecure)
+    assert str(caught.value).startswith(repr(address))
+    with pytest.raises(ValueError, match="names no port"):
+        open_aio_channel(address, None, insecure)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:50051", "https://auth.example"])
+def test_a_url_is_said_to_be_one(address: str) -> None:
+    with pytest.raises(ValueError, match="is a URL; write host:port"):
+        Trust(address, audience="internal")
 
 
 def test_a_proxy_of_the_environment_does_not_hear_what_is_for_this_machine(

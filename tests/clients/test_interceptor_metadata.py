@@ -15,10 +15,15 @@ FORGED = [
     "x-user", "x-user-id", "x-user-roles", "x-user-id-bin", "x-auth-user", "x-auth-request-email",
     "x-authenticated-user", "x-authenticated-groups", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups",
     "x-forwarded-preferred-username", "x-remote-user", "remote-user", "x-role", "x-roles", "x-identity-claims",
-    "x-identity-", "authclient-user", "authclient-stream", "authclient-identity-bin",
+    "x-identity-", "authclient-user", "authclient-stream", "authclient-identity-bin", "x_user", "x_user_id",
+    "x-userid", "x-username", "x-userinfo", "x-email", "x-groups", "x-subject", "x-consumer-id",
+    "x-consumer-custom-id", "x-credential-identifier", "x-jwt-payload", "x-forwarded-client-cert",
+    "x-goog-authenticated-user-email", "x-endpoint-api-userinfo", "x-amzn-oidc-data", "x-amzn-oidc-identity",
+    "x-ms-client-principal", "x-ms-client-principal-id", "x-jwt-claim-bin",
 ]  # fmt: skip
 HARMLESS = [
-    "x-request-id", "x-users", "x-username", "x-rolex", "x-forwarded-for", "x-forwarded-users", "user", "traceparent",
+    "x-request-id", "x-users", "x-usernames", "x-emails", "x-jwt", "x-consumer", "x-amzn-trace-id",
+    "x-rolex", "x-forwarded-for", "x-forwarded-users", "user", "traceparent",
     "my-x-user", "authclientx", "remote-users", "x-remote-users", "a-bin",
 ]  # fmt: skip
 

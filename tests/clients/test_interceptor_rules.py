@@ -31,6 +31,7 @@ from tests.clients.guarded import (
     summary,
 )
 from tests.clients.noted import Noted
+from tests.clients.protos import service_file
 from tests.clients.scripted import SECONDS, USER, bearer, forger, identity, key_set, token
 from tests.clients.stand_ins import Heard
 from tests.clients.trusts import NewTrust
@@ -196,9 +197,95 @@ def test_a4_a_server_that_answers_every_path_is_guarded_on_every_path(trust: Tru
     with Guarded(trust, {"Open": noted.by_kind["unary_unary"]}, {"Open": PUBLIC}, extra=[Everything()]) as shop:
         for odd in ODD_PATHS:
             found = outcome(shop.channel, "unary_unary", odd, metadata=bearer(token()))
-            if odd.rpartition("/")[0] not in {"/grpc.health.v1.Health", "grpc.health.v1.Health"}:
-                assert found.code is not grpc.StatusCode.OK, odd
-    assert len(noted.callers) <= 1
+            assert found.code is not grpc.StatusCode.OK, odd
+    assert noted.callers == []
+
+
+def test_of_health_and_reflection_the_methods_are_exempt_that_they_have_and_no_others(
+    trust: Trust, noted: Noted
+) -> None:
+    handlers = noted.by_kind
+    exempt = {
+        "grpc.health.v1.Health": ["Check", "List", "Watch"],
+        "grpc.reflection.v1.ServerReflection": ["ServerReflectionInfo"],
+        "grpc.reflection.v1alpha.ServerReflection": ["ServerReflectionInfo"],
+    }
+    for service, methods in exempt.items():
+        every = dict.fromkeys([*methods, "Repair", "check"], handlers["unary_unary"])
+        extra = [grpc.method_handlers_generic_handler(service, every)]
+        with Guarded(trust, handlers, extra=extra) as shop:
+            found = {name: outcome(shop.channel, "unary_unary", f"/{service}/{name}").code for name in every}
+        passed = [name for name, code in found.items() if code is grpc.StatusCode.OK]
+        assert passed == methods
+        assert {code for name, code in found.items() if name not in methods} == {grpc.StatusCode.PERMISSION_DENIED}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_answers_every_path_keeps_and_reports_a_limited_number_of_them(
+    trust: Trust, noted: Noted, heard: Heard, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Everything(grpc.GenericRpcHandler):
+        def service(self, handler_call_details: Any) -> Any:
+            return noted.by_kind[kind]
+
+    monkeypatch.setattr("authclient.interception.MOST_OTHER_METHODS", 5)
+    with Guarded(trust, {"Open": noted.by_kind["unary_unary"]}, {"Open": PUBLIC}, extra=[Everything()]) as shop:
+        assert shop.interceptor
+        for number in range(20):
+            found = outcome(shop.channel, kind, f"/shop.v1.Other/Method{number}", metadata=bearer(token()))
+            assert summary(found) == "PERMISSION_DENIED METHOD_WITHOUT_RULE"
+        assert shop.call("unary_unary", name="Open").code is grpc.StatusCode.OK
+        assert len(shop.interceptor._wrapped) <= 7
+    names = [method for method, _, _ in heard.refusals]
+    assert names[:5] == [f"/shop.v1.Other/Method{number}" for number in range(5)]
+    assert set(names[6:]) == {"/*"}
+    assert len(names) == 20
+    assert len(noted.callers) == 1, "the method with a rule"
+
+
+UNKNOWN_PARTS = {
+    "a field of a later version": SIGNED_IN.SerializeToString() + b"\x50\x01",  # 10: 1
+    "a field of a later version with a text": SIGNED_IN.SerializeToString() + b"\x9a\x01\x01x",  # 19: "x"
+    "mfa as a text": SIGNED_IN.SerializeToString() + b"\x22\x01\x01",
+    "max_auth_age as a number": SIGNED_IN.SerializeToString() + b"\x28\x01",
+    "a field in max_auth_age": SIGNED_IN.SerializeToString() + b"\x2a\x04\x08\x3c\x18\x01",
+    "a field in max_staleness": SIGNED_IN.SerializeToString() + b"\x32\x02\x18\x01",
+    "a field beside public": PUBLIC.SerializeToString() + b"\x50\x01",
+}
+
+
+def test_a_rule_with_fields_that_are_not_known_here_is_refused_and_says_what_to_do(trust: Trust, noted: Noted) -> None:
+    rules = {f"Method{number}": Rule.FromString(data) for number, data in enumerate(UNKNOWN_PARTS.values())}
+    rejected = Policy(service_file(**rules)).rejected
+    why = "the rule has fields that this version does not know; upgrade authclient"
+    assert rejected == {path(name): why for name in rules}
+    handlers = dict.fromkeys(rules, noted.by_kind["unary_unary"])
+    with Guarded(trust, handlers, rules) as shop:
+        for name in rules:
+            found = shop.call("unary_unary", name=name, metadata=bearer(token()))
+            assert summary(found) == "PERMISSION_DENIED METHOD_WITHOUT_RULE"
+    assert noted.callers == []
+
+
+def test_a_method_that_two_files_describe_is_refused_in_either_order() -> None:
+    one, other = service_file(Buy=SIGNED_IN, Look=PUBLIC), service_file(Buy=PUBLIC, Sell=SIGNED_IN)
+    for files in ((one, other), (other, one), (one, other, service_file(Buy=PUBLIC))):
+        policy = Policy(*files)
+        assert policy.rejected == {path("Buy"): "it is described twice, in two files that define the same service"}
+        assert set(policy.rules) == {path("Look"), path("Sell")}
+    assert Policy(one, one).rejected == {}
+    assert set(Policy(one, one).rules) == {path("Buy"), path("Look")}
+
+
+def test_an_interceptor_of_no_files_or_of_modules_says_what_to_give_it(trust: Trust) -> None:
+    with pytest.raises(
+        ValueError, match=r"^give the descriptors of your \.proto files, such as orders_pb2\.DESCRIPTOR$"
+    ):
+        AuthInterceptor(trust)
+    with pytest.raises(TypeError, match=r"pass auth_service_pb2\.DESCRIPTOR$"):
+        AuthInterceptor(trust, trust_service_pb2.DESCRIPTOR, auth_service_pb2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"pass orders_pb2\.DESCRIPTOR$"):
+        AuthInterceptor(trust, "orders.proto")  # type: ignore[arg-type]
 
 
 def test_an_observing_rule_counts_and_lets_pass_with_and_without_an_identity(

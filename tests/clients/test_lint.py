@@ -16,6 +16,8 @@ import grpc_tools  # type: ignore[import-untyped]
 import pytest
 from authapi.v1 import rule_pb2
 from authclient import lint
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_tools.protoc import main as protoc_main  # type: ignore[import-untyped]
@@ -26,6 +28,11 @@ from tests.clients.protos import SERVICE, service_file
 
 ROOT = Path(__file__).parents[2]
 HEAD = 'syntax = "proto3";\npackage shop.v1;\nimport "authapi/v1/rule.proto";\nmessage Nothing {}\n'
+
+TWO_SHOPS: list[tuple[str, dict[str, str]]] = [
+    ("authenticated: true", {}),
+    ("public: true", {"Look": "public: true"}),
+]
 
 Describe = Callable[..., Path]
 
@@ -188,6 +195,10 @@ def test_health_and_reflection_need_no_rules_and_their_namesakes_do(protoc: Desc
     for package, name in (("grpc.health.v2", "Health"), ("my.grpc.health.v1", "Health"), ("grpc.health.v1", "health")):
         code, lines, _ = outcome(run("--descriptor-set", protoc(proto.format(package, name, method))))
         assert (code, lines) == (1, [f"/{package}.{name}/Check: there is no (authapi.v1.rule) option"])
+    more = method + " rpc Repair(Nothing) returns (Nothing);"
+    code, lines, last = outcome(run("--descriptor-set", protoc(proto.format("grpc.health.v1", "Health", more))))
+    assert (code, lines) == (1, ["/grpc.health.v1.Health/Repair: there is no (authapi.v1.rule) option"])
+    assert last == "1 RPCs, 1 without a usable rule."
 
 
 def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -196,13 +207,46 @@ def test_what_cannot_be_read_is_named_with_what_to_do(tmp_path: Path) -> None:
     cases = {
         "gone": "No such file or directory",
         ".": "Is a directory",
-        "text": "is no descriptor set. Make one: buf build -o",
+        "text": "is no descriptor set. Make one: buf build -o service.binpb, or protoc ",
         "empty": "There is no RPC in these descriptors.",
     }
     for name, text in cases.items():
         code, lines, last = outcome(run("--descriptor-set", tmp_path / name))
         assert (code, lines) == (2, []), name
         assert text in last, name
+
+
+def test_what_no_role_can_be_called_is_said_to_be_no_role_name(protoc: Describe, tmp_path: Path) -> None:
+    described = protoc(service(Look="public: true"))
+    (tmp_path / "roles").write_text("support\nShop admin\n")
+    text = " is no role name: a lower-case letter, then at most 63 of a-z 0-9 . _ -"
+    assert outcome(run("--descriptor-set", described, "--role", "Janitor")) == (2, [], f"'Janitor'{text}")
+    assert outcome(run("--descriptor-set", described, "--roles-file", tmp_path / "roles")) == (2, [], f"'Shop'{text}")
+
+
+def test_a_rule_with_fields_of_a_later_version_is_found(protoc: Describe, tmp_path: Path) -> None:
+    described = FileDescriptorSet.FromString(protoc(service(Later="authenticated: true")).read_bytes())
+    rule = described.file[0].service[0].method[0].options.Extensions[rule_pb2.rule]
+    rule.MergeFromString(b"\x50\x01")  # Field 10.
+    (tmp_path / "later.binpb").write_bytes(described.SerializeToString())
+    code, lines, _ = outcome(run("--descriptor-set", tmp_path / "later.binpb"))
+    why = "the rule has fields that this version does not know; upgrade authclient"
+    assert (code, lines) == (1, [f"/shop.v1.Shop/Later: {why}"])
+
+
+def test_a_method_that_two_files_describe_is_found_and_a_file_that_stands_there_twice_is_not(
+    protoc: Describe, tmp_path: Path
+) -> None:
+    one, other = (protoc(service(Buy=rule, **more)).read_bytes() for rule, more in TWO_SHOPS)
+    (tmp_path / "same.binpb").write_bytes(one + one)
+    assert outcome(run("--descriptor-set", tmp_path / "same.binpb"))[:2] == (0, [])
+    for number, content in enumerate((one + other, other + one)):
+        (tmp_path / f"{number}.binpb").write_bytes(content)
+        code, lines, _ = outcome(run("--descriptor-set", tmp_path / f"{number}.binpb"))
+        assert (code, lines) == (
+            1,
+            ["/shop.v1.Shop/Buy: it is described twice, in two files that define the same service"],
+        )
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
@@ -225,6 +269,24 @@ def test_bad_rules_are_found_in_a_running_server(serve: Callable[..., str]) -> N
         "/shop.v1.Shop/Forgotten: there is no (authapi.v1.rule) option",
     ]
     assert last == "3 RPCs, 2 without a usable rule."
+
+
+def test_of_a_running_servers_own_service_by_an_exempt_name_the_other_methods_need_rules() -> None:
+    file = FileDescriptorProto(
+        name="own_health.proto", package="grpc.health.v1", message_type=[DescriptorProto(name="Nothing")]
+    )
+    own = file.service.add(name="Health")
+    for name in ("Check", "Repair"):
+        own.method.add(name=name, input_type=".grpc.health.v1.Nothing", output_type=".grpc.health.v1.Nothing")
+    pool = DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    server = grpc.server(ThreadPoolExecutor(4))
+    reflection.enable_server_reflection((health.SERVICE_NAME, reflection.SERVICE_NAME), server, pool=pool)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    code, lines, _ = outcome(run("--server", f"127.0.0.1:{port}"))
+    server.stop(0).wait()
+    assert (code, lines) == (1, ["/grpc.health.v1.Health/Repair: there is no (authapi.v1.rule) option"])
 
 
 def test_a_service_that_the_server_does_not_describe_is_named(serve: Callable[..., str]) -> None:
@@ -285,6 +347,13 @@ def test_plaintext_does_not_leave_the_machine_unless_somebody_says_so() -> None:
     assert (code, "does not answer" in last) == (2, True)
 
 
+@pytest.mark.parametrize(("server", "what"), [("127.0.0.1", "names no port"), ("http://127.0.0.1:1", "is a URL")])
+def test_an_address_that_is_none_is_not_taken_for_another_machine(server: str, what: str) -> None:
+    code, lines, last = outcome(run("--server", server))
+    assert (code, lines) == (2, [])
+    assert last == f"'{server}' {what}; write host:port, such as 127.0.0.1:50051"
+
+
 def test_a_ca_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     code, _, last = outcome(run("--server", "127.0.0.1:1", "--ca-file", tmp_path / "ca.pem"))
     assert (code, last) == (2, f"{tmp_path / 'ca.pem'}: No such file or directory")
@@ -295,7 +364,7 @@ def test_without_grpcio_reflection_files_are_read_and_servers_ask_for_it(protoc:
     assert outcome(process("--descriptor-set", protoc(service(Look="public: true")), before=without))[0] == 0
     code, lines, last = outcome(process("--server", "127.0.0.1:1", before=without))
     assert (code, lines) == (2, [])
-    assert last == "Reading a running server needs grpcio-reflection: pip install 'authservice[lint]'"
+    assert last == "Reading a running server needs grpcio-reflection: pip install '/path/to/authservice[lint]'"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--descriptor-set", "a", "--server", "b"), ("--frobnicate",)])

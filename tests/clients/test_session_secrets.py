@@ -22,7 +22,6 @@ ELSEWHERE += [
     "127.0.0.1:1,10.0.0.1:1",
     "localhost:1@example.com:1",
     ":1",
-    "",
 ]
 HERE = ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/tmp/none.sock"]
 

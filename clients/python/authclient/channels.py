@@ -1,6 +1,7 @@
 """Connections to other services, on which no token leaves this machine in the clear."""
 
 import ipaddress
+import re
 from typing import Any, TypeAlias
 
 import grpc
@@ -26,6 +27,10 @@ _PLAINTEXT_OPTIONS = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
 Options: TypeAlias = tuple[tuple[str, int], ...]
 
 
+class NoAddress(ValueError):
+    """A text is not `host:port`. The exception's text says what is missing."""
+
+
 def open_channel(
     address: str, credentials: grpc.ChannelCredentials | None, insecure: bool, options: Options = ()
 ) -> grpc.Channel:
@@ -37,7 +42,7 @@ def open_channel(
         options: more of grpc's options.
 
     Raises:
-        ValueError: tokens would leave this machine in the clear.
+        ValueError: tokens would leave this machine in the clear, or the address names no port (NoAddress).
     """
     if credentials is not None:
         return grpc.secure_channel(address, credentials, options=_OPTIONS + options)
@@ -60,6 +65,7 @@ def open_aio_channel(
 
 
 def _require_loopback(address: str, insecure: bool) -> None:
+    _require_port(address)
     host = address.rpartition(":")[0].strip("[]")
     try:
         is_loopback = ipaddress.ip_address(host).is_loopback
@@ -70,3 +76,20 @@ def _require_loopback(address: str, insecure: bool) -> None:
             f"{address} is another machine, and tokens would travel in the clear. Pass "
             "credentials=grpc.ssl_channel_credentials(...), or insecure=True if something else encrypts the way there"
         )
+
+
+def _require_port(address: str) -> None:
+    """Raise NoAddress for what people write in place of `host:port`: to grpc that is a name, and port 443 of it."""
+    if re.match("https?://", address):
+        raise NoAddress(f"{address!r} is a URL; write host:port, such as 127.0.0.1:50051")
+    has_scheme = address.startswith("unix:") or "://" in address
+    if not has_scheme and (_is_ip(address) or not re.search(r":[0-9]+\Z", address)):
+        raise NoAddress(f"{address!r} names no port; write host:port, such as 127.0.0.1:50051")
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True

@@ -6,6 +6,7 @@ authclient lint --server 127.0.0.1:50052
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,16 @@ from authapi.v1 import rule_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 from google.protobuf.message import DecodeError
 
-from authclient.channels import open_channel
-from authclient.rules import EXEMPT_SERVICES, Rule, RuleRejected, read_rule
+from authclient.channels import NoAddress, open_channel
+from authclient.rules import (
+    DESCRIBED_TWICE,
+    EXEMPT_METHODS,
+    EXEMPT_SERVICES,
+    Rule,
+    RuleRejected,
+    check_role_name,
+    read_rule,
+)
 
 FOUND, UNREADABLE = 1, 2
 SERVER_SECONDS = 10.0
@@ -27,15 +36,24 @@ class Unreadable(Exception):
 
 
 def methods_of(files: Iterable[FileDescriptorProto]) -> dict[str, MethodDescriptorProto]:
-    """Return the methods of every service that needs rules, by full name such as `/orders.v1.Orders/Cancel`."""
-    return {
-        f"/{name}/{method.name}": method
-        for file in files
-        for service in file.service
-        for name in (f"{file.package}.{service.name}".lstrip("."),)
-        if name not in EXEMPT_SERVICES
-        for method in service.method
-    }
+    """Return the methods that need rules, by full name such as `/orders.v1.Orders/Cancel`."""
+    return dict(_methods(files))
+
+
+def _methods(files: Iterable[FileDescriptorProto]) -> Iterator[tuple[str, MethodDescriptorProto]]:
+    for file in files:
+        for service in file.service:
+            for method in service.method:
+                name = f"/{f'{file.package}.{service.name}'.lstrip('.')}/{method.name}"
+                if name not in EXEMPT_METHODS:
+                    yield name, method
+
+
+def described_twice(files: Iterable[FileDescriptorProto]) -> set[str]:
+    """Return the methods of services that two files define. The same file may stand there twice."""
+    distinct = {file.SerializeToString(deterministic=True): file for file in files}
+    counts = Counter(name for name, _ in _methods(distinct.values()))
+    return {name for name, count in counts.items() if count > 1}
 
 
 def rule_in(method: MethodDescriptorProto) -> Rule:
@@ -51,8 +69,12 @@ def complaints(files: Iterable[FileDescriptorProto], roles: Collection[str] | No
     Args:
         roles: the names that exist; None leaves them unchecked.
     """
+    files = list(files)
+    doubtful = described_twice(files)
     for name, method in sorted(methods_of(files).items()):
         try:
+            if name in doubtful:
+                raise RuleRejected(DESCRIBED_TWICE)
             rule = rule_in(method)
         except RuleRejected as rejected:
             yield f"{name}: {rejected}"
@@ -69,8 +91,8 @@ def from_file(path: Path) -> list[FileDescriptorProto]:
         raise Unreadable(f"{path}: {error.strerror}") from None
     except DecodeError:
         raise Unreadable(
-            f"{path} is no descriptor set. Make one: buf build -o {path}, "
-            "or protoc --include_imports --descriptor_set_out"
+            f"{path} is no descriptor set. Make one: buf build -o service.binpb, "
+            "or protoc --include_imports --descriptor_set_out=service.binpb"
         ) from None
 
 
@@ -82,12 +104,13 @@ def from_server(channel: grpc.Channel) -> list[FileDescriptorProto]:
             ProtoReflectionDescriptorDatabase,
         )
     except ImportError:
-        raise Unreadable("Reading a running server needs grpcio-reflection: pip install 'authservice[lint]'") from None
+        raise Unreadable(
+            "Reading a running server needs grpcio-reflection: pip install '/path/to/authservice[lint]'"
+        ) from None
     try:
         grpc.channel_ready_future(channel).result(SERVER_SECONDS)
         database = ProtoReflectionDescriptorDatabase(grpc.intercept_channel(channel, _Impatient()))
-        names = [name for name in database.get_services() if name not in EXEMPT_SERVICES]
-        files = [database.FindFileContainingSymbol(name) for name in names]
+        files = [file for name in database.get_services() for file in _files_of(name, database)]
     except grpc.FutureTimeoutError:
         raise Unreadable("The server does not answer. Is the address right, and does it speak plaintext?") from None
     except grpc.RpcError as error:
@@ -99,6 +122,15 @@ def from_server(channel: grpc.Channel) -> list[FileDescriptorProto]:
     except (AssertionError, StopIteration):  # That is how grpc_reflection takes an answer that is none.
         raise Unreadable("The server does not describe itself as grpc.reflection.v1alpha says.") from None
     return list({file.name: file for file in files}.values())
+
+
+def _files_of(service: str, database: Any) -> Iterator[FileDescriptorProto]:
+    """Yield the file of a service. Raises KeyError if there is none, and the service is one that needs rules."""
+    try:
+        yield database.FindFileContainingSymbol(service)
+    except KeyError:
+        if service not in EXEMPT_SERVICES:
+            raise
 
 
 class _Impatient(grpc.StreamStreamClientInterceptor):
@@ -129,6 +161,8 @@ def read(
         channel = open_channel(server, credentials, insecure)
     except OSError as error:
         raise Unreadable(f"{ca_file}: {error.strerror}") from None
+    except NoAddress as error:
+        raise Unreadable(str(error)) from None
     except ValueError:
         raise Unreadable(f"{server} is another machine. Give a --ca-file, or --insecure for plaintext.") from None
     with channel:
@@ -141,6 +175,11 @@ def read_roles(names: list[str], path: Path | None) -> list[str] | None:
         listed = path.read_text().split() if path else []
     except (OSError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or 'is no text'}") from None
+    try:
+        for name in (*names, *listed):
+            check_role_name(name)
+    except RuleRejected as rejected:
+        raise Unreadable(str(rejected)) from None
     return [*names, *listed] if names or path else None
 
 

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 from authapi.v1 import rule_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 EXEMPT_SERVICES = frozenset(
     {
@@ -14,13 +17,24 @@ EXEMPT_SERVICES = frozenset(
         "grpc.reflection.v1alpha.ServerReflection",
     }
 )
-"""Services whose .proto belongs to nobody here. Whoever registers them lets everybody call them."""
+"""Services whose .proto belongs to nobody here. Whoever registers them lets everybody call their methods."""
+
+EXEMPT_METHODS = frozenset(
+    {
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/List",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    }
+)
+"""The methods of these services. Whatever else is called by the name of such a service needs a rule."""
 
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 
 class RuleRejected(ValueError):
-    """A rule says nothing, or contradicts itself. The text says how."""
+    """A rule says nothing, contradicts itself, or asks for what is not known here. The text says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +61,16 @@ class Rule:
 
 def read_rule(option: rule_pb2.Rule) -> Rule:
     """Return the rule that an option states. Raises RuleRejected."""
+    # What is not understood may be what narrows the rule down.
+    if any(len(UnknownFieldSet(part)) for part in _parts(option)):
+        raise RuleRejected("the rule has fields that this version does not know; upgrade authclient")
     who = [option.public, option.authenticated, bool(option.any_role)].count(True)
     if who != 1:
         raise RuleRejected("exactly one of public, authenticated and any_role must say who may call")
     if option.public and option != rule_pb2.Rule(public=True):
         raise RuleRejected("public cannot be narrowed down; take it or the other fields away")
     for role in option.any_role:
-        if not _ROLE_NAME.fullmatch(role):
-            raise RuleRejected(f"{role!r} is no role name: a lower-case letter, then at most 63 of a-z 0-9 . _ -")
+        check_role_name(role)
     if len(set(option.any_role)) != len(option.any_role):
         raise RuleRejected("a role stands twice in any_role")
     max_auth_age = _seconds(option, "max_auth_age")
@@ -66,12 +82,21 @@ def read_rule(option: rule_pb2.Rule) -> Rule:
     return Rule(option.public, frozenset(option.any_role), option.mfa, max_auth_age, max_staleness, option.observe)
 
 
+def check_role_name(role: str) -> None:
+    """Raise RuleRejected unless a role can have this name."""
+    if not _ROLE_NAME.fullmatch(role):
+        raise RuleRejected(f"{role!r} is no role name: a lower-case letter, then at most 63 of a-z 0-9 . _ -")
+
+
 def rule_of(method: MethodDescriptor) -> Rule:
     """Return the rule of a method. Raises RuleRejected, also if it has none."""
     options = method.GetOptions()
     if not options.HasExtension(rule_pb2.rule):
         raise RuleRejected("there is no (authapi.v1.rule) option")
     return read_rule(options.Extensions[rule_pb2.rule])
+
+
+DESCRIBED_TWICE = "it is described twice, in two files that define the same service"
 
 
 class Policy:
@@ -83,12 +108,25 @@ class Policy:
     Attributes:
         rejected: what is wrong with the methods that have no usable rule, by their full name. They are refused to
             everybody.
+
+    Raises:
+        ValueError: there is no file, so that nobody could call anything.
+        TypeError: something is not the descriptor of a file.
     """
 
     def __init__(self, *files: FileDescriptor) -> None:
+        if not files:
+            raise ValueError("give the descriptors of your .proto files, such as orders_pb2.DESCRIPTOR")
+        for file in files:
+            _check_file(file)
         self._rules: dict[str, Rule] = {}
         self.rejected: dict[str, str] = {}
-        for name, method in _methods(files):
+        for name, method in _methods(dict.fromkeys(files)):
+            if name in self._rules or name in self.rejected:
+                # Two files that differ, and either may be the one that the server goes by.
+                self._rules.pop(name, None)
+                self.rejected[name] = DESCRIBED_TWICE
+                continue
             try:
                 self._rules[name] = rule_of(method)
             except RuleRejected as rejected:
@@ -115,6 +153,21 @@ def _methods(files: Iterable[FileDescriptor]) -> Iterator[tuple[str, MethodDescr
         for service in file.services_by_name.values():
             for method in service.methods:
                 yield method_name(method), method
+
+
+def _check_file(file: object) -> None:
+    if isinstance(file, FileDescriptor):
+        return
+    name = f"{file.__name__.rpartition('.')[2]}.DESCRIPTOR" if isinstance(file, ModuleType) else "orders_pb2.DESCRIPTOR"
+    raise TypeError(f"{file!r} is no descriptor of a file: pass {name}")
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """Yield a message and every message inside it."""
+    yield message
+    for _, value in message.ListFields():
+        if isinstance(value, Message):
+            yield from _parts(value)
 
 
 def _seconds(option: rule_pb2.Rule, field: str) -> float | None:
