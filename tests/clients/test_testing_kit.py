@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from authclient import Observer, TokenRefused, TokenVerifier, current_identity
 from authclient.testing import Clock, Issuer, LocalTrust
+from authclient.testing.issuer import ADA
+from authclient.tokens import payload
 
 from tests.clients.guarded import Guarded, every_kind, handler, path
 from tests.clients.shop_rules import GRACE, RULES, answer, handlers_of
@@ -23,6 +25,17 @@ def test_the_tokens_pass_the_real_verifier_and_no_other_issuers(auth_issuer: Iss
     assert "mfa" in claims.auth_methods
     with pytest.raises(TokenRefused, match="unknown key"):
         TokenVerifier("authservice", "internal", Issuer(auth_clock).keys.get).verify(token, now)
+
+
+def test_what_no_verifier_would_take_is_said_when_the_token_is_made(auth_issuer: Issuer) -> None:
+    for wrong in ("ada", "", ADA.upper(), ADA.replace("-", "")):
+        with pytest.raises(ValueError, match=r"^user_id must be a UUID; anything else goes through claims=$"):
+            auth_issuer.token(user_id=wrong)
+        with pytest.raises(ValueError, match=r"^session_id must be a UUID"):
+            auth_issuer.token(session_id=wrong)
+    with pytest.raises(TypeError, match=r'^roles must be a list of names, such as \["support"\]$'):
+        auth_issuer.token(roles="support")
+    assert payload(auth_issuer.token(claims={"sub": "ada"}))["sub"] == "ada"
 
 
 def test_a_handler_learns_who_the_token_is_for(auth_trust: LocalTrust, auth_issuer: Issuer) -> None:

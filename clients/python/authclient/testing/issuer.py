@@ -98,7 +98,16 @@ class Issuer:
             authenticated_ago: seconds since the user has proved who they are.
             expires_in: seconds until the token expires; below zero for one that has. Verifiers allow for 30 seconds.
             claims: replace or add to what the token says, as it stands; to test refusals.
+
+        Raises:
+            ValueError: `user_id` or `session_id` is no UUID.
+            TypeError: `roles` is one text.
         """
+        if isinstance(roles, str):
+            raise TypeError(f'roles must be a list of names, such as ["{roles}"]')
+        _check_uuid("user_id", user_id)
+        if session_id is not None:
+            _check_uuid("session_id", session_id)
         now = int(self.clock())
         # A token whose life ends before it begins is not expired but malformed.
         issued_at = now if expires_in > 0 else now + int(expires_in) - LIFE_SECONDS
@@ -167,3 +176,13 @@ class Issuer:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def _check_uuid(name: str, value: str) -> None:
+    """Raise ValueError for an id of which a verifier would only say that the token is invalid."""
+    try:
+        is_uuid = str(uuid.UUID(value)) == value
+    except (ValueError, AttributeError, TypeError):
+        is_uuid = False
+    if not is_uuid:
+        raise ValueError(f"{name} must be a UUID; anything else goes through claims=")
