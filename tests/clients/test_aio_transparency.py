@@ -11,7 +11,7 @@ from authclient import Trust, current_identity
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.aio_handler_cases import WAYS, abort_and_go_on, ways
 from tests.clients.eventually import SOON, eventually
-from tests.clients.guarded import begin, handler, path
+from tests.clients.guarded import Outcome, begin, handler, path
 from tests.clients.scripted import GOOD, USER
 from tests.clients.shapes import SHAPES, name
 
@@ -23,9 +23,21 @@ def test_what_a_handler_says_reaches_the_caller_as_without_the_interceptor(trust
     with AioGuarded(None, handlers) as plain, AioGuarded(trust, handlers) as guarded:
         for shape in SHAPES:
             messages = (b"a", b"b", b"c") if shape[1].startswith("stream_") else (b"a",)
-            expected = plain.call(shape, *messages, metadata=GOOD)
+            expected = of_grpc_alone(plain, shape, messages)
             assert guarded.call(shape, *messages, metadata=GOOD) == expected, name(shape)
         eventually(lambda: guarded.leases == 0, "there is no lease any more")
+
+
+def of_grpc_alone(plain: AioGuarded, shape: tuple[str, str], messages: tuple[bytes, ...]) -> Outcome:
+    """Return what comes of a call without an interceptor.
+
+    Of some hundred blocking generators that fail, grpc itself lets one hang until the deadline (grpcio 1.85).
+    """
+    for _ in range(5):
+        found = plain.call(shape, *messages, metadata=GOOD, timeout=3.0)
+        if found.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            break
+    return found
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
