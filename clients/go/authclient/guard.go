@@ -81,6 +81,7 @@ type Guard struct {
 	trust   *trust
 	auth    authapi.AuthServiceClient
 	streams *openStreams
+	asking  *questions      // on behalf of open streams
 	settled context.Context // done when there is a view, or when calls no longer wait for the first one
 	close   context.CancelFunc
 	stopped chan struct{}
@@ -112,6 +113,7 @@ func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
 		tokenSeen:    config.Observer.TokenSeen,
 		foreignToken: func(from origin) { g.tell(func(o Observer) { o.ForeignToken(from.issuer, from.audience) }) },
 	}
+	g.asking = newQuestions(running, max(config.MaxStaleness, leastStreamStaleness), g.askForStream)
 	watcher := &watcher{conn: conn, trust: g.trust, tell: g.tell, changed: g.streams.wake}
 	go func() {
 		defer close(g.stopped)

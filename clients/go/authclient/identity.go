@@ -2,6 +2,7 @@ package authclient
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -93,18 +94,20 @@ func ForwardToken(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// Entries by which other systems pass on who is calling. Here anybody could have set them.
+// Entries by which other systems pass on who is calling. Here anybody could have set them. The list is that of guard.py.
 var (
-	forgedEntries = []string{
-		"x-user", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username",
-		"x-remote-user", "remote-user", "x-role", "x-roles",
-	}
-	forgedPrefixes = []string{"x-user-", "x-auth-", "x-authenticated-", "x-identity-", "authclient-"}
+	forgeable = regexp.MustCompile(`^(?s:` +
+		`x-(?:user(?:-.*|id|name|info)?|auth-.*|authenticated-.*|remote-user|roles?|identity-.*|email|groups|subject` +
+		`|forwarded-(?:user|email|groups|preferred-username|client-cert)|consumer-.*|credential-.*|jwt-.*` +
+		`|goog-authenticated-.*|endpoint-api-userinfo|amzn-oidc-.*|ms-client-principal.*)` +
+		`|x_user.*|remote-user|authclient-.*)$`)
+	// forgeableStarts is how each of them begins, for a quick look at each entry of each call.
+	forgeableStarts = []string{"x-", "x_user", "remote-user", "authclient-"}
 )
 
 func isForged(key string) bool {
-	hasPrefix := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
-	return slices.Contains(forgedEntries, key) || slices.ContainsFunc(forgedPrefixes, hasPrefix)
+	begins := func(start string) bool { return strings.HasPrefix(key, start) }
+	return slices.ContainsFunc(forgeableStarts, begins) && forgeable.MatchString(key)
 }
 
 // withoutForgedIdentity returns the metadata that a handler may see, and a context with just that.

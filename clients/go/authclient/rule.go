@@ -12,17 +12,24 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// exempt services carry no rules and are let through by name.
+// exempt methods are of services whose .proto has no rules, and are let through by name. Whatever else is called by the name
+// of such a service needs a rule.
 var exempt = []string{
-	"grpc.health.v1.Health",
-	"grpc.reflection.v1.ServerReflection",
-	"grpc.reflection.v1alpha.ServerReflection",
+	"/grpc.health.v1.Health/Check",
+	"/grpc.health.v1.Health/List",
+	"/grpc.health.v1.Health/Watch",
+	"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 }
+
+var errDescribedTwice = errors.New("it is described twice, in two files that define the same service")
 
 var roleName = regexp.MustCompile(`^[a-z][a-z0-9._-]{0,63}$`)
 
@@ -40,26 +47,48 @@ type rule struct {
 type Policy struct {
 	rules  map[string]*rule
 	faults map[string]error
+	read   map[string]*descriptorpb.MethodDescriptorProto
+}
+
+func newPolicy() *Policy {
+	return &Policy{
+		rules: map[string]*rule{}, faults: map[string]error{}, read: map[string]*descriptorpb.MethodDescriptorProto{},
+	}
 }
 
 // ReadPolicy reads the rule of every method of files, usually protoregistry.GlobalFiles: every .proto whose generated code
 // is part of the program.
 func ReadPolicy(files *protoregistry.Files) *Policy {
-	policy := &Policy{rules: map[string]*rule{}, faults: map[string]error{}}
+	policy := newPolicy()
 	files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
-		for i := range file.Services().Len() {
-			service := file.Services().Get(i)
-			for j := range service.Methods().Len() {
-				method := service.Methods().Get(j)
-				policy.add(fmt.Sprintf("/%s/%s", service.FullName(), method.Name()), method)
-			}
-		}
+		policy.addFile(file)
 		return true
 	})
 	return policy
 }
 
+func (p *Policy) addFile(file protoreflect.FileDescriptor) {
+	for i := range file.Services().Len() {
+		service := file.Services().Get(i)
+		for j := range service.Methods().Len() {
+			method := service.Methods().Get(j)
+			p.add(fmt.Sprintf("/%s/%s", service.FullName(), method.Name()), method)
+		}
+	}
+}
+
 func (p *Policy) add(name string, method protoreflect.MethodDescriptor) {
+	described := protodesc.ToMethodDescriptorProto(method)
+	if before := p.read[name]; before != nil {
+		// Only with GOLANG_PROTOBUF_REGISTRATION_CONFLICT does a registry hold two such files. Where they differ, either may be
+		// the one that the server goes by.
+		if !proto.Equal(before, described) {
+			delete(p.rules, name)
+			p.faults[name] = errDescribedTwice
+		}
+		return
+	}
+	p.read[name] = described
 	var message *authapi.Rule
 	if proto.HasExtension(method.Options(), authapi.E_Rule) {
 		message = proto.GetExtension(method.Options(), authapi.E_Rule).(*authapi.Rule)
@@ -93,10 +122,7 @@ func (p *Policy) Check(server *grpc.Server) error {
 	return errors.Join(complaints...)
 }
 
-func isExempt(fullMethod string) bool {
-	service, _, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
-	return slices.Contains(exempt, service)
-}
+func isExempt(fullMethod string) bool { return slices.Contains(exempt, fullMethod) }
 
 // readRule says what is wrong with a rule that is missing, contradicts itself or asks for what this version does not know.
 func readRule(message *authapi.Rule) (*rule, error) {
@@ -126,7 +152,7 @@ func checkRule(message *authapi.Rule) error {
 	}
 	narrows := message.GetMfa() || message.GetObserve() || message.MaxAuthAge != nil || message.MaxStaleness != nil
 	switch {
-	case len(message.ProtoReflect().GetUnknown()) > 0:
+	case hasUnknown(message.ProtoReflect()):
 		return errors.New("its rule has a field that this version does not know, and may be stricter than it looks")
 	case who != 1:
 		return errors.New("exactly one of public, authenticated and any_role has to be set")
@@ -146,6 +172,17 @@ func checkRule(message *authapi.Rule) error {
 		}
 	}
 	return nil
+}
+
+// hasUnknown tells whether a message, or one inside it, has something that this version does not know. A known field of a
+// wrong wire type is unknown, too.
+func hasUnknown(message protoreflect.Message) bool {
+	found := len(message.GetUnknown()) > 0
+	message.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		found = found || field.Message() != nil && field.Cardinality() != protoreflect.Repeated && hasUnknown(value.Message())
+		return !found
+	})
+	return found
 }
 
 func isPositiveSeconds(d *durationpb.Duration) bool {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	authapi "authservice/clients/go/authapi/v1"
@@ -39,9 +41,11 @@ func (g *Guard) StreamServerInterceptor() grpc.StreamServerInterceptor {
 			return handler(server, &anonymousStream{ss, ctx})
 		}
 		stream := newGuardedStream(ctx, ss, info.FullMethod, g.config.Policy.rules[info.FullMethod], who)
-		g.streams.add(stream, news)
+		g.begin(stream, news)
 		defer g.streams.remove(stream)
-		go g.keepJudging(stream)
+		if refused := stream.refusal(); refused != nil {
+			return refused
+		}
 		err := handler(server, stream)
 		if refused := stream.refusal(); refused != nil {
 			return refused
@@ -68,6 +72,10 @@ type guardedStream struct {
 	who    currentCaller
 	name   namedBy       // zero: it cannot be renewed
 	wake   chan struct{} // holds one wish to judge again
+	// newest is when there was news about its token. Only a later question to Verify says anything.
+	newest atomic.Pointer[time.Time]
+	// doubted is since when Verify is asked without an answer that vouches for its token. Of the one goroutine that judges.
+	doubted time.Time
 }
 
 // namedBy is a name and the user who chose it, so that nobody can take away a name of somebody else.
@@ -75,6 +83,7 @@ type namedBy struct{ userID, name string }
 
 func newGuardedStream(ctx context.Context, ss grpc.ServerStream, method string, rule *rule, who *caller) *guardedStream {
 	s := &guardedStream{ServerStream: ss, method: method, rule: rule, wake: make(chan struct{}, 1)}
+	s.newest.Store(&time.Time{})
 	s.who.Store(who)
 	s.ctx, s.end = context.WithCancelCause(withCaller(ctx, &s.who))
 	// Handlers do not see this entry, so it is not in ctx.
@@ -122,27 +131,60 @@ func (s *guardedStream) SendMsg(message any) error {
 	return s.ServerStream.SendMsg(message)
 }
 
+// begin takes a stream among those that are judged as long as they live. It is judged at once, by what became known since its
+// call was.
+func (g *Guard) begin(s *guardedStream, newsWhenJudged int) {
+	hasNews := g.streams.add(s, newsWhenJudged)
+	// Without news there is nothing that Verify could know now and did not know when the call was judged.
+	if !g.isOver(s, hasNews) {
+		go g.keepJudging(s)
+	}
+}
+
 // keepJudging judges a stream again whenever its token may have ceased to count: steps 3 to 6.
 func (g *Guard) keepJudging(s *guardedStream) {
 	for {
-		who := s.who.Load()
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-s.wake:
-		case <-time.After(g.untilNextJudgement(s, who)):
+		case <-time.After(g.untilNextJudgement(s, s.who.Load())):
 		}
-		who = s.who.Load()
-		next, refused := g.judgeAgain(s, who)
+		if g.isOver(s, true) {
+			return
+		}
+	}
+}
+
+var (
+	// Neither of the two is a refusal.
+	notAsked    = &refusal{reason: "Verify was not asked"}
+	interrupted = &refusal{reason: "there is news to judge by"}
+)
+
+// isOver judges a stream, and tells whether it is never to be judged again.
+func (g *Guard) isOver(s *guardedStream, asks bool) bool {
+	for {
+		who := s.who.Load()
+		next, refused := g.judgeAgain(s, who, asks)
+		if refused == notAsked {
+			return false
+		}
 		// If it was renewed meanwhile, the fresh token is the one that counts.
-		if !s.who.CompareAndSwap(who, next) || refused == nil {
+		if refused == interrupted || !s.who.CompareAndSwap(who, next) {
 			continue
 		}
-		if !s.rule.observe {
+		s.doubted = time.Time{}
+		switch {
+		case refused == nil:
+			return false
+		case s.ctx.Err() != nil: // the caller has gone
+			return true
+		case !s.rule.observe:
 			s.end(refused)
 		}
 		g.count(s.method, refused, s.rule.observe)
-		return
+		return true
 	}
 }
 
@@ -163,7 +205,7 @@ func (g *Guard) streamStaleness(rule *rule) time.Duration {
 }
 
 // judgeAgain returns what is known of the caller from now on, or why the stream ends.
-func (g *Guard) judgeAgain(s *guardedStream, who *caller) (next *caller, refused *refusal) {
+func (g *Guard) judgeAgain(s *guardedStream, who *caller, asks bool) (next *caller, refused *refusal) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			g.report(fmt.Errorf("judging a stream of %s: %v", s.method, fault))
@@ -174,12 +216,51 @@ func (g *Guard) judgeAgain(s *guardedStream, who *caller) (next *caller, refused
 	if who.claims == nil && hasExpired(who.identity.ExpireTime, known.now) {
 		return who, tokenExpired // Verify, by its own clock, might not say so yet
 	}
-	inquiry := &inquiry{guard: g, ctx: s.ctx, vouched: who.vouched}
+	inquiry := &streamInquiry{guard: g, stream: s, asks: asks, vouched: who.vouched}
 	if next, refused = g.judge.identifyToken(who.token, g.streamStaleness(s.rule), known, inquiry.ask); refused != nil {
 		return who, refused
 	}
 	next.vouched = inquiry.vouched
 	return next, nil
+}
+
+// streamInquiry asks Verify on behalf of one stream, together with others of the same token.
+type streamInquiry struct {
+	guard   *Guard
+	stream  *guardedStream
+	asks    bool
+	vouched time.Time // just before the question that was answered with an identity
+}
+
+func (i *streamInquiry) ask(token string) (*Identity, *refusal) {
+	s := i.stream
+	if !i.asks {
+		return nil, notAsked
+	}
+	if s.doubted.IsZero() {
+		s.doubted = time.Now()
+	}
+	question := i.guard.asking.about(token, *s.newest.Load(), i.guard.streamStaleness(s.rule))
+	select {
+	case <-question.done:
+		return i.answered(question)
+	case <-s.wake:
+		return nil, interrupted
+	case <-time.After(askingLimit - time.Since(s.doubted)):
+	case <-s.ctx.Done():
+	}
+	return nil, unavailable
+}
+
+// answered gives each stream lists of its own, as a handler may change them.
+func (i *streamInquiry) answered(question *question) (*Identity, *refusal) {
+	if question.refused != nil {
+		return nil, question.refused
+	}
+	i.vouched = question.asked
+	identity := *question.identity
+	identity.Roles, identity.AuthMethods = slices.Clone(identity.Roles), slices.Clone(identity.AuthMethods)
+	return &identity, nil
 }
 
 // openStreams are the guarded streams of a process.
@@ -194,23 +275,26 @@ func newOpenStreams() *openStreams {
 	return &openStreams{all: map[*guardedStream]bool{}, named: map[namedBy]*guardedStream{}}
 }
 
-// news counts what has become known. A stream that was judged before the latest news is judged again as it is added.
+// news counts what has become known.
 func (o *openStreams) news() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.woken
 }
 
-func (o *openStreams) add(s *guardedStream, newsWhenJudged int) {
+// add tells whether there was news since the stream was judged.
+func (o *openStreams) add(s *guardedStream, newsWhenJudged int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all[s] = true
 	if s.name != (namedBy{}) {
 		o.named[s.name] = s
 	}
-	if o.woken != newsWhenJudged {
-		s.judgeSoon()
+	if o.woken == newsWhenJudged {
+		return false
 	}
+	s.heardNews()
+	return true
 }
 
 func (o *openStreams) remove(s *guardedStream) {
@@ -249,7 +333,13 @@ func (o *openStreams) wake(subjects map[string]bool) {
 	}
 }
 
+func (s *guardedStream) heardNews() {
+	now := time.Now()
+	s.newest.Store(&now)
+}
+
 func (s *guardedStream) judgeSoon() {
+	s.heardNews()
 	select {
 	case s.wake <- struct{}{}:
 	default: // it is about to be judged anyway

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,7 +253,7 @@ func TestAStreamEndsWhenASnapshotSaysThatItsSessionHas(t *testing.T) {
 	})
 }
 
-func TestAStreamThatIsJudgedWhileTheNewsArriveIsJudgedAgain(t *testing.T) {
+func TestAStreamThatIsJudgedWhileTheNewsArriveDoesNotReachItsHandler(t *testing.T) {
 	for reason, news := range map[string]func(*world) *answer{
 		"SESSION_ENDED": func(*world) *answer { return delta(ended(1, session)) },
 		"TOKEN_INVALID": func(w *world) *answer { return delta().with(w.auth.otherKeySet()) },
@@ -260,7 +261,7 @@ func TestAStreamThatIsJudgedWhileTheNewsArriveIsJudgedAgain(t *testing.T) {
 		t.Run(reason, func(t *testing.T) {
 			inFakeTime(t, func(w *world) {
 				_, watch := w.started()
-				w.service.stream = greetAndReceive
+				w.service.stream = func(grpc.ServerStream) error { w.Error("its handler ran"); return nil }
 				w.whileVerifyIsAsked(func() { watch.send(news(w)) })
 				w.open("CarefulBoth", w.auth.token()).mustEndAtOnceWith(codes.Unauthenticated, reason)
 			})
@@ -625,6 +626,137 @@ func TestAStreamThatIsOverCannotBeRenewed(t *testing.T) {
 		w.mustRefuse(codes.NotFound, "STREAM_UNKNOWN", err)
 		if w.openStreams() != 0 || len(w.guard.streams.named) != 0 {
 			w.Error("it is still remembered")
+		}
+	})
+}
+
+// verifyTakes has each question take a while. The returned function says how many were asked at a time, at most.
+func (w *world) verifyTakes(wait time.Duration, answer func(token string) (*authapi.Identity, error)) (most func() int32) {
+	w.auth.mu.Lock()
+	defer w.auth.mu.Unlock()
+	w.Cleanup(func() { time.Sleep(wait) }) // a server that is stopped does not wait for those
+	var now, highest atomic.Int32
+	w.auth.verify = func(token string) (*authapi.Identity, error) {
+		highest.Store(max(highest.Load(), now.Add(1)))
+		defer now.Add(-1)
+		time.Sleep(wait)
+		return answer(token)
+	}
+	return highest.Load
+}
+
+func (w *world) openMany(tokens, streamsOfEach int) []*openCall {
+	var calls []*openCall
+	for range tokens {
+		token := w.auth.token()
+		for range streamsOfEach {
+			calls = append(calls, w.open("Both", token))
+		}
+	}
+	synctest.Wait()
+	return calls
+}
+
+func TestEachTokenIsAskedAboutOnceAndFewAtATime(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		_, _ = w.started()
+		w.service.stream = greetAndReceive
+		most := w.verifyTakes(100*time.Millisecond, func(string) (*authapi.Identity, error) { return identityOf(ada), nil })
+		w.openMany(40, 5)
+		time.Sleep(12 * time.Second) // the view gets too old after 10
+		if asked := w.auth.asked.Load(); asked != 40 || most() > 8 || w.openStreams() != 200 {
+			w.Errorf("asked %d times, %d at once; %d streams are open", asked, most(), w.openStreams())
+		}
+		time.Sleep(10 * time.Second)
+		if asked := w.auth.asked.Load(); asked != 80 || w.openStreams() != 200 {
+			w.Errorf("asked %d times after the answers were too old; %d streams are open", asked, w.openStreams())
+		}
+	})
+}
+
+func TestAnAnswerCountsFromWhenItWasAskedFor(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		w.started()
+		w.service.stream = greetAndReceive
+		w.verifyTakes(1500*time.Millisecond, func(string) (*authapi.Identity, error) { return identityOf(ada), nil })
+		w.openMany(1, 2)
+		time.Sleep(20*time.Second + 100*time.Millisecond) // asked after 10 s, answered after 11.5 s, to be asked again after 20 s
+		if asked := w.auth.asked.Load(); asked != 2 {
+			w.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+func TestStreamsThatNobodyVouchesForEndWithinFiveSeconds(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		w.started()
+		w.service.stream = greetAndReceive
+		w.verifyTakes(1900*time.Millisecond, func(string) (*authapi.Identity, error) { return nil, errors.New("broken") })
+		calls := w.openMany(100, 1)
+		time.Sleep(10*time.Second + askingLimit)
+		for _, call := range calls {
+			if lived := call.mustEndWith(codes.Unavailable, "VERIFICATION_UNAVAILABLE"); lived > 100*time.Millisecond {
+				w.Errorf("it lived for another %v", lived)
+			}
+		}
+	})
+}
+
+func TestNewsCountWhileVerifyIsAskedAboutAStream(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		w.started()
+		w.service.stream = greetAndReceive
+		call := w.open("Both", w.auth.token())
+		call.mustReceive("ada")
+		w.verifyTakes(1900*time.Millisecond, func(string) (*authapi.Identity, error) { return identityOf(ada), nil })
+		w.auth.nextWatch() // it stays silent for 5 s
+		watch := w.auth.nextWatch()
+		w.eventually("Verify is asked", func() bool { return w.auth.asked.Load() > 0 })
+		watch.send(snapshotEnd(ended(1, session)))
+		call.mustEndAtOnceWith(codes.Unauthenticated, "SESSION_ENDED")
+	})
+}
+
+func TestAPanicWhileVerifyIsAskedAboutAStreamEndsIt(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		w.start()
+		w.guard.auth = nil
+		w.auth.nextWatch().send(snapshotEnd().with(w.auth.keySet()))
+		synctest.Wait()
+		w.service.stream = greetAndReceive
+		call := w.open("Both", w.auth.token())
+		call.mustReceive("ada")
+		call.mustEndWith(codes.Unavailable, "VERIFICATION_UNAVAILABLE")
+	})
+}
+
+func TestAnOldAnswerServesNoStreamAfterNews(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		asked := 0
+		q := newQuestions(context.Background(), time.Minute, func(context.Context, string) (*Identity, *refusal) { asked++; return &Identity{}, nil })
+		for _, step := range []struct {
+			wait, limit time.Duration
+			hasNews     bool
+			want        int
+		}{
+			{0, 10 * time.Second, false, 1}, {10 * time.Second, 10 * time.Second, false, 1}, {time.Second, 10 * time.Second, false, 2},
+			{time.Second, 10 * time.Second, true, 3}, {time.Second, 10 * time.Second, false, 3},
+			{61 * time.Second, time.Hour, false, 4},
+		} {
+			time.Sleep(step.wait)
+			var news time.Time
+			if step.hasNews {
+				news = time.Now()
+			}
+			<-q.about("token", news, step.limit).done
+			if asked != step.want {
+				w.Errorf("asked %d times after %+v", asked, step)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		<-q.about("another", time.Time{}, time.Minute).done
+		if len(q.byToken) != 1 {
+			w.Errorf("%d questions are remembered", len(q.byToken))
 		}
 	})
 }

@@ -3,6 +3,7 @@ package authclient
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,15 +16,30 @@ type view struct {
 	mu   sync.RWMutex
 	seqs map[int64]bool
 	// Expire times are whole minutes, so there are few of them, and dropping the past ones costs next to nothing.
-	byExpiry  map[time.Time][]*authapi.Revocation
-	bySubject map[string][]*authapi.Revocation // id of a session or a user; both are UUIDs
+	byExpiry map[time.Time][]keptRule
+	sessions map[string]int            // how many rules there are about each session
+	users    map[string][]outdatedTill // those that count, by user: of growing expiry and falling generation
+}
+
+// keptRule is what has to be known of a rule to drop it.
+type keptRule struct {
+	seq     int64
+	subject string // id of a session or a user
+	isUser  bool
+}
+
+// outdatedTill says which tokens of a user are outdated until a rule is dropped.
+type outdatedTill struct {
+	minGeneration int32
+	expiry        time.Time
 }
 
 func newView() *view {
 	return &view{
-		seqs:      map[int64]bool{},
-		byExpiry:  map[time.Time][]*authapi.Revocation{},
-		bySubject: map[string][]*authapi.Revocation{},
+		seqs:     map[int64]bool{},
+		byExpiry: map[time.Time][]keptRule{},
+		sessions: map[string]int{},
+		users:    map[string][]outdatedTill{},
 	}
 }
 
@@ -31,15 +47,11 @@ func newView() *view {
 func (v *view) refuses(sessionID, userID string, generation int32) *refusal {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	for _, rule := range v.bySubject[sessionID] {
-		if rule.GetSessionId() == sessionID {
-			return sessionEnded
-		}
+	if v.sessions[sessionID] > 0 {
+		return sessionEnded
 	}
-	for _, rule := range v.bySubject[userID] {
-		if outdated := rule.GetOutdatedTokens(); outdated.GetUserId() == userID && outdated.GetMinGeneration() > generation {
-			return tokenOutdated
-		}
+	if outdated := v.users[userID]; len(outdated) > 0 && outdated[0].minGeneration > generation {
+		return tokenOutdated
 	}
 	return nil
 }
@@ -52,35 +64,62 @@ func (v *view) update(rules []*authapi.Revocation, readTime time.Time) int {
 		if v.seqs[rule.GetSeq()] {
 			continue
 		}
-		expiry, subject := rule.GetExpireTime().AsTime(), subjectOf(rule)
-		v.seqs[rule.GetSeq()] = true
-		v.byExpiry[expiry] = append(v.byExpiry[expiry], rule)
-		v.bySubject[subject] = append(v.bySubject[subject], rule)
+		expiry, outdated := rule.GetExpireTime().AsTime(), rule.GetOutdatedTokens()
+		kept := keptRule{rule.GetSeq(), subjectOf(rule), outdated != nil}
+		v.seqs[kept.seq] = true
+		v.byExpiry[expiry] = append(v.byExpiry[expiry], kept)
+		if kept.isUser {
+			v.users[kept.subject] = withOutdated(v.users[kept.subject], outdatedTill{outdated.GetMinGeneration(), expiry})
+		} else {
+			v.sessions[kept.subject]++
+		}
 	}
 	for expiry, over := range v.byExpiry {
 		if expiry.After(readTime) {
 			continue
 		}
 		for _, rule := range over {
-			v.drop(rule)
+			v.drop(rule, readTime)
 		}
 		delete(v.byExpiry, expiry)
 	}
 	return len(v.seqs)
 }
 
-func (v *view) drop(rule *authapi.Revocation) {
-	delete(v.seqs, rule.GetSeq())
-	subject := subjectOf(rule)
-	var left []*authapi.Revocation
-	for _, other := range v.bySubject[subject] {
-		if other != rule {
-			left = append(left, other)
+func (v *view) drop(rule keptRule, readTime time.Time) {
+	delete(v.seqs, rule.seq)
+	if !rule.isUser {
+		if v.sessions[rule.subject]--; v.sessions[rule.subject] == 0 {
+			delete(v.sessions, rule.subject)
 		}
+		return
 	}
-	if v.bySubject[subject] = left; left == nil {
-		delete(v.bySubject, subject)
+	left := v.users[rule.subject]
+	for len(left) > 0 && !left[0].expiry.After(readTime) {
+		left = left[1:]
 	}
+	if v.users[rule.subject] = left; len(left) == 0 {
+		delete(v.users, rule.subject)
+	}
+}
+
+// withOutdated adds to the rules about a user, and takes away those that no longer make a difference: another one lasts as
+// long and asks for as much. What is left needs no search, neither when a token is judged nor when rules are dropped.
+func withOutdated(rules []outdatedTill, added outdatedTill) []outdatedTill {
+	at, _ := slices.BinarySearchFunc(rules, added.expiry, func(rule outdatedTill, expiry time.Time) int {
+		return rule.expiry.Compare(expiry)
+	})
+	if at < len(rules) && rules[at].minGeneration >= added.minGeneration {
+		return rules
+	}
+	from, to := at, at
+	if at < len(rules) && rules[at].expiry.Equal(added.expiry) {
+		to++
+	}
+	for from > 0 && rules[from-1].minGeneration <= added.minGeneration {
+		from--
+	}
+	return slices.Replace(rules, from, to, added)
 }
 
 // subjectOf returns whose tokens a rule is about: the id of a session or of a user.
@@ -94,8 +133,9 @@ func subjectOf(rule *authapi.Revocation) string {
 // checkRevocations refuses rules that this version cannot follow. To skip one would let a revoked token in.
 func checkRevocations(rules []*authapi.Revocation) error {
 	for _, rule := range rules {
-		if subjectOf(rule) == "" || rule.ExpireTime == nil {
-			return fmt.Errorf("revocation %d is of an unknown kind", rule.GetSeq())
+		outdated := rule.GetOutdatedTokens()
+		if subjectOf(rule) == "" || rule.ExpireTime == nil || outdated != nil && outdated.GetMinGeneration() <= 0 {
+			return fmt.Errorf("revocation %d is of an unknown kind or about nobody", rule.GetSeq())
 		}
 	}
 	return nil
@@ -128,19 +168,19 @@ func (t *trust) knowledge() knowledge {
 	local := time.Now()
 	k := knowledge{now: local, keys: t.keys, view: t.view}
 	if !t.answerRead.IsZero() {
-		k.now = t.serverTime.Add(since(t.answerRead, local))
+		k.now = t.serverTime.Add(local.Sub(t.answerRead))
 	}
 	if t.keys != nil {
-		k.keyAge = since(t.keysRead, local)
+		k.keyAge = local.Sub(t.keysRead)
 	}
 	if t.view != nil {
-		k.viewAge = since(t.viewRead, local)
+		k.viewAge = local.Sub(t.viewRead)
 	}
 	return k
 }
 
-// since is never negative: where the server's clock ran a little faster than ours, the answer is brand new.
-func since(moment, now time.Time) time.Duration { return max(now.Sub(moment), 0) }
+// mostDrift is how far two monotonic clocks may have drifted apart in the life of a stream.
+const mostDrift = time.Second
 
 var errMissedRevocation = errors.New("the count of revocations is wrong: one was missed")
 
@@ -165,10 +205,17 @@ func (w *watch) apply(answer *authapi.WatchRevocationsResponse) (badKeys, err er
 	if !w.answered {
 		w.openUptime, w.answered = answer.GetOpenUptime().AsDuration(), true
 	}
+	read, arrived := w.opened.Add(answer.GetReadUptime().AsDuration()-w.openUptime), time.Now()
+	if read.After(arrived.Add(mostDrift)) {
+		return nil, errors.New("an answer was read later than it arrived")
+	}
+	if read.After(arrived) {
+		read = arrived
+	}
 	t := w.trust
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.answerRead = w.opened.Add(answer.GetReadUptime().AsDuration() - w.openUptime)
+	t.answerRead = read
 	t.serverTime = answer.GetReadTime().AsTime()
 	return w.applyKeys(answer.KeySet), w.applyRevocations(answer)
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -205,6 +206,16 @@ func TestAnswersThatMakeNoSenseEndTheStream(t *testing.T) {
 		"a rule without an end": func(watch *openWatch) {
 			watch.send(delta(&authapi.Revocation{Seq: 1, Subject: ended(1, session).Subject}))
 		},
+		"an unspecified part":                   func(watch *openWatch) { watch.send(newAnswer(0, nil)) },
+		"a rule about a session without a name": func(watch *openWatch) { watch.send(delta(ended(1, ""))) },
+		"a rule about a user without a name":    func(watch *openWatch) { watch.send(delta(outdated(1, "", 1))) },
+		"a rule about no tokens of a user":      func(watch *openWatch) { watch.send(delta(outdated(1, ada, 0))) },
+		"a rule about fewer than none":          func(watch *openWatch) { watch.send(delta(outdated(1, ada, -1))) },
+		"an answer of the future": func(watch *openWatch) {
+			early := delta().readNow(watch.server)
+			early.ReadUptime = durationpb.New(early.GetReadUptime().AsDuration() + mostDrift + time.Millisecond)
+			watch.sendAsItIs(early)
+		},
 		"an answer without times":      func(watch *openWatch) { watch.sendAsItIs(withoutUptime) },
 		"a delta inside of a snapshot": func(watch *openWatch) { watch.send(snapshotPart()); watch.send(delta()) },
 	} {
@@ -221,6 +232,36 @@ func TestAnswersThatMakeNoSenseEndTheStream(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAStreamThatDoesNotSayWhenItWasOpenedIsOpenedAnew(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		_, watch := w.started()
+		watch.send(delta(ended(1, laterHers)).counting(1).resumingAt(5))
+		watch.end <- status.Error(codes.Unavailable, "gone")
+		next := w.auth.nextWatch()
+		next.first = false // it is not to say so
+		time.Sleep(2 * time.Second)
+		next.send(delta().counting(1))
+		next = w.mustReopenSoon()
+		if age, _ := w.guard.ViewAge(); next.request.ResumePoint != nil || age < 2*time.Second {
+			w.Errorf("resumed at %v with a view that is %v old", next.request.ResumePoint, age)
+		}
+		_, err := w.call("Buy", w.auth.token(map[string]any{"sid": laterHers}))
+		w.mustRefuse(codes.Unauthenticated, "SESSION_ENDED", err)
+	})
+}
+
+func TestAnAnswerThatIsAheadByTheDriftOfClocksIsReadNow(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		_, watch := w.started()
+		early := delta().readNow(w.auth)
+		early.ReadUptime = durationpb.New(early.GetReadUptime().AsDuration() + mostDrift)
+		watch.sendAsItIs(early)
+		w.mustBeAged(0)
+		time.Sleep(time.Second)
+		w.mustBeAged(time.Second)
+	})
 }
 
 // mustReopenSoon is for streams that are given up before they are silent for too long.

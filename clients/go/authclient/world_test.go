@@ -241,8 +241,9 @@ func (a *authServer) verifyAnswers(identity *authapi.Identity, err error) {
 func (a *authServer) Verify(_ context.Context, request *authapi.VerifyRequest) (*authapi.VerifyResponse, error) {
 	a.asked.Add(1)
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	identity, err := a.verify(request.GetAccessToken())
+	verify := a.verify
+	a.mu.Unlock()
+	identity, err := verify(request.GetAccessToken())
 	return &authapi.VerifyResponse{Identity: identity, ServerTime: timestamppb.Now()}, err
 }
 

@@ -79,6 +79,8 @@ export class GuardedCall extends grpc.ServerInterceptingCall implements StreamOw
     if (caller) {
       setCaller(metadata, caller);
       this.stream = this.guard.openStream(caller, name, this);
+      await this.stream?.begun;
+      if (this.isOver) return;
     }
     listener.onReceiveMetadata(metadata);
   }

@@ -33,6 +33,10 @@ export interface Judge {
 export interface Caller {
   readonly identity: Identity;
   readonly token: string;
+  /** Only the authentication service could judge the token. */
+  readonly isVouchedForOnly?: boolean;
+  /** When it was asked, by the local monotonic clock; unset if it was not. */
+  readonly vouchedAt?: number;
 }
 
 /** A call with a `refusal` is refused. `observed` is the refusal that a rule with `observe` did not carry out. */
@@ -87,7 +91,7 @@ export async function authenticate(
     if (reason) return { refusal: refusal(reason) };
     if (maxStaleness > 0 && known.viewAge <= maxStaleness) return { caller: { identity: claims.identity, token } };
   }
-  return askVerify(token, judge);
+  return askVerify(token, judge, claims === undefined);
 }
 
 /** The claims of a good token, or undefined if only the authentication service can judge it. Throws TokenRefused. */
@@ -109,14 +113,14 @@ function timeAgainst({ identity, notBefore, issuedAt }: Claims, now: number) {
   return undefined;
 }
 
-async function askVerify(token: string, judge: Judge): Promise<Decision> {
+async function askVerify(token: string, judge: Judge, isVouchedForOnly: boolean): Promise<Decision> {
   let answer;
   try {
     answer = await judge.ask(token);
   } catch {
     return { refusal: refusal("VERIFICATION_UNAVAILABLE") };
   }
-  return "reason" in answer ? { refusal: answer } : { caller: { identity: answer, token } };
+  return "reason" in answer ? { refusal: answer } : { caller: { identity: answer, token, isVouchedForOnly } };
 }
 
 function demandUnmet({ anyRole, mfa, maxAuthAge }: Policy, identity: Identity, now: number): Refusal | undefined {

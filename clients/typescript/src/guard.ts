@@ -67,7 +67,7 @@ export class Guard {
       onWatchOpened: () => this.tell("watchOpened"),
     }, options.clock ?? SYSTEM_CLOCK, { ...PACE, ...options.pace });
     const limits = { maxStaleness, maxKeyAge, startWait };
-    this.judge = new LocalJudge(this.watch, this.authServer, verifier, limits, this.tell);
+    this.judge = new LocalJudge(this.watch, this.authServer, verifier, limits, this.tell, options.clock ?? SYSTEM_CLOCK);
     this.streams = new Streams(this.judge);
   }
 

@@ -1,10 +1,15 @@
 // Puts the decision together with what this process knows: the watch, the clock, and whom to ask.
 
 import type { AuthServer } from "./auth_server.js";
-import { authenticate, conclude, decide, type Decision, type Judge, type Knowledge } from "./decision.js";
+import {
+  authenticate, conclude, decide, LEEWAY_SECONDS, type Caller, type Decision, type Judge, type Knowledge,
+} from "./decision.js";
 import type { Tell } from "./observer.js";
+import { Questions } from "./questions.js";
 import { refusal } from "./refusal.js";
 import type { Policy } from "./rules.js";
+import { MIN_STALENESS_SECONDS } from "./streams.js";
+import type { Clock } from "./time.js";
 import type { TokenVerifier } from "./tokens.js";
 import type { Watch } from "./watch.js";
 
@@ -17,13 +22,19 @@ export interface Limits {
 
 /** Judges calls and streams. Nothing here rejects: whatever goes wrong counts as a refusal. */
 export class LocalJudge {
+  private readonly questions: Questions;
+
   constructor(
     private readonly watch: Watch,
     private readonly authServer: AuthServer,
     private readonly verifier: TokenVerifier,
     private readonly limits: Limits,
     private readonly tell: Tell,
-  ) {}
+    private readonly clock: Clock,
+  ) {
+    const keep = Math.max(limits.maxStaleness, MIN_STALENESS_SECONDS);
+    this.questions = new Questions((token, deadline) => authServer.verify(token, deadline), clock, keep);
+  }
 
   get known(): Knowledge {
     const { now, keys, keyAge, view, viewAge } = this.watch;
@@ -32,6 +43,10 @@ export class LocalJudge {
 
   get maxStaleness(): number {
     return this.limits.maxStaleness;
+  }
+
+  monotonic(): number {
+    return this.clock.monotonic();
   }
 
   /**
@@ -46,16 +61,37 @@ export class LocalJudge {
     const decision = await this.orRefuse(policy, async () => {
       if (!authorization) throw new Error("the authorization entries of the call could not be seen");
       if (policy && !policy.isPublic) await this.watch.firstView(this.patience(deadline));
-      return decide(authorization, policy, this.known, this.judge(deadline));
+      let askedAt: number | undefined;
+      const decision = await decide(authorization, policy, this.known, this.judge((token) => {
+        askedAt = this.clock.monotonic();
+        return this.authServer.verify(token, deadline);
+      }));
+      return vouchedAt(decision, askedAt);
     });
     if (decision.refusal) this.tell("refused", path, decision.refusal.reason);
     if (decision.observed) this.tell("wouldRefuse", path, decision.observed.reason);
     return decision;
   }
 
-  /** Judges the token of an open stream again: a `caller` or a `refusal`, whatever its policy makes of that. */
-  authenticate(token: string, maxStaleness: number): Promise<Decision> {
-    return this.orRefuse(undefined, () => authenticate([`Bearer ${token}`], maxStaleness, this.known, this.judge(Infinity)));
+  /**
+   * Judges the token of an open stream again: a `caller` or a `refusal`, whatever its policy makes of that.
+   *
+   * @param news when there was news about it, by the monotonic clock.
+   */
+  authenticate({ token, identity, isVouchedForOnly }: Caller, maxStaleness: number, news: number): Promise<Decision> {
+    return this.orRefuse(undefined, async () => {
+      const { known } = this;
+      // By its own clock the authentication service might not say so yet.
+      const isOver = isVouchedForOnly && known.now - LEEWAY_SECONDS >= identity.expireTime;
+      if (isOver) return { refusal: refusal("TOKEN_EXPIRED") };
+      let askedAt: number | undefined;
+      const decision = await authenticate([`Bearer ${token}`], maxStaleness, known, this.judge(async (text) => {
+        const asked = await this.questions.about(text, news, maxStaleness);
+        askedAt = asked.askedAt;
+        return asked.answer;
+      }));
+      return vouchedAt(decision, askedAt);
+    });
   }
 
   /** Milliseconds to wait for the first view: at most half of what the call has, so that Verify can still be asked. */
@@ -63,9 +99,9 @@ export class LocalJudge {
     return Math.min(this.limits.startWait * 1000, (deadline - Date.now()) / 2);
   }
 
-  private judge(deadline: number): Judge {
+  private judge(ask: Judge["ask"]): Judge {
     const { maxStaleness, maxKeyAge } = this.limits;
-    return { verifier: this.verifier, maxStaleness, maxKeyAge, ask: (token) => this.authServer.verify(token, deadline) };
+    return { verifier: this.verifier, maxStaleness, maxKeyAge, ask };
   }
 
   private async orRefuse(policy: Policy | undefined, judge: () => Promise<Decision>): Promise<Decision> {
@@ -76,4 +112,9 @@ export class LocalJudge {
       return conclude(policy, refusal("VERIFICATION_UNAVAILABLE"));
     }
   }
+}
+
+function vouchedAt(decision: Decision, askedAt: number | undefined): Decision {
+  if (!decision.caller || askedAt === undefined) return decision;
+  return { ...decision, caller: { ...decision.caller, vouchedAt: askedAt } };
 }

@@ -4,10 +4,13 @@ import * as grpc from "@grpc/grpc-js";
 import type { Identity } from "./claims.js";
 import type { Caller } from "./decision.js";
 
-/** Entries by which other systems pass on who is calling. Here anybody could have set them. */
+/** Entries by which other systems pass on who is calling. Here anybody could have set them. The list is that of guard.py. */
 const FORGEABLE = new RegExp(
-  "^(x-user|x-user-.*|x-auth-.*|x-authenticated-.*|x-forwarded-(user|email|groups|preferred-username)" +
-    "|x-remote-user|remote-user|x-roles?|x-identity-.*|authclient-.*)$",
+  "^(?:x-(?:user(?:-.*|id|name|info)?|auth-.*|authenticated-.*|remote-user|roles?|identity-.*|email|groups|subject" +
+    "|forwarded-(?:user|email|groups|preferred-username|client-cert)|consumer-.*|credential-.*|jwt-.*" +
+    "|goog-authenticated-.*|endpoint-api-userinfo|amzn-oidc-.*|ms-client-principal.*)" +
+    "|x_user.*|remote-user|authclient-.*)$",
+  "s",
 );
 
 const callers = new WeakMap<grpc.Metadata, Caller>();

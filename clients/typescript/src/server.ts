@@ -24,11 +24,16 @@ export interface Gate {
   readonly tell: Tell;
 }
 
-/** Services without rules that are let through, by their exact names. */
+/**
+ * Methods of services whose .proto has no rules; let through by name. Whatever else is called by the name of such a service
+ * needs a rule.
+ */
 const EXEMPT = new Set([
-  "grpc.health.v1.Health",
-  "grpc.reflection.v1.ServerReflection",
-  "grpc.reflection.v1alpha.ServerReflection",
+  "/grpc.health.v1.Health/Check",
+  "/grpc.health.v1.Health/List",
+  "/grpc.health.v1.Health/Watch",
+  "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+  "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ]);
 const EXEMPT_POLICY: Policy = {
   isPublic: true, anyRole: [], mfa: false, maxAuthAge: undefined, maxStaleness: undefined, observe: false,
@@ -55,7 +60,7 @@ function guardOf(
   deadline: () => number,
   authorization: readonly string[] | undefined,
 ): CallGuard {
-  const policy = EXEMPT.has(serviceName(path)) ? EXEMPT_POLICY : policies.get(path);
+  const policy = EXEMPT.has(path) ? EXEMPT_POLICY : policies.get(path);
   const { news } = streams;
   return {
     decide: () => judge.decide(path, policy, authorization, deadline()),
@@ -109,8 +114,4 @@ function watchAuthorization(server: grpc.Server, tell: (values: string[]) => voi
       tell(rawHeaders.filter((_value, index) => index % 2 === 1 && rawHeaders[index - 1] === "authorization"));
     });
   };
-}
-
-function serviceName(path: string): string {
-  return path.slice(1, path.lastIndexOf("/"));
 }

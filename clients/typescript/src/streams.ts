@@ -3,11 +3,11 @@
 
 import type { Identity } from "./claims.js";
 import { LEEWAY_SECONDS, type Caller, type Decision, type Knowledge } from "./decision.js";
-import type { Refusal } from "./refusal.js";
+import { refusal as refusalOf, type Refusal } from "./refusal.js";
 import type { Policy } from "./rules.js";
 
 /** With less, every stream would ask the authentication service all the time. */
-const MIN_STALENESS_SECONDS = 2;
+export const MIN_STALENESS_SECONDS = 2;
 const LONGEST_TIMER_SECONDS = 3600;
 /** A timer may fire a little early; a stream would then be judged twice. */
 const TIMER_SLACK_MS = 2;
@@ -17,8 +17,10 @@ const NAME = /^[A-Za-z0-9_-]{22,64}$/;
 export interface StreamJudge {
   readonly known: Knowledge;
   readonly maxStaleness: number;
-  /** Judges a token again: a `caller` or a `refusal`. */
-  authenticate(token: string, maxStaleness: number): Promise<Decision>;
+  /** The local clock that never jumps, in seconds. */
+  monotonic(): number;
+  /** Judges a caller's token again: a `caller` or a `refusal`. `news`: when there was news about it. */
+  authenticate(caller: Caller, maxStaleness: number, news: number): Promise<Decision>;
 }
 
 /** Is told what becomes of a stream. */
@@ -53,7 +55,7 @@ export class Streams {
     const stream = new GuardedStream(this.judge, this.byBearer, policy, caller, owner, forget);
     if (NAME.test(name)) this.byName.set(key, stream);
     if (news === this.news) stream.schedule();
-    else void stream.reconsider();
+    else stream.begun = stream.hear();
     return stream;
   }
 
@@ -66,20 +68,26 @@ export class Streams {
   reconsider(subjects: Iterable<string>): void {
     for (const subject of subjects) {
       this.newsCount++;
-      for (const stream of this.byBearer.get(subject)) void stream.reconsider();
+      for (const stream of this.byBearer.get(subject)) void stream.hear();
     }
   }
 
   /** Judges every stream again. */
   reconsiderAll(): void {
     this.newsCount++;
-    for (const stream of this.byBearer.all) void stream.reconsider();
+    for (const stream of this.byBearer.all) void stream.hear();
   }
 }
 
 /** One open stream. Lives until `close`. */
 export class GuardedStream {
+  /** Settled when the stream was judged by what became known since its call was. */
+  begun: Promise<void> | undefined;
   private readonly maxStaleness: number;
+  // By the local monotonic clock: when there was news, and when the question was asked that somebody vouched at.
+  private newsAt = -Infinity;
+  private vouchedAt: number;
+  private isVouchedForOnly: boolean;
   private timer: NodeJS.Timeout | undefined;
   private isOpen = true;
 
@@ -92,6 +100,8 @@ export class GuardedStream {
     private readonly onClosed: () => void,
   ) {
     this.maxStaleness = Math.max(policy.maxStaleness ?? judge.maxStaleness, MIN_STALENESS_SECONDS);
+    this.vouchedAt = caller.vouchedAt ?? -Infinity;
+    this.isVouchedForOnly = caller.isVouchedForOnly ?? false;
     byBearer.add(caller.identity, this);
   }
 
@@ -99,21 +109,33 @@ export class GuardedStream {
   renew(caller: Caller): void {
     this.byBearer.remove(this.caller.identity, this);
     this.caller = caller;
+    this.vouchedAt = caller.vouchedAt ?? -Infinity;
+    this.isVouchedForOnly = caller.isVouchedForOnly ?? false;
     this.byBearer.add(caller.identity, this);
     this.owner.onRenewed(caller);
     // There may have been news about it since it was judged.
-    void this.reconsider();
+    void this.hear();
+  }
+
+  /** Judges the stream again, by news. What was asked before is worth nothing. */
+  hear(): Promise<void> {
+    this.newsAt = this.judge.monotonic();
+    return this.reconsider();
   }
 
   /** Judges the stream again, and ends it if its token is no longer good. */
-  async reconsider(): Promise<void> {
-    const { caller } = this;
-    const { refusal } = await this.judge.authenticate(caller.token, this.maxStaleness);
+  private async reconsider(): Promise<void> {
+    const { caller, isVouchedForOnly } = this;
+    const judged = await this.judge.authenticate({ ...caller, isVouchedForOnly }, this.maxStaleness, this.newsAt);
     // While the authentication service was asked, the stream may have ended or been given another token.
     if (!this.isOpen || caller !== this.caller) return;
-    if (!refusal) return this.schedule();
+    if (judged.caller && !judged.refusal) {
+      this.vouchedAt = Math.max(this.vouchedAt, judged.caller.vouchedAt ?? -Infinity);
+      this.isVouchedForOnly = judged.caller.isVouchedForOnly ?? false;
+      return this.schedule();
+    }
     this.close();
-    this.owner.onRefused(refusal);
+    this.owner.onRefused(judged.refusal ?? refusalOf("VERIFICATION_UNAVAILABLE"));
   }
 
   close(): void {
@@ -127,9 +149,10 @@ export class GuardedStream {
   schedule(): void {
     const { now, viewAge } = this.judge.known;
     const untilExpired = this.caller.identity.expireTime + LEEWAY_SECONDS - now;
-    // With a view that is too old already, the authentication service has just been asked.
-    const untilStale = viewAge < this.maxStaleness ? this.maxStaleness - viewAge : this.maxStaleness;
-    const wait = Math.min(untilExpired, untilStale, LONGEST_TIMER_SECONDS);
+    // An answer counts from when it was asked for: what changed while it was on its way is not in it.
+    const sinceVouched = this.judge.monotonic() - this.vouchedAt;
+    const age = this.isVouchedForOnly ? sinceVouched : Math.min(viewAge, sinceVouched);
+    const wait = Math.min(untilExpired, this.maxStaleness - age, LONGEST_TIMER_SECONDS);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => void this.reconsider(), Math.max(wait, 0) * 1000 + TIMER_SLACK_MS);
   }

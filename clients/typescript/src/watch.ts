@@ -10,7 +10,7 @@ import { seconds, type Clock } from "./time.js";
 import {
   WatchPart, type KeySet as KeySetMessage, type ResumePoint, type WatchRevocationsResponse,
 } from "./gen/authapi/v1/trust_service_pb.js";
-import { RevocationView, subjectOf } from "./view.js";
+import { isAboutSomebody, RevocationView, subjectOf } from "./view.js";
 
 type Stream = ClientReadableStream<WatchRevocationsResponse>;
 
@@ -35,6 +35,11 @@ export interface WatchListener {
 
 /** Waits in seconds. After `longestStream` a stream is opened anew: two clocks drift apart by some 70 ms an hour. */
 export const PACE = { firstWait: 0.1, longestWait: 2, silence: 5, longestStream: 3600 };
+
+/** How far two monotonic clocks may have drifted apart in the life of a stream. */
+const MOST_DRIFT_SECONDS = 1;
+
+type KnownPart = WatchPart.SNAPSHOT | WatchPart.SNAPSHOT_END | WatchPart.DELTA;
 
 /** Lives from its construction to `close`. */
 export class Watch {
@@ -119,7 +124,7 @@ export class Watch {
 
   private lost(error: unknown): void {
     if (this.closed) return;
-    if (error instanceof MissedRule || reasonOf(error) === "RESUME_POINT_UNKNOWN") this.resumePoint = undefined;
+    if (error instanceof Incomplete || reasonOf(error) === "RESUME_POINT_UNKNOWN") this.resumePoint = undefined;
     this.listener.onWatchLost(error instanceof Error ? error.message : String(error));
   }
 
@@ -140,7 +145,7 @@ export class Watch {
         silence.refresh();
         const { keys } = this;
         try {
-          this.take(reading.next(answer), reading);
+          this.take(reading.next(answer, this.clock.monotonic()), reading);
         } finally {
           if (this.keys !== keys) this.listener.onKeys();
         }
@@ -174,7 +179,7 @@ export class Watch {
         reading.snapshot = new RevocationView();
         return;
       case WatchPart.DELTA:
-        if (!this.knownView) throw new Error("a delta came without a view to add it to");
+        if (!this.knownView) throw new Incomplete("a delta came without a view to add it to");
         this.knownView.add(message.revocations);
         try {
           this.complete(this.knownView, answer, reading);
@@ -183,15 +188,13 @@ export class Watch {
           this.listener.onRules(message.revocations.map(subjectOf));
         }
         return;
-      default:
-        throw new Error("an answer does not say how to take it");
     }
   }
 
   private complete(view: RevocationView, { message, readTime, asOf }: DatedAnswer, reading: Reading): void {
     view.dropExpired(readTime);
     if (view.size !== message.ruleCount) {
-      throw new MissedRule(`there are ${message.ruleCount} rules, and we have ${view.size}`);
+      throw new Incomplete(`there are ${message.ruleCount} rules, and we have ${view.size}`);
     }
     this.knownView = view;
     this.viewAsOf = asOf;
@@ -215,10 +218,12 @@ export class Watch {
   }
 }
 
-class MissedRule extends Error {}
+/** What is known here is not all, or makes no sense. The stream is to be opened anew, from the start. */
+class Incomplete extends Error {}
 
+/** An answer that makes sense. */
 interface DatedAnswer {
-  readonly message: WatchRevocationsResponse;
+  readonly message: WatchRevocationsResponse & { readonly part: KnownPart };
   /** The server's clock when it read, in seconds since the epoch. */
   readonly readTime: number;
   /** The same moment, or an earlier one, on the local monotonic clock. */
@@ -235,10 +240,19 @@ class Reading {
 
   constructor(private readonly opened: number) {}
 
-  next(message: WatchRevocationsResponse): DatedAnswer {
+  /** Throws Incomplete, before anything of the answer is taken. */
+  next(message: WatchRevocationsResponse, arrived: number): DatedAnswer {
     const { readTime, readUptime, openUptime } = message;
+    if (!hasKnownPart(message)) throw new Incomplete("an answer does not say how to take it");
     if (this.openUptime === undefined && openUptime) this.openUptime = seconds(openUptime);
-    if (!readTime || !readUptime || this.openUptime === undefined) throw new Error("an answer has no time");
-    return { message, readTime: seconds(readTime), asOf: this.opened + seconds(readUptime) - this.openUptime };
+    if (!readTime || !readUptime || this.openUptime === undefined) throw new Incomplete("an answer has no time");
+    const asOf = this.opened + seconds(readUptime) - this.openUptime;
+    if (asOf > arrived + MOST_DRIFT_SECONDS) throw new Incomplete("an answer was read later than it arrived");
+    if (!message.revocations.every(isAboutSomebody)) throw new Incomplete("a rule is about nobody, or never ends");
+    return { message, readTime: seconds(readTime), asOf: Math.min(asOf, arrived) };
   }
+}
+
+function hasKnownPart<Message extends WatchRevocationsResponse>(message: Message): message is Message & { part: KnownPart } {
+  return [WatchPart.SNAPSHOT, WatchPart.SNAPSHOT_END, WatchPart.DELTA].includes(message.part);
 }

@@ -83,16 +83,37 @@ test("a service that the guard was not told of is refused", async () => {
   assert.equal(reasonOf(status), "METHOD_WITHOUT_RULE");
 });
 
-test("health and reflection are let through by their exact names", async () => {
-  const exempt = ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
-  const similar = ["grpc.health.v1.Healthy", "grpc.health.v1.health", "a.grpc.health.v1.Health", "grpc.health.v2.Health"];
-  const services = [...exempt, ...similar].map((name) => echoService(undefined, name));
-  shop = await Shop.open(services);
-  const outcomes = await Promise.all(services.map((service) => run(shop.client(service), "unary")));
-  assert.deepEqual(
-    outcomes.map(({ status }) => status.code),
-    [...exempt.map(() => OK), ...similar.map(() => PERMISSION_DENIED)],
-  );
+test("the methods of health and reflection are let through by their exact names, and no others", async () => {
+  const exempt = [
+    "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+  ];
+  const similar = [
+    "/grpc.health.v1.Health/Reset", "/grpc.health.v1.Health/check", "/grpc.health.v1.Healthy/Check",
+    "/grpc.health.v1.health/Check", "/a.grpc.health.v1.Health/Check", "/grpc.health.v2.Health/Check",
+    "/grpc.reflection.v1.ServerReflection/Other",
+  ];
+  shop = await Shop.open([SIGNED_IN]);
+  const server = shop.guard.createServer();
+  const bytes = (value: Buffer) => value;
+  const plain = {
+    requestStream: false, responseStream: false,
+    requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes,
+  };
+  for (const path of [...exempt, ...similar]) {
+    const answer: grpc.handleUnaryCall<Buffer, Buffer> = (_call, callback) => callback(null, Buffer.alloc(0));
+    server.addService({ method: { path, ...plain } }, { method: answer });
+  }
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => error ? reject(error) : resolve(bound));
+  });
+  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  const codes = await Promise.all([...exempt, ...similar].map((path) => new Promise((resolve) => {
+    client.makeUnaryRequest(path, bytes, bytes, Buffer.alloc(0), (error) => resolve(error?.code ?? OK));
+  })));
+  client.close();
+  server.forceShutdown();
+  assert.deepEqual(codes, [...exempt.map(() => OK), ...similar.map(() => PERMISSION_DENIED)]);
 });
 
 test("entries that pretend to know the caller do not reach the handler", async () => {
@@ -100,8 +121,11 @@ test("entries that pretend to know the caller do not reach the handler", async (
     "x-user", "x-user-id", "x-auth-request-user", "x-authenticated-userid", "x-forwarded-user", "x-forwarded-email",
     "x-forwarded-groups", "x-forwarded-preferred-username", "x-remote-user", "remote-user", "x-role", "x-roles",
     "x-identity-sub", "authclient-stream", "x-user-bin",
+    "x-userid", "x-username", "x-userinfo", "x-user-", "x-email", "x-groups", "x-subject", "x-forwarded-client-cert",
+    "x-consumer-id", "x-credential-identifier", "x-jwt-payload", "x-goog-authenticated-user-email",
+    "x-endpoint-api-userinfo", "x-amzn-oidc-data", "x-ms-client-principal", "x-ms-client-principal-id", "x_user", "x_user_id",
   ];
-  const harmless = ["x-username", "x-request-id", "x-forwarded-for", "user-agent-of", "x-rolex"];
+  const harmless = ["x-users", "x-emails", "x-request-id", "x-forwarded-for", "user-agent-of", "x-rolex"];
   for (const service of [SIGNED_IN, echoService({ public: true })]) {
     await openInformed(service);
     const metadata = bearer(shop.auth.key.token());

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes, randomUUID } from "node:crypto";
 import { afterEach, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { StreamService } from "../src/gen/authapi/v1/stream_service_pb.js";
-import { WatchPart, type KeySet, type Revocation } from "../src/gen/authapi/v1/trust_service_pb.js";
+import { KeySetSchema, WatchPart, type KeySet, type Revocation } from "../src/gen/authapi/v1/trust_service_pb.js";
 import { identityOf } from "../src/metadata.js";
 import { reasonOf } from "../src/refusal.js";
 import { makeClient } from "../src/services.js";
@@ -160,6 +161,7 @@ test("a rule that comes while Verify is asked about a new stream ends it", { tim
   };
   const running = start(shop.client(SIGNED_IN), "bidi", bearer(shop.auth.key.token(claims)));
   assert.equal(reasonOf((await running.outcome).status), "SESSION_ENDED");
+  assert.deepEqual(shop.calls, [], "its handler was called");
 });
 
 test("a key that is removed while Verify is asked about a new stream ends it", async () => {
@@ -172,6 +174,38 @@ test("a key that is removed while Verify is asked about a new stream ends it", a
   };
   const running = start(shop.client(service), "bidi", bearer(shop.auth.key.token(claims)));
   assert.equal(reasonOf((await atOnce(running.outcome)).status), "TOKEN_INVALID");
+  assert.deepEqual(shop.calls, [], "its handler was called");
+});
+
+test("streams of one token ask Verify together, and an answer counts from the question", async () => {
+  const service = echoService({ authenticated: true, maxStaleness: { seconds: 2n } });
+  await openShop(service);
+  const claims = goodClaims() as TokenClaims;
+  const token = shop.auth.key.token(claims);
+  const askedAt: number[] = [];
+  shop.auth.verify = async () => {
+    askedAt.push(performance.now());
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    return identity(claims);
+  };
+  const running = [await openStream("bidi", token, service), await openStream("bidi", token, service)];
+  await until(() => askedAt.length === 2);
+  const between = askedAt[1]! - askedAt[0]!;
+  assert.ok(between > 1_900 && between < 2_500, `asked again after ${between} ms`);
+  for (const each of running) each.end();
+  for (const { outcome } of running) assert.equal((await outcome).status.code, OK);
+  assert.equal(askedAt.length, 2);
+});
+
+test("a stream that only Verify can judge ends when its token expires, whatever Verify says", async () => {
+  shop = await Shop.open([SIGNED_IN]);
+  watching = await shop.auth.watched();
+  watching.send(WatchPart.SNAPSHOT_END, [], { keySet: create(KeySetSchema, { isSharedSecret: true }) });
+  await until(() => shop.guard.viewAge < 10);
+  const claims = goodClaims(endingSoon()) as TokenClaims;
+  shop.auth.verify = () => identity(claims);
+  const running = await openStream("bidi", shop.auth.key.token(claims));
+  assert.equal(reasonOf((await running.outcome).status), "TOKEN_EXPIRED");
 });
 
 test("a stream whose view gets too old ends when Verify does not answer", async () => {

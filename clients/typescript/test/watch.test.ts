@@ -9,7 +9,7 @@ import { KeySetSchema, WatchPart } from "../src/gen/authapi/v1/trust_service_pb.
 import { statusOf } from "../src/refusal.js";
 import { SYSTEM_CLOCK, type Clock } from "../src/time.js";
 import { PACE, Watch } from "../src/watch.js";
-import { anyRevocation, duration, FakeAuthServer, sessionRevoked, until } from "./auth_server.js";
+import { anyRevocation, duration, FakeAuthServer, sessionRevoked, tokensOutdated, until, type Watching } from "./auth_server.js";
 import { keySet, SigningKeyPair } from "./issuer.js";
 
 const { SNAPSHOT, SNAPSHOT_END, DELTA } = WatchPart;
@@ -162,10 +162,51 @@ test("a snapshot with a wrong count is no view", async () => {
   assert.equal(watch.view, undefined);
 });
 
-test("an answer that does not say how to take it ends the stream", async () => {
-  startWatch();
-  (await fake.watched()).send(WatchPart.UNSPECIFIED);
-  await fake.watched();
+for (const [what, send] of [
+  ["of no kind", (stream) => stream.send(WatchPart.UNSPECIFIED, [anyRevocation()])],
+  ["of an unknown kind", (stream) => stream.send(99 as WatchPart, [anyRevocation()])],
+  ["of the future", (stream) => stream.send(DELTA, [anyRevocation()], { readUptime: duration(performance.now() / 1000 + 1.5) })],
+  ["about nobody", (stream) => stream.send(DELTA, [anyRevocation(), { ...anyRevocation(), subject: { case: undefined } }])],
+  ["about a session without a name", (stream) => stream.send(DELTA, [sessionRevoked("")])],
+  ["about a user without a name", (stream) => stream.send(DELTA, [tokensOutdated("", 1)])],
+  ["about no tokens of a user", (stream) => stream.send(DELTA, [tokensOutdated(randomUUID(), 0)])],
+] as [string, (stream: Watching) => void][]) {
+  test(`an answer ${what} ends the stream, which is opened anew from the start`, async () => {
+    const watch = startWatch();
+    const rule = anyRevocation();
+    const stream = await fake.inform(rule);
+    await until(() => watch.view !== undefined);
+    const { view } = watch;
+    const asOf = performance.now() / 1000 - watch.viewAge;
+    send(stream);
+    assert.equal((await fake.watched()).resumePoint, undefined);
+    assert.ok(Math.abs(performance.now() / 1000 - watch.viewAge - asOf) < 1e-3, "the age moved");
+    assert.ok(watch.view === view && view?.size === 1 && revokes(watch, rule.subject.value as string));
+  });
+}
+
+test("a stream that does not say when it was opened is opened anew, from the start", async () => {
+  const watch = startWatch();
+  const rule = anyRevocation();
+  const stream = await fake.inform(rule);
+  await until(() => watch.view !== undefined);
+  const asOf = performance.now() / 1000 - watch.viewAge;
+  stream.fail({ code: grpc.status.UNAVAILABLE });
+  const resumed = (await fake.watched()).continueFrom(rule);
+  resumed.send(DELTA, [], { openUptime: undefined as never });
+  assert.equal((await fake.watched()).resumePoint, undefined);
+  assert.ok(Math.abs(performance.now() / 1000 - watch.viewAge - asOf) < 1e-3, "the age moved");
+});
+
+test("an answer that is ahead by the drift of clocks was read now", async () => {
+  let now = 1000;
+  const watch = startWatch({}, { wall: () => 0, monotonic: () => now });
+  const times = { openUptime: duration(7), readUptime: duration(8) };
+  (await fake.watched()).send(SNAPSHOT_END, [], { ...times, keySet: keySet(fake.key) });
+  await until(() => watch.view !== undefined);
+  assert.deepEqual([watch.viewAge, watch.keyAge], [0, 0]);
+  now = 1001;
+  assert.deepEqual([watch.viewAge, watch.keyAge], [1, 1]);
 });
 
 test("a delta without a view to add it to ends the stream", async () => {
