@@ -71,11 +71,12 @@ def test_only_the_streams_of_the_revoked_session_end(auth: AuthServer, trust: Tr
 
 
 def test_a_handler_that_makes_nothing_of_being_cancelled_is_ended_all_the_same(auth: AuthServer, trust: Trust) -> None:
-    wakings: queue.SimpleQueue[str] = queue.SimpleQueue()
+    entered, wakings = threading.Semaphore(0), queue.SimpleQueue[str]()
     done = threading.Event()
 
     async def stubborn(request: bytes, context: Any) -> AsyncIterator[bytes]:
         yield b"first"
+        entered.release()  # The caller may well have the answer before grpc says so here.
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
         wakings.put("awake")
@@ -86,6 +87,7 @@ def test_a_handler_that_makes_nothing_of_being_cancelled_is_ended_all_the_same(a
 
     async def polite(_: Any, context: Any) -> None:
         await context.write(b"first")
+        entered.release()
         with contextlib.suppress(asyncio.CancelledError):
             await context.read()
         wakings.put("awake")
@@ -98,6 +100,7 @@ def test_a_handler_that_makes_nothing_of_being_cancelled_is_ended_all_the_same(a
             begin(served.channel, "stream_stream", path("Polite"), said, GOOD),
         ]
         assert [next(call) for call in calls] == [b"first", b"first"]
+        assert all(entered.acquire(timeout=SOON) for _ in calls)
         auth.revoke(ended())
         for call in calls:
             with pytest.raises(grpc.RpcError):

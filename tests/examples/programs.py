@@ -36,6 +36,11 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So shells start what runs in the background, and programs that are started here would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Program:
     """A program that serves, from its start to its end. In a process group of its own."""
 
