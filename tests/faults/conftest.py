@@ -1,4 +1,4 @@
-"""A served service whose four writing calls go through a database that can be made to fail."""
+"""Users and sessions from before a fault, and a served service whose database can be made to fail."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,20 @@ import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
+from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from tests.conftest import RecordedAudit, serve_in_process
 from tests.faults.faulty import FaultyDatabase, with_database
 from tests.faults.operations import Operations
+from tests.faults.seeding import Seeder, seeder
 from tests.observed import ObservedChannel
+
+
+@pytest.fixture
+def seeds(settings: Settings) -> Iterator[Seeder]:
+    """Yield what makes users and sessions without the server."""
+    with seeder(settings) as seeds:
+        yield seeds
 
 
 @pytest.fixture

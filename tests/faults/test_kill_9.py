@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from authservice.config import Settings
 from tests.faults.final_state import require_final_state
 from tests.faults.load import History, Load, progress
 from tests.faults.processes import SERVING, ServerProcess, running_server, wait_until
-from tests.faults.seeding import Seeder, seeder
+from tests.faults.seeding import Seeder
 
 KILLS = int(os.environ.get("AUTHSERVICE_TEST_KILLS", "2"))
 """Half of them of a worker, half of the whole server."""
@@ -20,12 +19,6 @@ WRITES_BETWEEN_KILLS = 50
 MATURE_SECONDS = 2.1
 """A supervisor counts shorter lives towards giving up."""
 SERVING_AGAIN_SECONDS = 5.0
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from authservice.domain.session import SessionEnd
 from authservice.domain.tokens import SessionTokens
 from authservice.ports import Transaction
 from tests.conftest import CHEAPEST, RecordedAudit, serve_in_process
-from tests.faults.seeding import Seeder, seeder
+from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, Refusal, logout, refusal, verify
 
 CALLERS = int(os.environ.get("AUTHSERVICE_TEST_CALLERS", "100"))
@@ -37,12 +37,6 @@ COME_BACK = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 Stub = rpc.AuthServiceStub
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -12,21 +11,14 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient.channels import NEVER_RESENT, open_channel
 
-from authservice.config import Settings
 from tests.faults.processes import running_server, wait_until
-from tests.faults.seeding import Seeder, seeder
+from tests.faults.seeding import Seeder
 
 RESTARTS = int(os.environ.get("AUTHSERVICE_TEST_RESTARTS", "2"))
 CLIENTS = 30
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 MOST_MEBIBYTES = 100
 """The fault this is about takes a gigabyte a second."""
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 class PeakMemory:

@@ -3,27 +3,19 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
 import pytest
 
-from authservice.config import Settings
 from tests.faults.processes import ServerProcess, running_server, wait_until
-from tests.faults.seeding import Seeder, seeder
+from tests.faults.seeding import Seeder
 from tests.observed import logout
 from tests.rpc.watching import Watch
 
 LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_SPREAD_LOGOUTS", "50"))
 CONNECTIONS = 8
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 class Listener:

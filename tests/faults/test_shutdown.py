@@ -3,7 +3,6 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -12,22 +11,15 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from authservice.config import Settings
 from tests.faults.final_state import require_final_state
 from tests.faults.load import Load, progress
 from tests.faults.processes import NOT_SERVING, SERVING, ServerProcess, running_server, wait_until
-from tests.faults.seeding import Seeder, seeder
+from tests.faults.seeding import Seeder
 from tests.observed import PASSWORD, Refusal, verify
 
 EXIT_SECONDS = 30.0
 SLOW_COST = 13
 """A hash of about half a second, to have a call in flight for that long."""
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -34,7 +34,7 @@ from tests.clients.scripted import bearer
 from tests.conftest import CHEAPEST, RecordedAudit, serve_in_process
 from tests.examples.shops import orders_pb2, orders_pb2_grpc
 from tests.faults.processes import ServerProcess, running_server, wait_until
-from tests.faults.seeding import SECONDS, Seeder, seeder
+from tests.faults.seeding import SECONDS, Seeder
 from tests.observed import login, logout, register
 
 SOON = 10.0
@@ -104,12 +104,6 @@ class Load:
     def of(self, status: str) -> list[Call]:
         """Return the calls that ended so."""
         return [call for call in self.calls if call.status == status]
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 def sessions_of(seeds: Seeder, count: int) -> list[SessionTokens]:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
-from authservice.config import Settings
 from tests.faults.processes import ServerProcess, running_server
-from tests.faults.seeding import Seeder, seeder
+from tests.faults.seeding import Seeder
 from tests.observed import login, logout, refresh, refusal, register, verify
 
 LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_LOGOUTS", "300"))
@@ -21,12 +20,6 @@ CONNECTIONS = 12
 
 pytestmark = pytest.mark.parametrize("backend", ["mariadb"])
 Stub = rpc.AuthServiceStub
-
-
-@pytest.fixture
-def seeds(settings: Settings) -> Iterator[Seeder]:
-    with seeder(settings) as seeds:
-        yield seeds
 
 
 @pytest.fixture
