@@ -56,7 +56,8 @@ def rotate() -> None:
     click.echo(f"Key {key.kid} signs now.")
 
 
-@keys.command()
+# One in 64 key ids begins with "-", and is no option.
+@keys.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("kid")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def revoke(kid: str, yes: bool) -> None:

@@ -101,6 +101,14 @@ def test_after_each_revocation_one_key_signs_and_one_is_pending(seeds: Seeder, k
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize("kid", ["-7CvAbCdEfGhIjKl", "-hCvAbCdEfGhIjKl", "--yesCdEfGhIjKl-"])
+def test_a_key_id_that_begins_like_an_option_is_a_key_id(keys: Revoke, kid: str) -> None:
+    done = keys("revoke", kid, "--yes")
+    assert isinstance(done.exception, NoSuchKey)
+    assert kid in str(done.exception)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_an_unknown_key_and_a_doubtful_operator_change_nothing(seeds: Seeder, keys: Revoke) -> None:
     before = seeds.service.rotate_keys.all(Deadline.after(SOON))
     done = keys("revoke", "no-such-key")
