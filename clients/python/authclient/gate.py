@@ -1,7 +1,7 @@
 """Letting synchronous handlers be called, on both kinds of server."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -73,27 +73,29 @@ class Gate:
         return trust.ask(question, until - time.monotonic())
 
 
-class _Filtered:
-    """A context whose metadata hold nothing that a caller could have forged. Everything else is the context's own."""
+class WithMetadata:
+    """A context that tells other metadata than its own. Everything else is the context's."""
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    def __init__(self, context: Any, metadata: Sequence[tuple[str, str | bytes]]) -> None:
         self._context = context
+        self._metadata = metadata
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
-    def invocation_metadata(self) -> Any:
-        """Return the metadata without entries by which other systems say who is calling."""
-        return without_forged(self._context.invocation_metadata())
+    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        """Return the metadata."""
+        return self._metadata
 
 
-grpc.ServicerContext.register(_Filtered)
-grpc.aio.ServicerContext.register(_Filtered)
+grpc.ServicerContext.register(WithMetadata)
+grpc.aio.ServicerContext.register(WithMetadata)
 
 
 def filtered(context: Any) -> Any:
     """Return a context through which a handler sees no metadata that the caller could have forged."""
-    return _Filtered(context) if is_forged(context.invocation_metadata()) else context
+    metadata = context.invocation_metadata()
+    return WithMetadata(context, without_forged(metadata)) if is_forged(metadata) else context
 
 
 def abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:

@@ -13,14 +13,14 @@ from authapi.v1 import stream_service_pb2 as stream_api
 from authclient import identity
 from authclient.aio.blocking import BlockingContext, blocking_iterator, in_thread, write_all
 from authclient.decisions import Ask, Verified
-from authclient.gate import filtered, patience
+from authclient.gate import WithMetadata, filtered, patience
 from authclient.guard import RENEW_METHOD, RENEW_RULE, stream_name
 from authclient.interception import Handler, Interception
 from authclient.refusals import Refused
 from authclient.rules import Rule
 from authclient.streams import Lease
 
-Context: TypeAlias = "_CallContext"
+Context: TypeAlias = WithMetadata
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 
@@ -54,8 +54,7 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
             call = self._unary(method, rule, behavior)
         else:
             call = self._stream(method, rule, _driver(handler, behavior))
-        wrapped: Handler = make(call, handler.request_deserializer, handler.response_serializer)
-        return cast(Handler, _PerCall(make, call, wrapped))
+        return cast(Handler, _PerCall(make, call, handler))
 
     def _refusal(self, method: str) -> Callable[..., Any]:
         async def refuse(_request: Any, context: Context) -> Any:
@@ -154,10 +153,10 @@ class _PerCall:
     asyncio server reads them, and a thread that still runs would be told those of other callers (grpcio 1.85).
     """
 
-    def __init__(self, make: Callable[..., Handler], serve: Callable[..., Any], wrapped: Handler) -> None:
+    def __init__(self, make: Callable[..., Handler], serve: Callable[..., Any], handler: Handler) -> None:
         self._make = make
         self._serve = serve
-        self._codecs = wrapped.request_deserializer, wrapped.response_serializer
+        self._codecs = handler.request_deserializer, handler.response_serializer
         self._is_blocking = not inspect.iscoroutinefunction(serve)
 
     def of_call(self, metadata: Metadata) -> Handler:
@@ -165,31 +164,12 @@ class _PerCall:
         serve = self._serve
 
         if self._is_blocking:
-            return self._make(lambda request, context: serve(request, _CallContext(context, metadata)), *self._codecs)
+            return self._make(lambda request, context: serve(request, WithMetadata(context, metadata)), *self._codecs)
 
         async def call(request: Any, context: Any) -> Any:
-            return await serve(request, _CallContext(context, metadata))
+            return await serve(request, WithMetadata(context, metadata))
 
         return self._make(call, *self._codecs)
-
-
-class _CallContext:
-    """A context that answers from a copy of the call's metadata. Everything else is the context's own."""
-
-    def __init__(self, context: Any, metadata: Metadata) -> None:
-        self._context = context
-        self._metadata = metadata
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def invocation_metadata(self) -> Metadata:
-        """Return what the caller sent along."""
-        return self._metadata
-
-
-grpc.ServicerContext.register(_CallContext)
-grpc.aio.ServicerContext.register(_CallContext)
 
 
 Driver: TypeAlias = Callable[[Any, Any, Verified | None], Awaitable[Any]]
