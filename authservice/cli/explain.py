@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-from authclient.lint import Unreadable, methods_of, read, rule_in
-from authclient.rules import Rule, RuleRejected
+from authclient.lint import Unreadable, methods_of, read
+from authclient.rules import Rule, RuleRejected, rule_of
 
 from authservice.cli.session import as_json, deadline, service, show
 from authservice.domain.check import Check
@@ -82,7 +82,7 @@ def _rule(
     if method not in methods:
         raise click.ClickException(f"There is no {method} there. It has {', '.join(sorted(methods)) or 'no method'}.")
     try:
-        return rule_in(methods[method])
+        return rule_of(methods[method].options)
     except RuleRejected as rejected:
         return Check("rule", False, f"{rejected}; the method is refused to everybody")
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from authapi.v1 import rule_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 from google.protobuf.message import DecodeError
 
@@ -21,10 +20,9 @@ from authclient.rules import (
     DESCRIBED_TWICE,
     EXEMPT_METHODS,
     EXEMPT_SERVICES,
-    Rule,
     RuleRejected,
     check_role_name,
-    read_rule,
+    rule_of,
 )
 
 FOUND, UNREADABLE = 1, 2
@@ -56,13 +54,6 @@ def described_twice(files: Iterable[FileDescriptorProto]) -> set[str]:
     return {name for name, count in counts.items() if count > 1}
 
 
-def rule_in(method: MethodDescriptorProto) -> Rule:
-    """Return the rule of a method. Raises RuleRejected, also if it has none."""
-    if not method.options.HasExtension(rule_pb2.rule):
-        raise RuleRejected("there is no (authapi.v1.rule) option")
-    return read_rule(method.options.Extensions[rule_pb2.rule])
-
-
 def complaints(files: Iterable[FileDescriptorProto], roles: Collection[str] | None = None) -> Iterator[str]:
     """Yield what is wrong, one method a line.
 
@@ -75,7 +66,7 @@ def complaints(files: Iterable[FileDescriptorProto], roles: Collection[str] | No
         try:
             if name in doubtful:
                 raise RuleRejected(DESCRIBED_TWICE)
-            rule = rule_in(method)
+            rule = rule_of(method.options)
         except RuleRejected as rejected:
             yield f"{name}: {rejected}"
             continue

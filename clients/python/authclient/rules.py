@@ -7,6 +7,7 @@ from types import ModuleType
 
 from authapi.v1 import rule_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
@@ -88,9 +89,8 @@ def check_role_name(role: str) -> None:
         raise RuleRejected(f"{role!r} is no role name: a lower-case letter, then at most 63 of a-z 0-9 . _ -")
 
 
-def rule_of(method: MethodDescriptor) -> Rule:
-    """Return the rule of a method. Raises RuleRejected, also if it has none."""
-    options = method.GetOptions()
+def rule_of(options: MethodOptions) -> Rule:
+    """Return the rule of the method that has these options. Raises RuleRejected, also if it has none."""
     if not options.HasExtension(rule_pb2.rule):
         raise RuleRejected("there is no (authapi.v1.rule) option")
     return read_rule(options.Extensions[rule_pb2.rule])
@@ -128,7 +128,7 @@ class Policy:
                 self.rejected[name] = DESCRIBED_TWICE
                 continue
             try:
-                self._rules[name] = rule_of(method)
+                self._rules[name] = rule_of(method.GetOptions())
             except RuleRejected as rejected:
                 self.rejected[name] = str(rejected)
 
