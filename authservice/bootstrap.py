@@ -37,17 +37,17 @@ from authservice.storage.inspection import ping
 from authservice.storage.live_sessions import BatchedLiveSessions
 from authservice.storage.revocation_log import SqlRevocationLog
 from authservice.storage.session_ends import BatchedSessionEnds
+from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.auth.explain import Explain
+from authservice.usecases.auth.login import Login
+from authservice.usecases.auth.logout import Logout
+from authservice.usecases.auth.refresh import Refresh
+from authservice.usecases.auth.register import Register
+from authservice.usecases.auth.verify import Verify
 from authservice.usecases.clean_up import CleanUp
-from authservice.usecases.explain import Explain
-from authservice.usecases.issue_tokens import IssueTokens
-from authservice.usecases.login import Login
-from authservice.usecases.logout import Logout
-from authservice.usecases.operate_users import OperateUsers
-from authservice.usecases.refresh import Refresh
-from authservice.usecases.register import Register
-from authservice.usecases.revocation_feed import RevocationFeed
-from authservice.usecases.rotate_keys import RotateKeys
-from authservice.usecases.verify import Verify
+from authservice.usecases.steps.issue_tokens import IssueTokens
+from authservice.usecases.trust.revocation_feed import RevocationFeed
+from authservice.usecases.trust.rotate_keys import RotateKeys
 
 START_SECONDS = 30.0
 """What reading the keys at start-up may take."""

@@ -16,8 +16,8 @@ from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, Server
 from authservice.transport.trust_service import TrustServicer
 from authservice.transport.watchers import Watchers
-from authservice.usecases.revocation_feed import RevocationFeed
-from authservice.usecases.verify import Verify
+from authservice.usecases.auth.verify import Verify
+from authservice.usecases.trust.revocation_feed import RevocationFeed
 
 ANSWER = api.VerifyResponse(server_time=Timestamp(seconds=1))
 """Not empty, so that a caller can tell it from an error."""

@@ -14,8 +14,8 @@ from authservice.domain.user import User
 from authservice.ports import Transaction
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
-from authservice.usecases.login import new_session
-from authservice.usecases.register import Registration
+from authservice.usecases.auth.login import new_session
+from authservice.usecases.auth.register import Registration
 from benchmarks.flood import Request
 
 PASSWORD = "quiet copper lantern 47 rivers"

@@ -8,7 +8,7 @@ from authservice import config as configuration
 from authservice.cli.session import as_json, deadline, service, show
 from authservice.domain.signing_key import KeyState
 from authservice.security.key_ring import PUBLISHED_FIRST
-from authservice.usecases.rotate_keys import NoSuchKey
+from authservice.usecases.trust.rotate_keys import NoSuchKey
 
 
 @click.group()

@@ -22,8 +22,8 @@ from authservice.serving import Unsafe
 from authservice.storage.schema import SchemaNotCurrent
 from authservice.supervisor import PortTaken
 from authservice.transport.server import TlsFilesUnusable
-from authservice.usecases.operate_users import NoSuchUser
-from authservice.usecases.rotate_keys import NoSuchKey, TooEarly
+from authservice.usecases.admin.operate_users import NoSuchUser
+from authservice.usecases.trust.rotate_keys import NoSuchKey, TooEarly
 
 COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 _NO_LOGIN = (

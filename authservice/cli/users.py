@@ -8,7 +8,7 @@ from authservice.cli.session import as_json, deadline, service, show
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.security.user_names import PrecisNames
-from authservice.usecases.register import Registration
+from authservice.usecases.auth.register import Registration
 
 PAGE = 500
 

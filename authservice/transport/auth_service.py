@@ -10,11 +10,11 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, Violation
 from authservice.ports import Clock
 from authservice.transport.messages import bearer_token, identity, session_tokens, timestamp
-from authservice.usecases.login import Credentials, Login
-from authservice.usecases.logout import Logout, LogoutRequest, Scope
-from authservice.usecases.refresh import Refresh
-from authservice.usecases.register import Register, Registration
-from authservice.usecases.verify import Verify
+from authservice.usecases.auth.login import Credentials, Login
+from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
+from authservice.usecases.auth.refresh import Refresh
+from authservice.usecases.auth.register import Register, Registration
+from authservice.usecases.auth.verify import Verify
 
 SERVICE = "authapi.v1.AuthService"
 PASSWORD_METHODS = frozenset({f"/{SERVICE}/Register", f"/{SERVICE}/Login"})

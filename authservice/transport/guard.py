@@ -13,7 +13,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, TokenRejected
 from authservice.transport.messages import identity
 from authservice.transport.statuses import STATUSES
-from authservice.usecases.verify import Verify
+from authservice.usecases.auth.verify import Verify
 
 
 class OwnAuthority:

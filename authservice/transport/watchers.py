@@ -21,7 +21,7 @@ from authservice.domain.signing_key import SigningKey
 from authservice.transport.messages import duration, key_set, revocation, timestamp
 from authservice.transport.statuses import set_status, status_of
 from authservice.transport.writers import OldestFirst, Send, Stream, Turns, Writers
-from authservice.usecases.revocation_feed import KEPT, Bookmark, RevocationFeed, TooFarBehind
+from authservice.usecases.trust.revocation_feed import KEPT, Bookmark, RevocationFeed, TooFarBehind
 
 WRITERS = 16
 NEWCOMER_WRITERS = 32

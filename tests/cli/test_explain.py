@@ -25,7 +25,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
-from authservice.usecases.login import new_session
+from authservice.usecases.auth.login import new_session
 from tests.clients.protos import service_file
 from tests.conftest import MASTER_KEY
 from tests.faults.seeding import SECONDS, Seeder, seeder

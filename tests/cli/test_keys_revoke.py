@@ -23,7 +23,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import TokenInvalid
 from authservice.domain.signing_key import KeyState, RotationPlan
-from authservice.usecases.rotate_keys import NoSuchKey
+from authservice.usecases.trust.rotate_keys import NoSuchKey
 from tests.clients.guarded import Guarded, Outcome, handler
 from tests.clients.scripted import bearer
 from tests.conftest import CHEAPEST, MASTER_KEY, RecordedAudit

@@ -18,7 +18,7 @@ from uuid6 import uuid7
 from authservice.storage.engine import open_engine
 from authservice.storage.revocation_log import SqlRevocationLog
 from authservice.storage.tables import revocations
-from authservice.usecases.revocation_feed import RevocationFeed
+from authservice.usecases.trust.revocation_feed import RevocationFeed
 
 RULES = int(os.environ.get("AUTHSERVICE_TEST_LATE_RULES", "1000"))
 WRITERS = 50

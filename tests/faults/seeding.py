@@ -13,8 +13,8 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import Transaction
-from authservice.usecases.login import new_session
-from authservice.usecases.register import Registration
+from authservice.usecases.auth.login import new_session
+from authservice.usecases.auth.register import Registration
 from tests.conftest import CHEAPEST, RecordedAudit
 from tests.observed import PASSWORD
 

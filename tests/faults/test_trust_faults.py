@@ -28,7 +28,7 @@ from authservice.domain.signing_key import RotationPlan
 from authservice.domain.tokens import SessionTokens
 from authservice.housekeeping import Chore, Housekeeping
 from authservice.security import key_ring
-from authservice.usecases.login import new_session
+from authservice.usecases.auth.login import new_session
 from tests.clients.guarded import Guarded, handler
 from tests.clients.scripted import bearer
 from tests.conftest import CHEAPEST, RecordedAudit, serve_in_process

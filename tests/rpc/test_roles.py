@@ -8,7 +8,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
-from authservice.usecases.operate_users import MAX_ROLES_BYTES, NoSuchUser, OperateUsers
+from authservice.usecases.admin.operate_users import MAX_ROLES_BYTES, NoSuchUser, OperateUsers
 from tests.conftest import RecordedAudit
 from tests.observed import login, logout, refresh, refusal, register, verify
 

@@ -16,9 +16,9 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authservice import bootstrap, logs
 from authservice.config import Settings
 from authservice.logs import LogAudit
-from authservice.usecases.login import Credentials
-from authservice.usecases.logout import LogoutRequest
-from authservice.usecases.register import Registration
+from authservice.usecases.auth.login import Credentials
+from authservice.usecases.auth.logout import LogoutRequest
+from authservice.usecases.auth.register import Registration
 from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
 

@@ -14,7 +14,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState, RotationPlan
 from authservice.security import key_ring
-from authservice.usecases.rotate_keys import TooEarly
+from authservice.usecases.trust.rotate_keys import TooEarly
 from tests.conftest import CHEAPEST, SettableClock, serve_in_process
 from tests.observed import ObservedChannel, login, refusal, register, verify
 

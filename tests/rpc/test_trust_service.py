@@ -24,7 +24,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.security.signing_keys import Forge
 from authservice.storage.engine import open_engine
-from authservice.usecases.verify import Verify
+from authservice.usecases.auth.verify import Verify
 from tests.conftest import CHEAPEST, Served, SettableClock, serve_in_process
 from tests.faults.processes import wait_until
 from tests.observed import ObservedChannel, Refusal, login, logout, refusal, register, verify

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from authservice.domain.errors import ResumePointUnknown, StorageUnavailable
 from authservice.domain.revocation import Key, Revocation, least_token_end
-from authservice.usecases.revocation_feed import KEPT, PROOF_SHARE, Bookmark, RevocationFeed, TooFarBehind
+from authservice.usecases.trust.revocation_feed import KEPT, PROOF_SHARE, Bookmark, RevocationFeed, TooFarBehind
 
 START = datetime(2026, 3, 1, 12, 0, 17, 250000, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -20,11 +20,11 @@ from authservice.domain.tokens import Identity, SessionTokens
 from authservice.domain.user import User, UserName
 from authservice.transport.auth_service import SERVICE, AuthServicer
 from authservice.transport.messages import bearer_token, duration, revocation, timestamp
-from authservice.usecases.login import Credentials, Login
-from authservice.usecases.logout import Logout, LogoutRequest, Scope
-from authservice.usecases.refresh import Refresh
-from authservice.usecases.register import Register, Registration
-from authservice.usecases.verify import Verify
+from authservice.usecases.auth.login import Credentials, Login
+from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
+from authservice.usecases.auth.refresh import Refresh
+from authservice.usecases.auth.register import Register, Registration
+from authservice.usecases.auth.verify import Verify
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 USER_ID = UUID("0191d5a5-0000-7000-8000-000000000001")

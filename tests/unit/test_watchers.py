@@ -284,7 +284,7 @@ def test_s5_all_threads_blocked_with_nobody_waiting_is_no_reason_to_hurry(room: 
 
 def test_s5_who_lags_too_far_behind_is_dropped_to_begin_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     (stream,) = room.stalled(1)
-    monkeypatch.setattr("authservice.usecases.revocation_feed.KEPT", 10)
+    monkeypatch.setattr("authservice.usecases.trust.revocation_feed.KEPT", 10)
     for first in (100, 200):
         room.world.rows += crowd(first, 15)
         room.world.look()

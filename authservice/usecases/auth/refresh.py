@@ -10,7 +10,7 @@ from authservice.domain.session import Presented, Session, SessionEnd, SessionLi
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import Audit, Clock, Database, RefreshTokens, Transaction
-from authservice.usecases.issue_tokens import IssueTokens
+from authservice.usecases.steps.issue_tokens import IssueTokens
 
 _Spent: TypeAlias = tuple[Presented, Session, User]
 

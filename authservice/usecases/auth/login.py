@@ -23,7 +23,7 @@ from authservice.ports import (
     RefreshTokens,
     Transaction,
 )
-from authservice.usecases.issue_tokens import IssueTokens
+from authservice.usecases.steps.issue_tokens import IssueTokens
 
 ATTEMPTS_KEPT = timedelta(days=1)
 """How long the count of failed attempts outlives the last of them."""

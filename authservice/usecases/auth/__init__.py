@@ -1,0 +1,1 @@
+"""Registering, logging in and out, refreshing, verifying: one story per file."""

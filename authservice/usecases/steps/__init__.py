@@ -1,0 +1,1 @@
+"""What several stories do with stores and parts."""

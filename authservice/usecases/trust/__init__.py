@@ -1,0 +1,1 @@
+"""Keys and revocations, for services that check tokens by themselves."""
