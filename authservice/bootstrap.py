@@ -31,12 +31,12 @@ from authservice.security.sealing import Sealer, master_key_from_secret
 from authservice.security.signing_keys import Forge
 from authservice.security.user_names import PrecisNames
 from authservice.storage import schema
+from authservice.storage.auth.live_sessions import BatchedLiveSessions
+from authservice.storage.auth.session_ends import BatchedSessionEnds
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import Engine, open_engine
 from authservice.storage.inspection import ping
-from authservice.storage.live_sessions import BatchedLiveSessions
-from authservice.storage.revocation_log import SqlRevocationLog
-from authservice.storage.session_ends import BatchedSessionEnds
+from authservice.storage.trust.revocation_log import SqlRevocationLog
 from authservice.usecases.admin.operate_users import OperateUsers
 from authservice.usecases.auth.explain import Explain
 from authservice.usecases.auth.login import Login

@@ -17,13 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavailable
 from authservice.ports import Transaction
-from authservice.storage.attempts import SqlAttempts
+from authservice.storage.auth.attempts import SqlAttempts
+from authservice.storage.auth.sessions import SqlSessions
+from authservice.storage.auth.users import SqlUsers
 from authservice.storage.engine import BUSY_SECONDS, is_sqlite
 from authservice.storage.expired import SqlExpired
 from authservice.storage.faults import Fault, judge
-from authservice.storage.keys import SqlSealedSecrets, SqlSigningKeys
-from authservice.storage.sessions import SqlSessions
-from authservice.storage.users import SqlUsers
+from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
 T = TypeVar("T")
 

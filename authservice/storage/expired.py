@@ -4,7 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, delete, select
 
-from authservice.storage.tables import login_attempts, revocations, sessions
+from authservice.storage.tables.auth import login_attempts, sessions
+from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
     sessions.c.absolute_end,

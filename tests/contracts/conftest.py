@@ -14,10 +14,10 @@ from authservice.domain.revocation import Revocation
 from authservice.domain.session import Session, SessionEnd
 from authservice.domain.user import User
 from authservice.ports import Database, LiveSessions, RevocationLog, Transaction
+from authservice.storage.auth.live_sessions import BatchedLiveSessions
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
-from authservice.storage.live_sessions import BatchedLiveSessions
-from authservice.storage.revocation_log import SqlRevocationLog
+from authservice.storage.trust.revocation_log import SqlRevocationLog
 from tests.conftest import migrate
 from tests.fakes.memory import MemoryDatabase
 

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, delete, insert, literal, select
 from uuid6 import uuid7
 
 from authservice.storage.engine import open_engine
-from authservice.storage.revocation_log import SqlRevocationLog
-from authservice.storage.tables import revocations
+from authservice.storage.tables.trust import revocations
+from authservice.storage.trust.revocation_log import SqlRevocationLog
 from authservice.usecases.trust.revocation_feed import RevocationFeed
 
 RULES = int(os.environ.get("AUTHSERVICE_TEST_LATE_RULES", "1000"))

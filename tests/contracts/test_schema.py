@@ -11,7 +11,8 @@ from authservice.config import Settings
 from authservice.storage import schema
 from authservice.storage.columns import Bytes, Id, Key
 from authservice.storage.engine import is_sqlite, open_engine
-from authservice.storage.tables import metadata, revocations
+from authservice.storage.tables import metadata
+from authservice.storage.tables.trust import revocations
 
 COUNTED = revocations.c.seq
 """The one key that is a number which the database counts up: it orders rules, and identifies nothing to a caller."""

@@ -15,9 +15,9 @@ import pymysql
 from sqlalchemy import event
 
 from authservice import bootstrap
+from authservice.storage.auth.session_ends import BatchedSessionEnds
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
-from authservice.storage.session_ends import BatchedSessionEnds
 
 COMMIT = "COMMIT"
 POOL_SIZE = 4

@@ -14,7 +14,7 @@ from authclient.channels import NEVER_RESENT
 from sqlalchemy import Engine, insert
 from uuid6 import uuid7
 
-from authservice.storage.tables import revocations
+from authservice.storage.tables.trust import revocations
 from tests.observed import Refusal
 
 SECONDS = 20.0

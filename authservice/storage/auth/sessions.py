@@ -10,9 +10,10 @@ from authservice.domain.revocation import LATE
 from authservice.domain.session import Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
-from authservice.storage.tables import revocations, sessions, users
+from authservice.storage.auth.users import ROLES, to_user
+from authservice.storage.tables.auth import sessions, users
+from authservice.storage.tables.trust import revocations
 from authservice.storage.upsert import insert_unless_there
-from authservice.storage.users import ROLES, to_user
 
 _TOKEN_END = func.coalesce(sessions.c.token_end, sessions.c.absolute_end, type_=sessions.c.token_end.type)
 _SESSION = list(sessions.c)

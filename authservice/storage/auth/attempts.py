@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
-from authservice.storage.tables import login_attempts
+from authservice.storage.tables.auth import login_attempts
 from authservice.storage.upsert import insert_or_update
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.signing_key import KeyState, SigningKey
-from authservice.storage.tables import sealed_secrets, signing_keys
+from authservice.storage.tables.trust import sealed_secrets, signing_keys
 from authservice.storage.upsert import insert_unless_there
 
 _KEY = [column for column in signing_keys.c if column.name != "slot"]

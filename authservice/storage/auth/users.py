@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from authservice.domain.errors import UserNameTaken
 from authservice.domain.user import User, UserName, UserSummary
 from authservice.storage.columns import Keys
-from authservice.storage.tables import email_claims, sessions, user_roles, users
+from authservice.storage.tables.auth import email_claims, sessions, user_roles, users
 from authservice.storage.upsert import insert_unless_there
 
 ROLES: ColumnElement[Any] = type_coerce(
