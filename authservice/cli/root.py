@@ -1,43 +1,21 @@
-"""The command itself, and what becomes of errors."""
+"""The command itself."""
 
 import os
 import sys
 
 import click
-import structlog
-from sqlalchemy.exc import DBAPIError
 
 from authservice import logs
 from authservice.cli.admin import users
 from authservice.cli.auth import explain
 from authservice.cli.config import config
 from authservice.cli.doctor import doctor
+from authservice.cli.failures import failure_of
 from authservice.cli.serve import migrate, serve
 from authservice.cli.trust import keys
-from authservice.config import ConfigError
-from authservice.domain.errors import AuthError, FieldRejected, InvalidInput, StorageUnavailable
-from authservice.security.master_key import MasterKeyUnusable
-from authservice.security.sealing import CannotOpen
-from authservice.serving import Unsafe
-from authservice.storage.schema import SchemaNotCurrent
-from authservice.supervisor import PortTaken
-from authservice.transport.server import TlsFilesUnusable
-from authservice.usecases.admin.operate_users import NoSuchUser
-from authservice.usecases.trust.rotate_keys import NoSuchKey, TooEarly
 
-COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
-_NO_LOGIN = (
-    "The database refuses the user or the password. Correct DB_USER and DB_PASSWORD, or AUTHSERVICE_DATABASE_URL."
-)
-# By MySQL's error number. The database answered; its own words would not say which setting to correct.
-_REFUSALS = {
-    1044: "The database server does not let this user into the database. Grant the rights that the README lists, or "
-    "correct DB_USER and DB_NAME, or AUTHSERVICE_DATABASE_URL.",
-    1045: _NO_LOGIN,
-    1049: "The database server has no database of this name. Create it as the README says, or correct DB_NAME, or "
-    "AUTHSERVICE_DATABASE_URL.",
-    1698: _NO_LOGIN,
-}
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -64,34 +42,14 @@ def main() -> None:
     try:
         command(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except InvalidInput as error:
-        _fail("\n".join(f"{violation.field}: {violation.description}" for violation in error.violations), COULD_NOT)
-    except (StorageUnavailable, DBAPIError) as error:
-        structlog.get_logger().debug("database", error=type(error).__name__)
-        if refusal := _refusal(error):
-            _fail(refusal, WRONG_SETTINGS)
-        _fail("The database does not answer. `authservice doctor` says more.", NO_DATABASE)
-    except (ConfigError, CannotOpen, MasterKeyUnusable, SchemaNotCurrent, Unsafe, TlsFilesUnusable) as error:
-        _fail(str(error), WRONG_SETTINGS)
-    except PermissionError as error:
-        _fail(f"{error.filename}: {error.strerror}. Run as the owner, or set AUTHSERVICE_DATA_DIR.", WRONG_SETTINGS)
-    except NoSuchUser as error:
-        _fail(f"There is no user {error}. `authservice users list` shows the names.", COULD_NOT)
-    except NoSuchKey as error:
-        _fail(f"There is no key {error}. `authservice keys list` shows them.", COULD_NOT)
-    except (AuthError, FieldRejected, TooEarly, PortTaken) as error:
-        _fail(str(error), COULD_NOT)
-
-
-def _refusal(error: Exception) -> str | None:
-    cause = error.orig if isinstance(error, DBAPIError) else None
-    return _REFUSALS.get(cause.args[0]) if cause and cause.args else None
-
-
-def _fail(text: str, code: int) -> None:
-    click.echo(text, err=True)
-    sys.exit(code)
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        code, text = failure
+        click.echo(text, err=True)
+        sys.exit(code)
