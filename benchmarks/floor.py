@@ -11,7 +11,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from authservice.bootstrap import now_utc
-from authservice.serving import settle_collector
+from authservice.serving.worker import settle_collector
 from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, Server
 from authservice.transport.servicers.trust import TrustServicer

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from authservice.serving import settle_collector
+from authservice.serving.worker import settle_collector
 from tests.clients.protos import MESSAGE, SERVICE, service_file
 
 METHOD = f"/{SERVICE}/Buy"

@@ -18,8 +18,9 @@ from sqlalchemy import make_url
 
 from authservice import bootstrap
 from authservice.config import Settings
-from authservice.housekeeping import Housekeeping
-from authservice.serving import new_server, start_feeding
+from authservice.serving.chores import start_feeding
+from authservice.serving.housekeeping import Housekeeping
+from authservice.serving.worker import new_server
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.transport.server import Limits, Server

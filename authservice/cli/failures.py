@@ -10,9 +10,9 @@ from authservice.config import ConfigError
 from authservice.domain.errors import AuthError, FieldRejected, InvalidInput, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
-from authservice.serving import Unsafe
+from authservice.serving.preparation import Unsafe
+from authservice.serving.supervisor import PortTaken
 from authservice.storage.schema import SchemaNotCurrent
-from authservice.supervisor import PortTaken
 from authservice.transport.server import TlsFilesUnusable
 from authservice.usecases.admin.operate_users import NoSuchUser
 from authservice.usecases.trust.rotate_keys import NoSuchKey, TooEarly

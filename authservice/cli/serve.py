@@ -5,8 +5,9 @@ import sys
 import click
 import structlog
 
-from authservice import bootstrap, logs, serving
+from authservice import bootstrap, logs
 from authservice import config as configuration
+from authservice.serving import processes
 from authservice.storage import schema
 
 
@@ -25,7 +26,7 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     logs.configure(settings.log_level, settings.log_format)
     for stray in configuration.strays():
         structlog.get_logger().warning("unknown_setting", what=stray.what, remedy=stray.remedy)
-    sys.exit(serving.serve(settings))
+    sys.exit(processes.serve(settings))
 
 
 @click.command()

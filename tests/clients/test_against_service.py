@@ -18,7 +18,8 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import RotationPlan
-from authservice.serving import new_server, start_feeding
+from authservice.serving.chores import start_feeding
+from authservice.serving.worker import new_server
 from authservice.transport.server import Limits
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, Outcome, every_kind

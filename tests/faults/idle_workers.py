@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from authservice.supervisor import Supervisor
+from authservice.serving.supervisor import Supervisor
 
 
 def wait(stop: threading.Event, ready: Callable[[], None]) -> None:

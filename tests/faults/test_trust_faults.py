@@ -26,8 +26,8 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import RotationPlan
 from authservice.domain.tokens import SessionTokens
-from authservice.housekeeping import Chore, Housekeeping
 from authservice.security import key_ring
+from authservice.serving.housekeeping import Chore, Housekeeping
 from authservice.usecases.auth.login import new_session
 from tests.clients.guarded import Guarded, handler
 from tests.clients.scripted import bearer

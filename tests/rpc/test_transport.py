@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from authservice import bootstrap
-from authservice.serving import new_server
+from authservice.serving.worker import new_server
 from authservice.transport.boundary import Boundary
 from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, TlsFiles

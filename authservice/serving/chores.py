@@ -1,0 +1,58 @@
+"""What a worker does between calls, and how often."""
+
+from authservice import bootstrap
+from authservice.domain.deadline import Deadline
+from authservice.serving.housekeeping import Chore, Housekeeping
+from authservice.transport.server import Server
+
+PING_PERIOD = 2.0
+RELOAD_PERIOD = 1.0
+"""Seconds between two looks at the signing keys: half of what another server publishes a key before it signs."""
+FEED_PERIOD = 0.1
+"""Seconds between two looks at what other servers have revoked."""
+FEED_BREATH = 0.005
+"""The same where this one revokes all the time, so that many logouts are read together."""
+UPKEEP_PERIOD = 60.0
+UPKEEP_SECONDS = 5.0
+
+
+def start_feeding(service: bootstrap.Service, server: Server) -> Housekeeping:
+    """Read what is revoked and tell the watchers, now and then and after each revocation by this process."""
+
+    def feed() -> None:
+        try:
+            service.feed.refresh()
+        finally:
+            # While the database is away watchers hear that nothing newer is known, and stay.
+            server.announce()
+
+    service.feed.refresh()
+    feeding = Housekeeping([Chore("revocations", FEED_PERIOD, feed)], breath=FEED_BREATH)
+    service.when_revoked(feeding.wake)
+    feeding.start()
+    return feeding
+
+
+def upkeep(service: bootstrap.Service, *, managed_keys: bool) -> list[Chore]:
+    """Return what looks after rows and keys."""
+    kept = [Chore("clean-up", UPKEEP_PERIOD, lambda: service.clean_up(UPKEEP_SECONDS))]
+    if managed_keys:
+        kept += [
+            Chore("reload keys", RELOAD_PERIOD, service.reload_keys),
+            Chore("rotate keys", UPKEEP_PERIOD, lambda: service.rotate_keys.ensure(Deadline.after(UPKEEP_SECONDS))),
+        ]
+    return kept
+
+
+def health_check(service: bootstrap.Service, server: Server) -> Chore:
+    """Return what tells watchers of health whether the database answers."""
+
+    def check() -> None:
+        try:
+            service.ping()
+        except Exception:
+            server.set_healthy(False)
+            raise
+        server.set_healthy(True)
+
+    return Chore("health", PING_PERIOD, check)

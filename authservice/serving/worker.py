@@ -1,0 +1,70 @@
+"""What each worker runs."""
+
+import gc
+import threading
+from collections.abc import Callable
+
+from authservice import bootstrap
+from authservice.config import Settings
+from authservice.serving.chores import health_check, start_feeding, upkeep
+from authservice.serving.housekeeping import Housekeeping
+from authservice.serving.preparation import tls_files
+from authservice.transport.guard import own_guard
+from authservice.transport.server import Limits, Server
+from authservice.transport.servicers.auth import AuthServicer
+from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.streams.watchers import Watchers
+
+COLLECT_AFTER = 50_000
+"""Objects made, net, before the collector looks at the young ones."""
+SPARE_PASSWORD_CALLS = 8
+"""Threads beyond the queue of hashes, so that a refusal does not wait behind those who were admitted."""
+
+
+def work(settings: Settings, address: str, cores: int, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Run one worker until `stop` is set."""
+    service = bootstrap.assemble(settings, cores=cores)
+    password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
+    limits = Limits(settings.threads, settings.max_calls, password_calls, settings.max_watchers)
+    settle_collector()
+    server = new_server(service, limits, settings.default_deadline, has_reflection=settings.has_reflection)
+    server.listen(address, tls_files(settings))
+    feeding = start_feeding(service, server)
+    server.start()
+    # Two threads: a slow clean-up must not delay the word that the database is gone.
+    health = Housekeeping([health_check(service, server)])
+    keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None))
+    health.start()
+    keeping.start()
+    ready()
+    stop.wait()
+    server.drain()
+    health.stop()
+    keeping.stop()
+    feeding.stop()
+    server.stop(settings.shutdown_grace)
+    service.close()
+
+
+def new_server(service: bootstrap.Service, limits: Limits, default_deadline: float, *, has_reflection: bool) -> Server:
+    """Return a server for an assembled service."""
+    auth = AuthServicer(
+        register=service.register,
+        login=service.login,
+        refresh=service.refresh,
+        logout=service.logout,
+        verify=service.verify,
+        clock=service.clock,
+        default_deadline=default_deadline,
+    )
+    watchers = Watchers(service.feed, service.published_keys, limits.max_watchers)
+    trust = TrustServicer(service.published_keys, watchers, service.clock)
+    return Server(auth, trust, own_guard(service.verify, *service.token_scope), limits, has_reflection=has_reflection)
+
+
+def settle_collector() -> None:
+    """Keep the garbage collector from going through what lives as long as the process."""
+    # Going through it again and again took a tenth of Verify's rate.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 100)
