@@ -1,0 +1,65 @@
+"""Accounts, credentials and tokens."""
+
+from authservice.domain.errors.roots import AuthError
+
+
+class UserNameTaken(AuthError):
+    """The canonical form of the user name belongs to another account."""
+
+    def __init__(self) -> None:
+        super().__init__("This user name is taken. Choose another one.")
+
+
+class CredentialsInvalid(AuthError):
+    """User name or password is wrong, or the account is disabled: deliberately the same for all three."""
+
+    def __init__(self) -> None:
+        super().__init__("User name or password is wrong.")
+
+
+class TokenRejected(AuthError):
+    """Root of all refusals of a token.
+
+    One text for all, so that only holders of a signed token learn more than the reason's name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The token is not accepted. Refresh it or log in again.")
+
+
+class TokenMissing(TokenRejected):
+    """The call needs a token and has none."""
+
+
+class TokenInvalid(TokenRejected):
+    """The token is not one of ours."""
+
+
+class TokenExpired(TokenRejected):
+    """The token was good and its time is over."""
+
+
+class TokenNotYetValid(TokenRejected):
+    """The token's time has not begun."""
+
+
+class SessionEnded(TokenRejected):
+    """The token's session is over."""
+
+
+class TokenOutdated(TokenRejected):
+    """What the token says about the user has changed since."""
+
+
+class RefreshTokenReused(TokenRejected):
+    """The refresh token had been spent before its grace window, so its session was ended."""
+
+
+class TokenTooLarge(AuthError):
+    """The access token would not fit its budget."""
+
+    def __init__(self, size: int, budget: int) -> None:
+        super().__init__(
+            f"The access token would have {size} bytes, {budget} are allowed. Shorten the user name or the issuer, "
+            "take roles away, or let the operator choose ES256."
+        )
