@@ -1,29 +1,16 @@
-"""What use cases need from the outside, as narrow interfaces.
+"""What stories about accounts, sessions and tokens need."""
 
-Stores are reached through a Transaction and live as long as it does; everything else lives as long as the process and
-is shared between threads. Every method may raise StorageUnavailable where it touches the database.
-"""
-
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 from uuid import UUID
 
 from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
-from authservice.domain.revocation import Revocation
 from authservice.domain.session import Session, SessionEnd, Standing
-from authservice.domain.signing_key import KeyState, SigningKey
+from authservice.domain.signing_key import SigningKey
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import User, UserName, UserSummary
-
-T = TypeVar("T")
-
-Clock = Callable[[], datetime]
-"""Answers the current time, in UTC with microseconds."""
-NewId = Callable[[], UUID]
-"""Answers a fresh UUID of version 7 (RFC 9562), so that new rows lie side by side in an index."""
 
 
 class Users(Protocol):
@@ -111,80 +98,6 @@ class Attempts(Protocol):
         """Forget the attempts of a subject."""
 
 
-class SigningKeys(Protocol):
-    """The signing keys in all states."""
-
-    def all(self) -> list[SigningKey]:
-        """Return every key, oldest first."""
-
-    def add(self, key: SigningKey) -> bool:
-        """Keep a new pending key, unless there is a pending one already. Tells whether it was kept."""
-
-    def move(self, kid: str, before: KeyState, after: KeyState, now: datetime) -> bool:
-        """Move a key from one state to another. Tells whether it was in the first."""
-
-    def remove(self, kid: str) -> None:
-        """Delete a key."""
-
-    def reseal(self, kid: str, sealed_private: bytes) -> None:
-        """Replace the sealed form of a private key."""
-
-
-class SealedSecrets(Protocol):
-    """The service's own secrets, encrypted under the master key, one current secret per purpose."""
-
-    def all(self) -> dict[str, bytes]:
-        """Return purpose and sealed secret of each."""
-
-    def add(self, purpose: str, sealed: bytes, now: datetime) -> None:
-        """Keep a new secret, unless the purpose has one already."""
-
-    def reseal(self, purpose: str, sealed: bytes) -> None:
-        """Replace the sealed form of a secret."""
-
-
-class Expired(Protocol):
-    """Rows whose time is over."""
-
-    def purge(self, now: datetime, limit: int) -> int:
-        """Delete up to `limit` rows of each kind whose time was over at `now`. Returns how many were deleted."""
-
-
-class Transaction(Protocol):
-    """The stores inside one transaction."""
-
-    @property
-    def users(self) -> Users: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def attempts(self) -> Attempts: ...
-    @property
-    def signing_keys(self) -> SigningKeys: ...
-    @property
-    def sealed_secrets(self) -> SealedSecrets: ...
-    @property
-    def expired(self) -> Expired: ...
-
-
-class Database(Protocol):
-    """Runs transactions."""
-
-    def transact(
-        self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
-    ) -> T:
-        """Run `work` in a transaction and commit it, or roll back if it raises.
-
-        `work` runs again from the start after a deadlock or a lost connection, also one lost during the commit. It must
-        therefore bear repetition, choose ids and times outside, and do nothing but talk to the stores. Raises
-        StorageUnavailable, Conflict.
-
-        Args:
-            settle: where a connection was lost during the commit, so that an earlier run may have happened: makes the
-                true result of that run's and the last run's. Without it the last one counts.
-        """
-
-
 class LiveSessions(Protocol):
     """The authority on whether a token still counts, for Verify."""
 
@@ -200,22 +113,6 @@ class SessionEnds(Protocol):
 
     def logout(self, session_id: UUID, now: datetime, deadline: Deadline) -> bool:
         """End one session in a transaction. Tells whether it was live. Raises StorageUnavailable, Conflict."""
-
-
-class RevocationLog(Protocol):
-    """The rules about revoked tokens, for the feed."""
-
-    def after(self, seq: int) -> list[Revocation]:
-        """Return the rules with a higher number that are committed, in order.
-
-        A rule with a lower number may be committed later.
-        """
-
-    def counted_after(self, seq: int, now: datetime) -> tuple[list[Revocation], int]:
-        """Return the same, and in the same read how many rules in all still matter at `now`."""
-
-    def all(self, now: datetime) -> list[Revocation]:
-        """Return every rule that still matters at `now`, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,25 +190,8 @@ class RefreshTokens(Protocol):
         """Return the token whose text this is. Raises TokenInvalid unless this service made it."""
 
 
-class KeyForge(Protocol):
-    """Makes signing keys and opens what is sealed."""
-
-    def make(self, now: datetime) -> SigningKey:
-        """Return a new pending key."""
-
-    def reseal(self, sealed: bytes, purpose: str) -> bytes:
-        """Return the same secret sealed under the newest master key."""
-
-
 class Fingerprints(Protocol):
     """Keyed hashes, for texts that must be recognised and not read."""
 
     def of(self, kind: str, text: str) -> bytes:
         """Return 32 bytes that stand for a text of one kind."""
-
-
-class Audit(Protocol):
-    """The record of who did what."""
-
-    def record(self, event: str, **facts: Any) -> None:
-        """Write one event. Facts never hold secrets."""

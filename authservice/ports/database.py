@@ -1,0 +1,53 @@
+"""Transactions, and the stores inside one."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from authservice.domain.deadline import Deadline
+from authservice.ports.auth import Attempts, Sessions, Users
+from authservice.ports.trust import SealedSecrets, SigningKeys
+
+T = TypeVar("T")
+
+
+class Expired(Protocol):
+    """Rows whose time is over."""
+
+    def purge(self, now: datetime, limit: int) -> int:
+        """Delete up to `limit` rows of each kind whose time was over at `now`. Returns how many were deleted."""
+
+
+class Transaction(Protocol):
+    """The stores inside one transaction."""
+
+    @property
+    def users(self) -> Users: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def attempts(self) -> Attempts: ...
+    @property
+    def signing_keys(self) -> SigningKeys: ...
+    @property
+    def sealed_secrets(self) -> SealedSecrets: ...
+    @property
+    def expired(self) -> Expired: ...
+
+
+class Database(Protocol):
+    """Runs transactions."""
+
+    def transact(
+        self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
+    ) -> T:
+        """Run `work` in a transaction and commit it, or roll back if it raises.
+
+        `work` runs again from the start after a deadlock or a lost connection, also one lost during the commit. It must
+        therefore bear repetition, choose ids and times outside, and do nothing but talk to the stores. Raises
+        StorageUnavailable, Conflict.
+
+        Args:
+            settle: where a connection was lost during the commit, so that an earlier run may have happened: makes the
+                true result of that run's and the last run's. Without it the last one counts.
+        """
