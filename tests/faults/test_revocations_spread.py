@@ -12,7 +12,7 @@ import pytest
 from tests.faults.processes import ServerProcess, running_server, wait_until
 from tests.faults.seeding import Seeder
 from tests.observed import logout
-from tests.rpc.watching import Watch
+from tests.rpc.trust.watching import Watch
 
 LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_SPREAD_LOGOUTS", "50"))
 CONNECTIONS = 8

@@ -15,7 +15,7 @@ from authservice.transport.streams import watchers as module
 from authservice.transport.streams.watchers import HEARTBEAT_SECONDS, NEWCOMER_SECONDS, NEWCOMER_WRITERS, Watchers
 from authservice.transport.streams.writers import BLOCKED_SECONDS, IMPATIENT_SECONDS
 from tests.faults.processes import wait_until
-from tests.unit.test_revocation_feed import World, crowd, rule
+from tests.unit.trust.test_revocation_feed import World, crowd, rule
 
 SECONDS = 10.0
 """How long a test waits before it fails."""

@@ -26,7 +26,7 @@ from authservice.transport.streams.watchers import NEWCOMER_WRITERS
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
 from tests.observed import login, register, verify
-from tests.rpc.watching import SECONDS, add_rules
+from tests.rpc.trust.watching import SECONDS, add_rules
 
 WATCHERS = int(os.environ.get("AUTHSERVICE_TEST_WATCHERS", "200"))
 CONNECTIONS = 4

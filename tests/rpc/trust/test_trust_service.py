@@ -28,7 +28,7 @@ from authservice.usecases.auth.verify import Verify
 from tests.conftest import CHEAPEST, Served, SettableClock, serve_in_process
 from tests.faults.processes import wait_until
 from tests.observed import ObservedChannel, Refusal, login, logout, refusal, register, verify
-from tests.rpc.watching import Watch, add_rules, seconds, watching
+from tests.rpc.trust.watching import Watch, add_rules, seconds, watching
 
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 SECRET = "shared-secret-canary-of-at-least-32-bytes"

@@ -15,7 +15,7 @@ from authservice.transport.streams import watchers
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
 from tests.rpc.rude_client import RudeClient
-from tests.rpc.watching import SECONDS, Watch, add_rules, watching
+from tests.rpc.trust.watching import SECONDS, Watch, add_rules, watching
 
 WATCH = "/authapi.v1.TrustService/WatchRevocations"
 ATTACKERS = 150
