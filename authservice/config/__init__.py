@@ -1,0 +1,30 @@
+"""Every setting, read once from the environment or a `.env` file, typed and frozen: one class per area.
+
+The only package that looks at the environment. The five variables of the Node application that the service grew out of
+(`DB_HOST`, `DB_USER`, `DB_PASSWORD`, `DB_NAME`, `JWT_SECRET`) work as they are; all others begin with `AUTHSERVICE_`.
+"""
+
+from authservice.config.area import ConfigError
+from authservice.config.database import DatabaseSettings, without_password
+from authservice.config.passwords import PasswordSettings
+from authservice.config.reading import Origin, Stray, load, origins, strays
+from authservice.config.sealing import SealingSettings
+from authservice.config.serving import ServingSettings
+from authservice.config.settings import Settings
+from authservice.config.tokens import TokenSettings
+
+__all__ = [
+    "ConfigError",
+    "DatabaseSettings",
+    "Origin",
+    "PasswordSettings",
+    "SealingSettings",
+    "ServingSettings",
+    "Settings",
+    "Stray",
+    "TokenSettings",
+    "load",
+    "origins",
+    "strays",
+    "without_password",
+]

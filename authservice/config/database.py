@@ -1,0 +1,63 @@
+"""Where the data is."""
+
+import re
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from authservice.config.area import Area, named
+
+_ADDRESS = re.compile(r"(sqlite|mysql|mariadb)(\+\w+)?://")
+
+
+class DatabaseSettings(Area):
+    """The database, and the folder of what is embedded."""
+
+    db_host: str | None = named("DB_HOST", None, "MySQL or MariaDB server; without it the embedded SQLite file is used")
+    db_port: int = named("DB_PORT", 3306, "port of that server", ge=1, le=65535)
+    db_user: str | None = named("DB_USER", None, "user on that server")
+    db_password: SecretStr | None = named("DB_PASSWORD", None, "password of that user")
+    db_name: str = named("DB_NAME", "authservice", "name of the database there")
+    database_url: SecretStr | None = Field(
+        None, description="full address of the database, in place of the DB_ variables"
+    )
+    database_ca_file: Path | None = Field(
+        None, description="CA that signed the database server's certificate; turns TLS on"
+    )
+    data_dir: Path = Field(Path("data"), description="folder of the SQLite file and the generated master key")
+
+    @field_validator("database_url")
+    @classmethod
+    def _an_address(cls, address: SecretStr | None) -> SecretStr | None:
+        if address is not None and not _ADDRESS.match(address.get_secret_value()):
+            raise ValueError("must look like mysql://user:password@host:3306/name or sqlite:///path")
+        return address
+
+    @model_validator(mode="after")
+    def _has_a_user(self) -> Self:
+        if self.database_url is None and self.db_host is not None and self.db_user is None:
+            raise ValueError("DB_USER must be set where DB_HOST is")
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is an embedded file."""
+        return self.database_address().get_secret_value().startswith("sqlite")
+
+    def database_address(self) -> SecretStr:
+        """Return where the data is, as a URL."""
+        if self.database_url is not None:
+            return self.database_url
+        if self.db_host is None:
+            return SecretStr(f"sqlite:///{self.data_dir / 'authservice.db'}")
+        password = self.db_password.get_secret_value() if self.db_password else ""
+        login = quote(self.db_user or "", safe="") + (":" + quote(password, safe="") if password else "")
+        return SecretStr(f"mysql://{login}@{self.db_host}:{self.db_port}/{quote(self.db_name, safe='')}")
+
+
+def without_password(address: SecretStr) -> str:
+    """Return a database address for people to read."""
+    text = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", address.get_secret_value(), count=1)
+    return re.sub(r"([?&]\w*password=)[^&]*", r"\1***", text)

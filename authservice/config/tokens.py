@@ -1,0 +1,37 @@
+"""Tokens, their sessions and the keys that sign them."""
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from authservice.config.area import Area, named
+
+
+class TokenSettings(Area):
+    """What tokens say, how long they and their sessions live, and what signs them."""
+
+    jwt_secret: SecretStr | None = named(
+        "JWT_SECRET", None, "sign tokens with HS256 and this secret of at least 32 bytes, in place of managed keys"
+    )
+    token_algorithm: Literal["ES256", "EdDSA", "RS256"] = Field("ES256", description="algorithm of new managed keys")
+    issuer: str = Field("authservice", min_length=1, max_length=64, description="`iss` of access tokens")
+    audience: str = Field("internal", min_length=1, max_length=64, description="`aud` of access tokens")
+    access_token_seconds: int = Field(900, ge=10, le=3600, description="life of an access token")
+    session_idle_seconds: int = Field(1800, ge=60, description="life of a refresh token, renewed at each refresh")
+    session_seconds: int = Field(43200, ge=60, le=30 * 86400, description="life of a session, whatever happens")
+    key_rotation_days: int = Field(30, ge=1, le=365, description="age at which the signing key is replaced")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("must have at least 32 bytes (RFC 7518 section 3.2). Make one: openssl rand -base64 48")
+        return secret
+
+    @model_validator(mode="after")
+    def _ends_in_order(self) -> Self:
+        if self.access_token_seconds > self.session_idle_seconds:
+            raise ValueError("AUTHSERVICE_ACCESS_TOKEN_SECONDS must not exceed AUTHSERVICE_SESSION_IDLE_SECONDS")
+        if self.session_idle_seconds > self.session_seconds:
+            raise ValueError("AUTHSERVICE_SESSION_IDLE_SECONDS must not exceed AUTHSERVICE_SESSION_SECONDS")
+        return self
