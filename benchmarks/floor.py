@@ -17,6 +17,7 @@ from authservice.transport.server import Limits, Server
 from authservice.transport.servicers.trust import TrustServicer
 from authservice.transport.streams.watchers import Watchers
 from authservice.usecases.auth.verify import Verify
+from authservice.usecases.trust import TrustStories
 from authservice.usecases.trust.revocation_feed import RevocationFeed
 
 ANSWER = api.VerifyResponse(server_time=Timestamp(seconds=1))
@@ -38,7 +39,7 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     watchers = Watchers(cast(RevocationFeed, None), lambda: [], 0)
-    trust = TrustServicer(lambda: [], watchers, now_utc)
+    trust = TrustServicer(cast(TrustStories, None), watchers, now_utc)
     guard = own_guard(cast(Verify, None), "nobody", "nobody")
     server = Server(Nothing(), trust, guard, Limits(threads, 512, 1), has_reflection=False)
     server.listen(f"127.0.0.1:{port}", None)

@@ -14,8 +14,8 @@ from authservice.domain.user import User
 from authservice.ports import Transaction
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
-from authservice.usecases.auth.login import new_session
 from authservice.usecases.auth.register import Registration
+from authservice.usecases.steps.open_session import new_session
 from benchmarks.flood import Request
 
 PASSWORD = "quiet copper lantern 47 rivers"
@@ -55,7 +55,7 @@ def seed(settings: Settings, sessions: int) -> Seeded:
     engine.dispose()
     service = bootstrap.assemble(settings)
     deadline = Deadline.after(600)
-    user = service.register(Registration(USER, PASSWORD, idempotency_key="benchmark-of-this-run"), deadline)
+    user = service.auth.register(Registration(USER, PASSWORD, idempotency_key="benchmark-of-this-run"), deadline)
     seeded = Seeded([], [])
     while len(seeded.access_tokens) < sessions:
         _open(service, user, min(_PER_TRANSACTION, sessions - len(seeded.access_tokens)), seeded, deadline)
@@ -64,13 +64,13 @@ def seed(settings: Settings, sessions: int) -> Seeded:
 
 
 def _open(service: bootstrap.Service, user: User, count: int, seeded: Seeded, deadline: Deadline) -> None:
-    login, now = service.login, service.clock()
+    opening, now = service.auth.login.open_session, service.parts.clock()
     opened = []
     for _ in range(count):
-        session_id = login.new_id()
-        refresh = login.refresh_tokens.first(session_id)
-        session = new_session(session_id, user, "benchmark", refresh, login.limits, now)
-        tokens = login.issue_tokens(user, session, refresh, now)
+        session_id = opening.new_id()
+        refresh = opening.refresh_tokens.first(session_id)
+        session = new_session(session_id, user, "benchmark", refresh, opening.limits, now)
+        tokens = opening.issue_tokens(user, session, refresh, now)
         seeded.access_tokens.append(tokens.access_token)
         seeded.refresh_tokens.append(tokens.refresh_token)
         opened.append(session)
@@ -79,4 +79,4 @@ def _open(service: bootstrap.Service, user: User, count: int, seeded: Seeded, de
         for session in opened:
             tx.sessions.add(session)
 
-    login.database.transact(store, deadline)
+    opening.database.transact(store, deadline)

@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,11 @@ def migrate(url: str) -> None:
     engine = open_engine(url, pool_size=1)
     schema.migrate(engine)
     engine.dispose()
+
+
+def with_auth(service: bootstrap.Service, **stories: Any) -> bootstrap.Service:
+    """Return the service with other stories in place of some of `auth`."""
+    return replace(service, auth=replace(service.auth, **stories))
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def create(name: str, email: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    with service(may_create=True) as auth:
-        user = auth.register(Registration(name, password, email), deadline())
+    with service(may_create=True) as opened:
+        user = opened.auth.register(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
 
 
@@ -40,8 +40,8 @@ def create(name: str, email: str, password_stdin: bool) -> None:
 @as_json
 def list_users(after: str, limit: int, as_json: bool) -> None:
     """List accounts by name."""
-    with service() as auth:
-        page = auth.operate_users.page(after, limit, deadline())
+    with service() as opened:
+        page = opened.admin.operate_users.page(after, limit, deadline())
     show(
         ("name", "id", "email", "created", "disabled", "live sessions", "roles"),
         [
@@ -71,8 +71,8 @@ def grant(name: str, role: str) -> None:
     Access tokens that the user has are outdated at once, on every server; refreshing brings one with the role.
     """
     _require_names(name, role)
-    with service() as auth:
-        granted = auth.operate_users.grant(name, role, deadline())
+    with service() as opened:
+        granted = opened.admin.operate_users.grant(name, role, deadline())
     click.echo(f"User {name} {'now has' if granted else 'already had'} the role {role}.")
 
 
@@ -82,8 +82,8 @@ def grant(name: str, role: str) -> None:
 def revoke(name: str, role: str) -> None:
     """Take the role ROLE from the account NAME. Access tokens with it are outdated at once, on every server."""
     _require_names(name, role)
-    with service() as auth:
-        taken = auth.operate_users.take(name, role, deadline())
+    with service() as opened:
+        taken = opened.admin.operate_users.take(name, role, deadline())
     click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
 
 
@@ -92,8 +92,8 @@ def revoke(name: str, role: str) -> None:
 def disable(name: str) -> None:
     """Disable the account NAME and end its sessions, on every server at once."""
     _require_names(name)
-    with service() as auth:
-        ended = auth.operate_users.disable(name, deadline())
+    with service() as opened:
+        ended = opened.admin.operate_users.disable(name, deadline())
     click.echo(f"Disabled user {name}; {ended} live sessions ended.")
 
 
@@ -102,8 +102,8 @@ def disable(name: str) -> None:
 def enable(name: str) -> None:
     """Let the account NAME log in again. Its ended sessions stay ended."""
     _require_names(name)
-    with service() as auth:
-        auth.operate_users.enable(name, deadline())
+    with service() as opened:
+        opened.admin.operate_users.enable(name, deadline())
     click.echo(f"Enabled user {name}.")
 
 

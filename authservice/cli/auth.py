@@ -53,9 +53,9 @@ def explain(
     token = sys.stdin.buffer.readline().decode("ascii", "replace").strip().removeprefix("Bearer ")
     if not token:
         raise click.UsageError(f"No token was read: the first line of standard input is empty. {PIPE_IT}")
-    with service() as auth:
-        checks, identity = auth.explain(token, deadline())
-        now = auth.clock()
+    with service() as opened:
+        checks, identity = opened.auth.explain(token, deadline())
+        now = opened.parts.clock()
     if isinstance(rule, Check):
         checks.append(rule)
     elif rule is not None:

@@ -25,8 +25,8 @@ def list_keys(as_json: bool) -> None:
     pending: published, signs nothing yet. active: signs. retired: verifies until its last token has expired, then
     removed.
     """
-    with service() as auth:
-        rows = auth.rotate_keys.all(deadline())
+    with service() as opened:
+        rows = opened.trust.rotate_keys.all(deadline())
     show(
         ("key id", "algorithm", "state", "created", "active since", "retired since"),
         [
@@ -52,8 +52,8 @@ def rotate() -> None:
     settings = configuration.load()
     if settings.jwt_secret:
         raise click.ClickException("Tokens are signed with JWT_SECRET. To change that, set another one and restart.")
-    with service(settings) as auth:
-        key = auth.rotate_keys.rotate(deadline())
+    with service(settings) as opened:
+        key = opened.trust.rotate_keys.rotate(deadline())
     click.echo(f"Key {key.kid} signs now.")
 
 
@@ -67,15 +67,15 @@ def revoke(kid: str, yes: bool) -> None:
     Every access token that it signed is refused within two seconds, by all servers and by the services that watch them.
     Sessions live on: refreshing brings a token of another key.
     """
-    with service() as auth:
-        known = auth.rotate_keys.all(deadline())
+    with service() as opened:
+        known = opened.trust.rotate_keys.all(deadline())
         state = next((key.state for key in known if key.kid == kid), None)
         if state is None:
             raise NoSuchKey(kid)
         if not yes:
             click.confirm(f"Every access token signed with {kid} will be refused. Go on?", abort=True)
-        auth.rotate_keys.revoke(kid, deadline())
-        now = auth.clock()
+        opened.trust.rotate_keys.revoke(kid, deadline())
+        now = opened.parts.clock()
     click.echo(f"Key {kid} is removed.")
     for key in known:
         age = now - key.created_at
@@ -94,8 +94,8 @@ def rewrap() -> None:
     To replace a master key: put the new one before the old one in AUTHSERVICE_MASTER_KEY, restart every server, run
     this, then take the old one away.
     """
-    with service() as auth:
-        count = auth.rotate_keys.reseal(deadline())
+    with service() as opened:
+        count = opened.trust.rotate_keys.reseal(deadline())
     click.echo(f"Sealed {count} secrets under the newest master key.")
 
 

@@ -63,3 +63,14 @@ class KeyForge(Protocol):
 
     def reseal(self, sealed: bytes, purpose: str) -> bytes:
         """Return the same secret sealed under the newest master key."""
+
+
+class PublishedKeys(Protocol):
+    """The keys that services verify with."""
+
+    @property
+    def published(self) -> list[SigningKey] | None:
+        """Every key, or None where that is a secret. A list that has not changed is the same object."""
+
+    def reload(self) -> None:
+        """Take over what has changed since. Raises StorageUnavailable, CannotOpen."""

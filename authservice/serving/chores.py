@@ -21,14 +21,14 @@ def start_feeding(service: bootstrap.Service, server: Server) -> Housekeeping:
 
     def feed() -> None:
         try:
-            service.feed.refresh()
+            service.trust.feed.refresh()
         finally:
             # While the database is away watchers hear that nothing newer is known, and stay.
             server.announce()
 
-    service.feed.refresh()
+    service.trust.feed.refresh()
     feeding = Housekeeping([Chore("revocations", FEED_PERIOD, feed)], breath=FEED_BREATH)
-    service.when_revoked(feeding.wake)
+    service.parts.database.when_revoked = feeding.wake
     feeding.start()
     return feeding
 
@@ -37,9 +37,10 @@ def upkeep(service: bootstrap.Service, *, managed_keys: bool) -> list[Chore]:
     """Return what looks after rows and keys."""
     kept = [Chore("clean-up", UPKEEP_PERIOD, lambda: service.clean_up(UPKEEP_SECONDS))]
     if managed_keys:
+        rotate_keys = service.trust.rotate_keys
         kept += [
-            Chore("reload keys", RELOAD_PERIOD, service.reload_keys),
-            Chore("rotate keys", UPKEEP_PERIOD, lambda: service.rotate_keys.ensure(Deadline.after(UPKEEP_SECONDS))),
+            Chore("reload keys", RELOAD_PERIOD, service.trust.keys.reload),
+            Chore("rotate keys", UPKEEP_PERIOD, lambda: rotate_keys.ensure(Deadline.after(UPKEEP_SECONDS))),
         ]
     return kept
 
@@ -49,7 +50,7 @@ def health_check(service: bootstrap.Service, server: Server) -> Chore:
 
     def check() -> None:
         try:
-            service.ping()
+            service.parts.ping()
         except Exception:
             server.set_healthy(False)
             raise

@@ -48,18 +48,12 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
 
 def new_server(service: bootstrap.Service, limits: Limits, default_deadline: float, *, has_reflection: bool) -> Server:
     """Return a server for an assembled service."""
-    auth = AuthServicer(
-        register=service.register,
-        login=service.login,
-        refresh=service.refresh,
-        logout=service.logout,
-        verify=service.verify,
-        clock=service.clock,
-        default_deadline=default_deadline,
-    )
-    watchers = Watchers(service.feed, service.published_keys, limits.max_watchers)
-    trust = TrustServicer(service.published_keys, watchers, service.clock)
-    return Server(auth, trust, own_guard(service.verify, *service.token_scope), limits, has_reflection=has_reflection)
+    clock = service.parts.clock
+    auth = AuthServicer(service.auth, clock, default_deadline)
+    watchers = Watchers(service.trust.feed, lambda: service.trust.keys.published, limits.max_watchers)
+    trust = TrustServicer(service.trust, watchers, clock)
+    guard = own_guard(service.auth.verify, *service.token_scope)
+    return Server(auth, trust, guard, limits, has_reflection=has_reflection)
 
 
 def settle_collector() -> None:

@@ -25,7 +25,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
-from authservice.usecases.auth.login import new_session
+from authservice.usecases.steps.open_session import new_session
 from tests.clients.protos import service_file
 from tests.conftest import MASTER_KEY
 from tests.faults.seeding import SECONDS, Seeder, seeder
@@ -87,7 +87,7 @@ def tokens(seeds: Seeder, ada: User) -> SessionTokens:
 @pytest.fixture
 def signer(seeds: Seeder) -> Forger:
     """Return what signs anything with the service's own key."""
-    signer: Any = seeds.service.login.issue_tokens.access_tokens._keys.signer()  # type: ignore[attr-defined]
+    signer: Any = seeds.service.auth.login.open_session.issue_tokens.access_tokens._keys.signer()  # type: ignore[attr-defined]
     return Forger(signer.kid, signer.alg, signer.key)
 
 
@@ -255,8 +255,8 @@ def test_an_ended_session_says_when_and_why(
 
 
 def _end(seeds: Seeder, session_id: UUID, reason: SessionEnd) -> None:
-    now = seeds.service.clock()
-    seeds.service.login.database.transact(lambda tx: tx.sessions.end(session_id, reason, now), Deadline.after(SECONDS))
+    now = seeds.service.parts.clock()
+    seeds.service.parts.database.transact(lambda tx: tx.sessions.end(session_id, reason, now), Deadline.after(SECONDS))
 
 
 def test_a_session_that_nobody_knows_is_named(
@@ -273,10 +273,10 @@ def test_a_session_that_nobody_knows_is_named(
 def test_a_session_that_was_idle_for_too_long_has_expired(
     explain: Callable[..., Explained], seeds: Seeder, ada: User, signer: Forger, tokens: SessionTokens
 ) -> None:
-    login = seeds.service.login
-    first = login.refresh_tokens.first(uuid7())
-    old = new_session(first.session_id, ada, "", first, login.limits, login.clock() - timedelta(hours=1))
-    login.database.transact(lambda tx: tx.sessions.add(old), Deadline.after(SECONDS))
+    opening = seeds.service.auth.login.open_session
+    first = opening.refresh_tokens.first(uuid7())
+    old = new_session(first.session_id, ada, "", first, opening.limits, opening.clock() - timedelta(hours=1))
+    opening.database.transact(lambda tx: tx.sessions.add(old), Deadline.after(SECONDS))
     done = explain(changed(signer, tokens, sid=str(old.id)))
     assert (done.exit_code, done.failed) == (1, ["session"])
     assert done["session"][1].startswith("expired 20")
@@ -285,20 +285,20 @@ def test_a_session_that_was_idle_for_too_long_has_expired(
 def test_a_disabled_user_is_named(
     explain: Callable[..., Explained], seeds: Seeder, ada: User, tokens: SessionTokens
 ) -> None:
-    seeds.service.login.database.transact(
-        lambda tx: tx.users.set_disabled(ada.id, seeds.service.clock()), Deadline.after(SECONDS)
+    seeds.service.parts.database.transact(
+        lambda tx: tx.users.set_disabled(ada.id, seeds.service.parts.clock()), Deadline.after(SECONDS)
     )
     done = explain(tokens.access_token)
     assert (done.exit_code, done.failed) == (1, ["session"])
     assert done["session"][1] == "the user is disabled"
-    seeds.service.operate_users.disable("ada", Deadline.after(SECONDS))
+    seeds.service.admin.operate_users.disable("ada", Deadline.after(SECONDS))
     assert explain(tokens.access_token)["session"][1].endswith("reason user_disabled")
 
 
 def test_a_token_with_old_roles_says_that_refreshing_helps(
     explain: Callable[..., Explained], seeds: Seeder, tokens: SessionTokens
 ) -> None:
-    seeds.service.operate_users.grant("ada", "support", Deadline.after(SECONDS))
+    seeds.service.admin.operate_users.grant("ada", "support", Deadline.after(SECONDS))
     done = explain(tokens.access_token)
     assert (done.exit_code, done.failed) == (1, ["generation"])
     assert done["generation"][1] == "0 is older than 1: the roles have changed; refresh"

@@ -64,12 +64,12 @@ def keys(settings: Settings, tmp_path: Path) -> Iterator[Revoke]:
 
 def states(seeds: Seeder) -> Counter[str]:
     """Return how many keys there are in each state."""
-    return Counter(key.state.value for key in seeds.service.rotate_keys.all(Deadline.after(SOON)))
+    return Counter(key.state.value for key in seeds.service.trust.rotate_keys.all(Deadline.after(SOON)))
 
 
 def kid_in(seeds: Seeder, state: str) -> str:
     """Return the id of the one key in a state."""
-    (kid,) = [key.kid for key in seeds.service.rotate_keys.all(Deadline.after(SOON)) if key.state.value == state]
+    (kid,) = [key.kid for key in seeds.service.trust.rotate_keys.all(Deadline.after(SOON)) if key.state.value == state]
     return kid
 
 
@@ -77,23 +77,23 @@ def kid_in(seeds: Seeder, state: str) -> str:
 def test_after_each_revocation_one_key_signs_and_one_is_pending(seeds: Seeder, keys: Revoke, state: str) -> None:
     service = seeds.service
     session = seeds.sessions(seeds.user("ada"), 1)[0]  # signed by the key that is about to be retired
-    service.rotate_keys.rotate(Deadline.after(SOON))
+    service.trust.rotate_keys.rotate(Deadline.after(SOON))
     kid, pending = kid_in(seeds, state), kid_in(seeds, "pending")
     done = keys("revoke", kid, "--yes")
     assert (done.exit_code, done.stdout) == (0, f"Key {kid} is removed.\n")
-    left = {key.kid: key.state for key in service.rotate_keys.all(Deadline.after(SOON))}
+    left = {key.kid: key.state for key in service.trust.rotate_keys.all(Deadline.after(SOON))}
     assert kid not in left
     assert states(seeds) == Counter(active=1, pending=1, **({} if state == "retired" else {"retired": 1}))
     if state == "active":
         assert left[pending] is KeyState.ACTIVE, "the one that everybody knows already"
-    service.reload_keys()
+    service.trust.keys.reload()
     if state == "retired":
         with pytest.raises(TokenInvalid):
-            service.verify(session.access_token, Deadline.after(SOON))
+            service.auth.verify(session.access_token, Deadline.after(SOON))
     else:
-        assert service.verify(session.access_token, Deadline.after(SOON)).session_id == session.session_id
-    fresh = service.refresh(session.refresh_token, Deadline.after(SOON))
-    assert service.verify(fresh.access_token, Deadline.after(SOON)).session_id == session.session_id
+        assert service.auth.verify(session.access_token, Deadline.after(SOON)).session_id == session.session_id
+    fresh = service.auth.refresh(session.refresh_token, Deadline.after(SOON))
+    assert service.auth.verify(fresh.access_token, Deadline.after(SOON)).session_id == session.session_id
     audited = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert ("signing_key_revoked", kid, state) in [
         (event["audit"], event["kid"], event.get("state")) for event in audited
@@ -110,7 +110,7 @@ def test_a_key_id_that_begins_like_an_option_is_a_key_id(keys: Revoke, kid: str)
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_an_unknown_key_and_a_doubtful_operator_change_nothing(seeds: Seeder, keys: Revoke) -> None:
-    before = seeds.service.rotate_keys.all(Deadline.after(SOON))
+    before = seeds.service.trust.rotate_keys.all(Deadline.after(SOON))
     done = keys("revoke", "no-such-key")
     assert isinstance(done.exception, NoSuchKey)
     assert done.output == "", "nothing is asked about it"
@@ -119,9 +119,9 @@ def test_an_unknown_key_and_a_doubtful_operator_change_nothing(seeds: Seeder, ke
     assert done.exit_code == 1
     assert f"Every access token signed with {active} will be refused." in done.stdout
     assert keys("revoke").exit_code == 2
-    assert seeds.service.rotate_keys.all(Deadline.after(SOON)) == before
+    assert seeds.service.trust.rotate_keys.all(Deadline.after(SOON)) == before
     assert keys("revoke", active, stdin="y\n").exit_code == 0
-    assert active not in {key.kid for key in seeds.service.rotate_keys.all(Deadline.after(SOON))}
+    assert active not in {key.kid for key in seeds.service.trust.rotate_keys.all(Deadline.after(SOON))}
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
@@ -139,7 +139,7 @@ def test_who_revokes_twice_in_a_row_is_told_that_services_do_not_know_the_next_k
 
 
 def test_revocations_and_rotations_at_once_leave_one_key_that_signs_and_one_pending(seeds: Seeder) -> None:
-    rotate_keys = seeds.service.rotate_keys
+    rotate_keys = seeds.service.trust.rotate_keys
 
     def revoke(kid: str) -> None:
         with contextlib.suppress(NoSuchKey):  # Another one was faster.

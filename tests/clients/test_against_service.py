@@ -141,7 +141,7 @@ def test_s7_disabling_a_user_is_seen_by_a_guarded_service(world: World) -> None:
     adas = [login(world.auth, "ada").access_token for _ in range(3)]
     graces = login(world.auth, "grace").access_token
     assert {world.verdict(token) for token in (*adas, graces)} == {"OK None"}
-    world.service.operate_users.disable("ada", deadline())
+    world.service.admin.operate_users.disable("ada", deadline())
     for token in adas:
         world.refused_within(token, "SESSION_ENDED")
     assert world.verdict(graces) == "OK None"
@@ -151,11 +151,11 @@ def test_s7_a_change_of_roles_outdates_tokens_until_they_are_refreshed(world: Wo
     register(world.auth, "ada")
     first = login(world.auth, "ada")
     assert world.verdict(first.access_token, "support") == "PERMISSION_DENIED ROLE_MISSING"
-    world.service.operate_users.grant("ada", "support", deadline())
+    world.service.admin.operate_users.grant("ada", "support", deadline())
     world.refused_within(first.access_token, "TOKEN_OUTDATED")
     second = refresh(world.auth, first.refresh_token)
     assert world.verdict(second.access_token, "support") == "OK None"
-    world.service.operate_users.take("ada", "support", deadline())
+    world.service.admin.operate_users.take("ada", "support", deadline())
     world.refused_within(second.access_token, "TOKEN_OUTDATED")
     third = refresh(world.auth, second.refresh_token)
     assert world.verdict(third.access_token, "support") == "PERMISSION_DENIED ROLE_MISSING"
@@ -181,10 +181,10 @@ def test_y1_rotating_keys_under_load_refuses_no_valid_token(
         loops = [callers.submit(call) for _ in range(3)]
         for _ in range(6):
             clock.advance(seconds=3)
-            service.rotate_keys.rotate(deadline())
-            service.reload_keys()
+            service.trust.rotate_keys.rotate(deadline())
+            service.trust.keys.reload()
             session = refresh(world.auth, session.refresh_token)
-            pending = {key.kid for key in service.rotate_keys.all(deadline())}
+            pending = {key.kid for key in service.trust.rotate_keys.all(deadline())}
             eventually(functools.partial(world.has_keys, pending), "the keys")
             tokens.append(session.access_token)
             seen = len(verdicts)

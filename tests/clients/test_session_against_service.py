@@ -51,7 +51,7 @@ def test_new_roles_count_from_the_next_call_and_nobody_notices(
 ) -> None:
     with ada.channel(f"127.0.0.1:{roles.port}") as channel:
         assert call(channel) == [b"ada:"]
-        service.operate_users.grant("ada", "admin", Deadline.after(5))
+        service.admin.operate_users.grant("ada", "admin", Deadline.after(5))
         eventually(lambda: call(channel) == [b"ada:admin"], "the role is there")
         assert call(channel, "unary_stream") == [b"ada:admin"]
 

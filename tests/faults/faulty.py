@@ -4,11 +4,10 @@ SQLAlchemy, the pool and the database are the real ones; only a statement or a C
 an error, by a real KILL of its connection, or by the loss of its answer.
 """
 
-import dataclasses
 import re
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pymysql
@@ -18,6 +17,7 @@ from authservice import bootstrap
 from authservice.storage.auth.session_ends import BatchedSessionEnds
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
+from tests.conftest import with_auth
 
 COMMIT = "COMMIT"
 POOL_SIZE = 4
@@ -103,12 +103,19 @@ class FaultyDatabase(SqlDatabase):
 
 def with_database(service: bootstrap.Service, database: SqlDatabase) -> bootstrap.Service:
     """Return the service with the four use cases that write on another engine, and Verify as it was."""
-    return dataclasses.replace(
+    auth = service.auth
+    login = replace(
+        auth.login,
+        database=database,
+        count_attempt=replace(auth.login.count_attempt, database=database),
+        open_session=replace(auth.login.open_session, database=database),
+    )
+    return with_auth(
         service,
-        register=dataclasses.replace(service.register, database=database),
-        login=dataclasses.replace(service.login, database=database),
-        refresh=dataclasses.replace(service.refresh, database=database),
-        logout=dataclasses.replace(service.logout, database=database, session_ends=BatchedSessionEnds(database)),
+        register=replace(auth.register, database=database),
+        login=login,
+        refresh=replace(auth.refresh, database=database),
+        logout=replace(auth.logout, database=database, session_ends=BatchedSessionEnds(database)),
     )
 
 

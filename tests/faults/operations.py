@@ -70,7 +70,7 @@ class Operations:
     def _login(self) -> Operation:
         user = Seeder(self.service).user(self._name())
         self.audit.events.clear()
-        now = self.service.clock()
+        now = self.service.parts.clock()
         return Operation(
             lambda: login(self.stub, user.name.typed),
             lambda: self._read(lambda tx: tx.sessions.count_live(user.id, now)),
@@ -95,10 +95,10 @@ class Operations:
         return f"user{next(self._numbers)}"
 
     def _read(self, work: Callable[[Transaction], int]) -> int:
-        return self.service.operate_users.database.transact(work, Deadline.after(10))
+        return self.service.parts.database.transact(work, Deadline.after(10))
 
 
 def _is_live(tx: Transaction, session_id: UUID, service: bootstrap.Service) -> bool:
     found = tx.sessions.get(session_id)
     assert found, "a session without its row"
-    return found[0].is_live(service.clock())
+    return found[0].is_live(service.parts.clock())

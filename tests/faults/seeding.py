@@ -13,8 +13,8 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import Transaction
-from authservice.usecases.auth.login import new_session
 from authservice.usecases.auth.register import Registration
+from authservice.usecases.steps.open_session import new_session
 from tests.conftest import CHEAPEST, RecordedAudit
 from tests.observed import PASSWORD
 
@@ -29,18 +29,18 @@ class Seeder:
 
     def user(self, name: str) -> User:
         """Register a user with the password of all tests."""
-        return self.service.register(Registration(name, PASSWORD), Deadline.after(SECONDS))
+        return self.service.auth.register(Registration(name, PASSWORD), Deadline.after(SECONDS))
 
     def sessions(self, user: User, count: int) -> list[SessionTokens]:
         """Open sessions in one transaction."""
-        login = self.service.login
-        now = login.clock()
+        opening = self.service.auth.login.open_session
+        now = opening.clock()
 
         def token() -> RefreshToken:
-            return login.refresh_tokens.first(uuid7())
+            return opening.refresh_tokens.first(uuid7())
 
         opened = [
-            (new_session(first.session_id, user, "", first, login.limits, now), first)
+            (new_session(first.session_id, user, "", first, opening.limits, now), first)
             for first in (token() for _ in range(count))
         ]
 
@@ -48,12 +48,12 @@ class Seeder:
             for session, _ in opened:
                 tx.sessions.add(session)
 
-        login.database.transact(store, Deadline.after(SECONDS))
-        return [login.issue_tokens(user, session, first, now) for session, first in opened]
+        opening.database.transact(store, Deadline.after(SECONDS))
+        return [opening.issue_tokens(user, session, first, now) for session, first in opened]
 
     def generation(self, session_id: UUID) -> int:
         """Return how often a session was refreshed."""
-        found = self.service.login.database.transact(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
+        found = self.service.parts.database.transact(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
         assert found
         return found[0].generation
 

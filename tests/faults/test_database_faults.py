@@ -125,7 +125,7 @@ def test_d4_transactions_that_really_deadlock_all_come_to_their_end_with_effects
 ) -> None:
     seeds = Seeder(service)
     users = [seeds.user(f"user{number}").id for number in range(3)]
-    subject, now = bytes(32), service.clock()
+    subject, now = bytes(32), service.parts.clock()
     rounds, done, begun = 10, 0, 0
     counting = threading.Lock()
 
@@ -167,8 +167,8 @@ def test_d4_calls_that_fight_over_one_user_leave_no_session_alive(
         for _ in range(5):
             # Two operators at one user may well be told to try again; a caller who logs out may not.
             with contextlib.suppress(Conflict):
-                service.operate_users.disable("ada", Deadline.after(30))
-                service.operate_users.enable("ada", Deadline.after(30))
+                service.admin.operate_users.disable("ada", Deadline.after(30))
+                service.admin.operate_users.enable("ada", Deadline.after(30))
 
     def end(share: int) -> None:
         for tokens in sessions[share::4]:

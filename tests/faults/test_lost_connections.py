@@ -177,7 +177,7 @@ def _fill_pool(service: bootstrap.Service) -> None:
     line = threading.Barrier(POOLED)
     with ThreadPoolExecutor(POOLED) as pool:
         deadline = Deadline.after(10)
-        works = [pool.submit(service.logout.database.transact, lambda _: line.wait(), deadline) for _ in range(POOLED)]
+        works = [pool.submit(service.parts.database.transact, lambda _: line.wait(), deadline) for _ in range(POOLED)]
         for work in works:
             work.result()
 

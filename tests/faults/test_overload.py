@@ -65,14 +65,14 @@ def hold(backend: str, seeds: Seeder, tmp_path: Path) -> Callable[[UUID], contex
         locked, release = threading.Event(), threading.Event()
 
         def work(tx: Transaction) -> None:
-            tx.sessions.end_all(user_id, SessionEnd.LOGOUT, seeds.service.clock())
+            tx.sessions.end_all(user_id, SessionEnd.LOGOUT, seeds.service.parts.clock())
             locked.set()
             release.wait(60)
             raise _RolledBack
 
         def run() -> None:
             with contextlib.suppress(_RolledBack):
-                seeds.service.logout.database.transact(work, Deadline.after(60))
+                seeds.service.parts.database.transact(work, Deadline.after(60))
 
         holder = threading.Thread(target=run)
         holder.start()

@@ -28,7 +28,7 @@ from authservice.domain.signing_key import RotationPlan
 from authservice.domain.tokens import SessionTokens
 from authservice.security import key_ring
 from authservice.serving.housekeeping import Chore, Housekeeping
-from authservice.usecases.auth.login import new_session
+from authservice.usecases.steps.open_session import new_session
 from tests.clients.guarded import Guarded, handler
 from tests.clients.scripted import bearer
 from tests.conftest import CHEAPEST, RecordedAudit, serve_in_process
@@ -189,11 +189,11 @@ def test_y1_a_new_key_each_second_refuses_no_token(settings: Settings, monkeypat
     def rotate_twice() -> None:
         # So that the key that signs is brand new: nobody has seen it pending.
         for _ in range(2):
-            auth.rotate_keys.rotate(Deadline.after(SOON))
+            auth.trust.rotate_keys.rotate(Deadline.after(SOON))
 
     upkeep = Housekeeping(
         [
-            Chore("reload", first / 4, auth.reload_keys),
+            Chore("reload", first / 4, auth.trust.keys.reload),
             Chore("rotate", period, rotate_twice),
         ]
     )
@@ -230,7 +230,7 @@ def test_w1_a_service_whose_clock_is_a_minute_wrong_judges_as_the_server_would(
             stack.enter_context(service_of(server.port, clock=lambda off=off: time.time() + off))
             for off in (-60.0, 0.0, 60.0)
         ]
-        now = datetime.now(tz=seeds.service.clock().tzinfo)
+        now = datetime.now(tz=seeds.service.parts.clock().tzinfo)
         remaining = timedelta(seconds=LEEWAY - 3)
         fresh = _token(seeds, "fresh", now)
         dying = _token(seeds, "dying", now - timedelta(seconds=900) - remaining)
@@ -256,11 +256,11 @@ def test_w1_a_service_whose_clock_is_a_minute_wrong_judges_as_the_server_would(
 
 def _token(seeds: Seeder, name: str, issued_at: datetime) -> str:
     """Return a token of a live session, as it would have been issued at another time."""
-    log_in, user = seeds.service.login, seeds.user(name)
-    first = log_in.refresh_tokens.first(uuid7())
-    session = new_session(first.session_id, user, "", first, log_in.limits, seeds.service.clock())
-    log_in.database.transact(lambda tx: tx.sessions.add(session), Deadline.after(SECONDS))
-    return log_in.issue_tokens(user, session, first, issued_at).access_token
+    opening, user = seeds.service.auth.login.open_session, seeds.user(name)
+    first = opening.refresh_tokens.first(uuid7())
+    session = new_session(first.session_id, user, "", first, opening.limits, seeds.service.parts.clock())
+    opening.database.transact(lambda tx: tx.sessions.add(session), Deadline.after(SECONDS))
+    return opening.issue_tokens(user, session, first, issued_at).access_token
 
 
 STOPPABLE = """

@@ -41,7 +41,7 @@ NAMES = {
 
 
 def nobody_exists(service: bootstrap.Service) -> bool:
-    return service.operate_users.page("", 10, Deadline.after(5)) == []
+    return service.admin.operate_users.page("", 10, Deadline.after(5)) == []
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
@@ -82,11 +82,11 @@ def test_v1_accepted_names_come_back_as_they_were_typed(stub: Stub, name: str) -
     ids=["empty", "1 byte", "14", "1025", "4 KiB", "repeated", "common", "keyboard walk"],
 )
 def test_v7_unfit_passwords_are_refused_by_field(stub: Stub, service: bootstrap.Service, password: str) -> None:
-    before = service.hash_pool.computed
+    before = service.parts.hash_pool.computed
     answer = refusal(register, stub, "ada", password)
     assert (answer.code, answer.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT")
     assert list(answer.violations) == ["password"]
-    assert service.hash_pool.computed == before
+    assert service.parts.hash_pool.computed == before
     assert nobody_exists(service)
 
 
@@ -101,10 +101,10 @@ def test_v7_passwords_of_every_allowed_length_log_in_whole(stub: Stub, length: i
 
 def test_v7_a_password_of_a_megabyte_is_refused_before_any_work(stub: Stub, service: bootstrap.Service) -> None:
     password = "z" * 2**20
-    before, hashes = time.process_time(), service.hash_pool.computed
+    before, hashes = time.process_time(), service.parts.hash_pool.computed
     for call in (register, login):
         assert refusal(call, stub, "ada", password).code is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert service.hash_pool.computed == hashes
+    assert service.parts.hash_pool.computed == hashes
     assert time.process_time() - before < 0.5
 
 

@@ -13,7 +13,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import RuleRejected, rules
 
 from authservice import bootstrap
-from tests.conftest import serve_in_process
+from tests.conftest import serve_in_process, with_auth
 from tests.observed import ObservedChannel, Refusal, login, refusal, register
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -34,7 +34,7 @@ def verify_with(service: bootstrap.Service, **broken: Any) -> Refusal:
         register(stub, "ada")
         token = login(stub, "ada").access_token
     server.stop(0)
-    server, port = serve_in_process(replace(service, verify=replace(service.verify, **broken)))
+    server, port = serve_in_process(with_auth(service, verify=replace(service.auth.verify, **broken)))
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             observed = ObservedChannel.around(channel)

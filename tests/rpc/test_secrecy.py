@@ -4,7 +4,6 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -12,6 +11,7 @@ import pytest
 import structlog
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
+from uuid6 import uuid7
 
 from authservice import bootstrap, logs
 from authservice.config import Settings
@@ -19,7 +19,7 @@ from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
-from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
+from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process, with_auth
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
 
 PASSWORD = "password-canary plum engine 88 meadow"
@@ -100,11 +100,11 @@ def test_l1_no_secret_shows_in_a_repr(settings: Settings, service: bootstrap.Ser
         repr(Registration("ada", PASSWORD)),
         repr(Credentials("ada", PASSWORD)),
         repr(LogoutRequest(access_token=PASSWORD, refresh_token=PASSWORD)),
-        repr(service.login.passwords),
-        repr(service.login.fingerprints),
-        repr(service.login.refresh_tokens),
-        repr(service.login.refresh_tokens.first(service.login.new_id())),
-        repr(service.rotate_keys.forge),
+        repr(service.auth.login.passwords),
+        repr(service.parts.fingerprints),
+        repr(service.auth.refresh.refresh_tokens),
+        repr(service.auth.refresh.refresh_tokens.first(uuid7())),
+        repr(service.trust.rotate_keys.forge),
         repr(service),
         repr(Settings(_env_file=None, jwt_secret=JWT_SECRET)),  # type: ignore[call-arg,arg-type]
     ]
@@ -126,7 +126,7 @@ def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_l
     def explode(*_: object) -> None:
         raise Boom("SELECT * FROM users -- mysql://root:dsn-canary@db")
 
-    broken = replace(logged_service, **{method.lower(): explode})  # type: ignore[arg-type]
+    broken = with_auth(logged_service, **{method.lower(): explode})
     server, port = serve_in_process(broken)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = getattr(rpc.AuthServiceStub(ObservedChannel.around(channel)), method)

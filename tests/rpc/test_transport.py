@@ -145,7 +145,7 @@ def test_a1_a_method_without_a_rule_is_refused_to_everybody(service: bootstrap.S
         reached.append(request)
         return request
 
-    guard = own_guard(service.verify, *service.token_scope)
+    guard = own_guard(service.auth.verify, *service.token_scope)
     server = grpc.server(ThreadPoolExecutor(2), interceptors=[guard, Boundary()])
     methods: dict[str, Any] = {"Echo": grpc.unary_unary_rpc_method_handler(handler)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("forgotten.v1.Service", methods),))
@@ -163,9 +163,9 @@ def test_o2_no_hash_is_computed_for_a_caller_without_time(service: bootstrap.Ser
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = rpc.AuthServiceStub(channel)
         register(stub, "ada")
-        before = service.hash_pool.computed
+        before = service.parts.hash_pool.computed
         request = api.LoginRequest(user_name_or_email="ada", password="seven amber kettles hum at dawn")
         answer = refusal(stub.Login, request, timeout=0.08)
         assert answer.code is grpc.StatusCode.DEADLINE_EXCEEDED
     server.stop(5)
-    assert service.hash_pool.computed == before
+    assert service.parts.hash_pool.computed == before

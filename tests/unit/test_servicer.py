@@ -22,11 +22,10 @@ from authservice.transport.messages.auth import bearer_token
 from authservice.transport.messages.times import duration, timestamp
 from authservice.transport.messages.trust import revocation
 from authservice.transport.servicers.auth import SERVICE, AuthServicer
-from authservice.usecases.auth.login import Credentials, Login
-from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
-from authservice.usecases.auth.refresh import Refresh
-from authservice.usecases.auth.register import Register, Registration
-from authservice.usecases.auth.verify import Verify
+from authservice.usecases.auth import AuthStories
+from authservice.usecases.auth.login import Credentials
+from authservice.usecases.auth.logout import LogoutRequest, Scope
+from authservice.usecases.auth.register import Registration
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 USER_ID = UUID("0191d5a5-0000-7000-8000-000000000001")
@@ -79,7 +78,7 @@ class UseCase:
 
 @dataclass
 class Desk:
-    """A servicer on its use cases, called as grpc would call it."""
+    """Stands in for the stories of a servicer, which is called as grpc would call it."""
 
     register: UseCase = field(default_factory=lambda: UseCase(USER))
     login: UseCase = field(default_factory=lambda: UseCase(TOKENS))
@@ -88,15 +87,7 @@ class Desk:
     verify: UseCase = field(default_factory=lambda: UseCase(IDENTITY))
 
     def servicer(self) -> AuthServicer:
-        return AuthServicer(
-            register=cast("Register", self.register),
-            login=cast("Login", self.login),
-            refresh=cast("Refresh", self.refresh),
-            logout=cast("Logout", self.logout),
-            verify=cast("Verify", self.verify),
-            clock=lambda: NOW,
-            default_deadline=7.0,
-        )
+        return AuthServicer(cast("AuthStories", self), clock=lambda: NOW, default_deadline=7.0)
 
     def call(self, method: str, request: Message, *metadata: tuple[str, str], timeout: float | None = 5.0) -> Any:
         """Return the answer of one call."""

@@ -11,11 +11,10 @@ from authservice.domain.errors import InvalidInput, Violation
 from authservice.ports import Clock
 from authservice.transport.messages.auth import bearer_token, identity, session_tokens
 from authservice.transport.messages.times import timestamp
-from authservice.usecases.auth.login import Credentials, Login
-from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
-from authservice.usecases.auth.refresh import Refresh
-from authservice.usecases.auth.register import Register, Registration
-from authservice.usecases.auth.verify import Verify
+from authservice.usecases.auth import AuthStories
+from authservice.usecases.auth.login import Credentials
+from authservice.usecases.auth.logout import LogoutRequest, Scope
+from authservice.usecases.auth.register import Registration
 
 SERVICE = "authapi.v1.AuthService"
 PASSWORD_METHODS = frozenset({f"/{SERVICE}/Register", f"/{SERVICE}/Login"})
@@ -41,18 +40,14 @@ class AuthServicer(rpc.AuthServiceServicer):
         default_deadline: seconds given to a call that brings no deadline.
     """
 
-    register: Register
-    login: Login
-    refresh: Refresh
-    logout: Logout
-    verify: Verify
+    stories: AuthStories
     clock: Clock
     default_deadline: float
 
     def Register(self, request: api.RegisterRequest, context: grpc.ServicerContext) -> api.RegisterResponse:
         """Create an account."""
         registration = Registration(request.user_name, request.password, request.email, request.idempotency_key)
-        user = self.register(registration, self._deadline(context))
+        user = self.stories.register(registration, self._deadline(context))
         return api.RegisterResponse(
             user_id=str(user.id), user_name=user.name.typed, create_time=timestamp(user.created_at)
         )
@@ -60,14 +55,14 @@ class AuthServicer(rpc.AuthServiceServicer):
     def Login(self, request: api.LoginRequest, context: grpc.ServicerContext) -> api.LoginResponse:
         """Open a session."""
         credentials = Credentials(request.user_name_or_email, request.password, request.client_label)
-        tokens = self.login(credentials, self._deadline(context))
+        tokens = self.stories.login(credentials, self._deadline(context))
         return api.LoginResponse(
             tokens=session_tokens(tokens), user_id=str(tokens.user_id), server_time=timestamp(self.clock())
         )
 
     def Refresh(self, request: api.RefreshRequest, context: grpc.ServicerContext) -> api.RefreshResponse:
         """Spend a refresh token."""
-        tokens = self.refresh(request.refresh_token, self._deadline(context))
+        tokens = self.stories.refresh(request.refresh_token, self._deadline(context))
         return api.RefreshResponse(tokens=session_tokens(tokens), server_time=timestamp(self.clock()))
 
     def Logout(self, request: api.LogoutRequest, context: grpc.ServicerContext) -> api.LogoutResponse:
@@ -80,11 +75,11 @@ class AuthServicer(rpc.AuthServiceServicer):
             scope=_SCOPES[request.scope],
             session_id=request.session_id,
         )
-        return api.LogoutResponse(ended_sessions=self.logout(wanted, self._deadline(context)))
+        return api.LogoutResponse(ended_sessions=self.stories.logout(wanted, self._deadline(context)))
 
     def Verify(self, request: api.VerifyRequest, context: grpc.ServicerContext) -> api.VerifyResponse:
         """Say whose access token it is."""
-        found = self.verify(request.access_token, self._deadline(context))
+        found = self.stories.verify(request.access_token, self._deadline(context))
         return api.VerifyResponse(identity=identity(found), server_time=timestamp(self.clock()))
 
     def _deadline(self, context: grpc.ServicerContext) -> Deadline:

@@ -1,18 +1,17 @@
 """authapi.v1.TrustService: what services need in order to check tokens by themselves."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 from authapi.v1 import trust_service_pb2 as api
 from authapi.v1 import trust_service_pb2_grpc as rpc
 
-from authservice.domain.signing_key import SigningKey
 from authservice.ports import Clock
 from authservice.transport.messages.times import timestamp
 from authservice.transport.messages.trust import key_set
 from authservice.transport.streams.watchers import Watchers
 from authservice.transport.streams.writers import Send
+from authservice.usecases.trust import TrustStories
 
 SERVICE = "authapi.v1.TrustService"
 
@@ -21,7 +20,7 @@ SERVICE = "authapi.v1.TrustService"
 class TrustServicer(rpc.TrustServiceServicer):
     """Serves the two RPCs. Lives as long as the server."""
 
-    published: Callable[[], list[SigningKey] | None]
+    stories: TrustStories
     watchers: Watchers
     clock: Clock
 
@@ -29,7 +28,9 @@ class TrustServicer(rpc.TrustServiceServicer):
         self, request: api.GetSigningKeysRequest, context: grpc.ServicerContext
     ) -> api.GetSigningKeysResponse:
         """Return the key set."""
-        return api.GetSigningKeysResponse(key_set=key_set(self.published()), server_time=timestamp(self.clock()))
+        return api.GetSigningKeysResponse(
+            key_set=key_set(self.stories.keys.published), server_time=timestamp(self.clock())
+        )
 
     def WatchRevocations(  # type: ignore[override]  # grpc passes a third argument to what does not block
         self, request: api.WatchRevocationsRequest, context: grpc.ServicerContext, send: Send

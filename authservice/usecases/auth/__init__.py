@@ -1,1 +1,22 @@
 """Registering, logging in and out, refreshing, verifying: one story per file."""
+
+from dataclasses import dataclass
+
+from authservice.usecases.auth.explain import Explain
+from authservice.usecases.auth.login import Login
+from authservice.usecases.auth.logout import Logout
+from authservice.usecases.auth.refresh import Refresh
+from authservice.usecases.auth.register import Register
+from authservice.usecases.auth.verify import Verify
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStories:
+    """The stories of this area, ready to be called. Live as long as the process."""
+
+    register: Register
+    login: Login
+    refresh: Refresh
+    logout: Logout
+    verify: Verify
+    explain: Explain

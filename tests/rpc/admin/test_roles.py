@@ -22,7 +22,7 @@ def soon() -> Deadline:
 
 @pytest.fixture
 def operate(service: bootstrap.Service) -> OperateUsers:
-    return service.operate_users
+    return service.admin.operate_users
 
 
 def test_a_grant_outdates_the_token_and_the_next_refresh_carries_the_role(

@@ -34,7 +34,7 @@ def test_c13_of_fifty_parallel_registrations_of_one_name_one_wins(
         codes = list(threads.map(attempt, range(50)))
     assert codes.count(grpc.StatusCode.OK) == 1
     assert codes.count(grpc.StatusCode.ALREADY_EXISTS) == 49
-    assert len(service.operate_users.page("", 10, Deadline.after(5))) == 1
+    assert len(service.admin.operate_users.page("", 10, Deadline.after(5))) == 1
     assert audit.count("user_registered") == 1
 
 
@@ -96,7 +96,7 @@ def test_logging_out_everywhere_beside_refreshes_leaves_nothing_alive(stub: Stub
 def test_the_queue_for_hashes_is_bounded_and_refuses_with_advice(stub: Stub, service: bootstrap.Service) -> None:
     register(stub, "ada")
     release = threading.Event()
-    pool = service.hash_pool
+    pool = service.parts.hash_pool
     with ThreadPoolExecutor(64) as threads:
         blocked = [threads.submit(pool.run, release.wait, Deadline.after(30)) for _ in range(pool.capacity)]
         while True:  # Until the pool is full.

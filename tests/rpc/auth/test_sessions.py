@@ -51,8 +51,8 @@ def test_a_login_tells_lifetimes_and_the_servers_time(stub: Stub, clock: Settabl
 def test_c10_wrong_passwords_unknown_and_disabled_users_look_alike(stub: Stub, service: bootstrap.Service) -> None:
     register(stub, "ada")
     register(stub, "bob")
-    service.operate_users.disable("bob", Deadline.after(5))
-    before = service.hash_pool.computed
+    service.admin.operate_users.disable("bob", Deadline.after(5))
+    before = service.parts.hash_pool.computed
     answers = [
         refusal(login, stub, "ada", OTHER_PASSWORD),
         refusal(login, stub, "nobody"),
@@ -64,7 +64,7 @@ def test_c10_wrong_passwords_unknown_and_disabled_users_look_alike(stub: Stub, s
     assert len(seen) == 1
     assert answers[0].code is grpc.StatusCode.UNAUTHENTICATED
     assert answers[0].reason == "CREDENTIALS_INVALID"
-    assert service.hash_pool.computed - before == len(answers), "each refusal costs one hash"
+    assert service.parts.hash_pool.computed - before == len(answers), "each refusal costs one hash"
 
 
 def test_s1_a_logged_out_token_no_longer_verifies(stub: Stub) -> None:
@@ -193,10 +193,10 @@ def test_r2_a_token_two_generations_old_is_reuse_at_once(stub: Stub) -> None:
 def test_r5_a_disabled_users_tokens_are_dead_at_once(stub: Stub, service: bootstrap.Service) -> None:
     register(stub, "ada")
     tokens = login(stub, "ada")
-    assert service.operate_users.disable("ADA", Deadline.after(5)) == 1
+    assert service.admin.operate_users.disable("ADA", Deadline.after(5)) == 1
     assert refusal(verify, stub, tokens.access_token).reason == "SESSION_ENDED"
     assert refusal(refresh, stub, tokens.refresh_token).reason == "SESSION_ENDED"
-    service.operate_users.enable("ada", Deadline.after(5))
+    service.admin.operate_users.enable("ada", Deadline.after(5))
     assert refusal(verify, stub, tokens.access_token).reason == "SESSION_ENDED"
     assert login(stub, "ada").session_id != tokens.session_id
 

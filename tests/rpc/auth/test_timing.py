@@ -61,7 +61,7 @@ def test_c10_login_takes_as_long_for_wrong_passwords_as_for_users_that_are_not(
     stub, service = slow_stub
     register(stub, "ada", email="ada@example.com")
     register(stub, "bob")
-    service.operate_users.disable("bob", Deadline.after(5))
+    service.admin.operate_users.disable("bob", Deadline.after(5))
     taken = times(
         {
             "wrong password": lambda: refusal(login, stub, "ada", OTHER_PASSWORD),

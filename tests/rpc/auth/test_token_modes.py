@@ -91,7 +91,7 @@ def test_y1_rotation_refuses_no_valid_token_and_removal_the_rest(
     monkeypatch.setattr(key_ring, "PUBLISHED_FIRST", 0.0)
     plan = RotationPlan(publish_for=timedelta(minutes=1), keep_for=timedelta(hours=1))
     service = bootstrap.assemble(settings, clock=clock, hash_cost=CHEAPEST, rotation=plan)
-    rotate = service.rotate_keys
+    rotate = service.trust.rotate_keys
     deadline = Deadline.after(60)
 
     def story(stub: rpc.AuthServiceStub) -> None:
@@ -104,7 +104,7 @@ def test_y1_rotation_refuses_no_valid_token_and_removal_the_rest(
             rotate.rotate(deadline)
             # A server that has not looked since still signs with the old key, and knows the new one.
             assert verify(stub, tokens[-1].access_token)
-            service.reload_keys()
+            service.trust.keys.reload()
             tokens.append(login(stub, "ada"))
             for earlier in tokens:
                 assert verify(stub, earlier.access_token)
@@ -116,7 +116,7 @@ def test_y1_rotation_refuses_no_valid_token_and_removal_the_rest(
         for key in rotate.all(deadline):
             if key.kid == header_of(oldest)["kid"]:
                 rotate._remove(key, deadline)  # as upkeep does when its time has come
-        service.reload_keys()
+        service.trust.keys.reload()
         assert refusal(verify, stub, oldest).reason == "TOKEN_INVALID"
 
     with_stub(service, story)
@@ -127,7 +127,7 @@ def test_y1_a_key_signs_only_after_this_server_has_published_it_for_a_while(
     settings: Settings, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = bootstrap.assemble(settings, clock=clock, hash_cost=CHEAPEST)
-    rotate = service.rotate_keys
+    rotate = service.trust.rotate_keys
 
     def story(stub: rpc.AuthServiceStub) -> None:
         register(stub, "ada")
@@ -136,13 +136,13 @@ def test_y1_a_key_signs_only_after_this_server_has_published_it_for_a_while(
         clock.advance(days=1)
         activated = rotate.rotate(Deadline.after(60)).kid
         monkeypatch.setattr(key_ring, "PUBLISHED_FIRST", 3600.0)
-        service.reload_keys()
-        published = {key.kid: key.state for key in service.published_keys() or []}
+        service.trust.keys.reload()
+        published = {key.kid: key.state for key in service.trust.keys.published or []}
         assert (published[before], published[activated]) == (KeyState.RETIRED, KeyState.ACTIVE)
         held_back = login(stub, "ada").access_token
         assert header_of(held_back)["kid"] == before
         monkeypatch.setattr(key_ring, "PUBLISHED_FIRST", 0.0)
-        service.reload_keys()
+        service.trust.keys.reload()
         assert header_of(login(stub, "ada").access_token)["kid"] == activated
         assert verify(stub, held_back)
 
@@ -152,14 +152,14 @@ def test_y1_a_key_signs_only_after_this_server_has_published_it_for_a_while(
 def test_upkeep_replaces_an_old_key_and_removes_a_dead_one(settings: Settings, clock: SettableClock) -> None:
     service = bootstrap.assemble(settings, clock=clock, hash_cost=CHEAPEST)
     deadline = Deadline.after(60)
-    first = {key.kid for key in service.rotate_keys.all(deadline)}
+    first = {key.kid for key in service.trust.rotate_keys.all(deadline)}
     clock.advance(days=31)
-    service.rotate_keys.ensure(deadline)
-    keys = service.rotate_keys.all(deadline)
+    service.trust.rotate_keys.ensure(deadline)
+    keys = service.trust.rotate_keys.all(deadline)
     assert sorted(key.state.value for key in keys) == ["active", "pending", "retired"]
     clock.advance(hours=2)
-    service.rotate_keys.ensure(deadline)
-    left = {key.kid for key in service.rotate_keys.all(deadline)}
+    service.trust.rotate_keys.ensure(deadline)
+    left = {key.kid for key in service.trust.rotate_keys.all(deadline)}
     assert len(left) == 2
     assert len(left & first) == 1
     service.close()

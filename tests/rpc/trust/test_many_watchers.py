@@ -115,7 +115,7 @@ class Stage:
         """Write rules one after the other and return how many seconds each took to each of the watchers."""
         waits = []
         for _ in range(ROUNDS):
-            (session,) = map(str, add_rules(self.engine, 1, self.service.clock()))
+            (session,) = map(str, add_rules(self.engine, 1, self.service.parts.clock()))
             begin = time.monotonic()
             self.served.feeding.wake()
             wait_until(lambda s=session: len(crowd.heard.get(s, ())) >= count, SECONDS, "all have heard")  # type: ignore[misc]
@@ -125,7 +125,7 @@ class Stage:
     def fill(self, crowd: Crowd, count: int) -> None:
         """Write what a new watcher will get as its snapshot, in steps that delay none of those who watch already."""
         for _ in range(SNAPSHOT_RULES // STEP):
-            last = str(add_rules(self.engine, STEP, self.service.clock())[-1])
+            last = str(add_rules(self.engine, STEP, self.service.parts.clock())[-1])
             self.served.feeding.wake()
             wait_until(lambda s=last: len(crowd.heard.get(s, ())) >= count, SECONDS, "all have heard")  # type: ignore[misc]
 
@@ -229,7 +229,7 @@ def test_s5_more_who_never_read_than_writers_delay_the_others_by_a_moment(stage:
 
 def test_s5_everybody_hears_of_much_that_is_revoked_at_once(stage: Stage, crowd: Crowd) -> None:
     crowd.join(WATCHERS)
-    last = str(add_rules(stage.engine, BURST, stage.service.clock())[-1])
+    last = str(add_rules(stage.engine, BURST, stage.service.parts.clock())[-1])
     stage.served.feeding.wake()
     took = wait_until(lambda: len(crowd.heard.get(last, ())) >= WATCHERS, SECONDS, "all have heard")
     # On a busy machine a write may take long enough to be taken for one that nobody reads; see watchers.py.

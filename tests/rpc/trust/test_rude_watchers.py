@@ -37,7 +37,7 @@ class Stage:
 
     def revoke(self) -> str:
         """End a session, and return it."""
-        (session,) = map(str, add_rules(self.engine, 1, self.service.clock()))
+        (session,) = map(str, add_rules(self.engine, 1, self.service.parts.clock()))
         self.served.feeding.wake()
         return session
 

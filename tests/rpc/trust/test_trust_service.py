@@ -1,12 +1,11 @@
 """TrustService over a real port: the keys, the stream of revocations, and how it begins, goes on and ends."""
 
-import dataclasses
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import pytest
@@ -24,8 +23,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.security.signing_keys import Forge
 from authservice.storage.engine import open_engine
-from authservice.usecases.auth.verify import Verify
-from tests.conftest import CHEAPEST, Served, SettableClock, serve_in_process
+from tests.conftest import CHEAPEST, Served, SettableClock, serve_in_process, with_auth
 from tests.faults.processes import wait_until
 from tests.observed import ObservedChannel, Refusal, login, logout, refusal, register, verify
 from tests.rpc.trust.watching import Watch, add_rules, seconds, watching
@@ -61,8 +59,8 @@ def watchers_of(served: Served) -> int:
 
 def rotate(service: bootstrap.Service, clock: SettableClock) -> None:
     clock.advance(minutes=2)
-    service.rotate_keys.rotate(Deadline.after(60))
-    service.reload_keys()
+    service.trust.rotate_keys.rotate(Deadline.after(60))
+    service.trust.keys.reload()
 
 
 def states(key_set: api.KeySet) -> list[api.KeyState.ValueType]:
@@ -81,7 +79,7 @@ def test_the_key_set_shows_every_key_with_its_state_and_times(
 ) -> None:
     rotate(service, clock)
     answer = trust.GetSigningKeys(api.GetSigningKeysRequest())
-    stored = service.rotate_keys.all(Deadline.after(10))
+    stored = service.trust.rotate_keys.all(Deadline.after(10))
     assert moment(answer.server_time) == clock.now
     assert not answer.key_set.is_shared_secret
     assert states(answer.key_set) == [api.KEY_STATE_PENDING, api.KEY_STATE_ACTIVE, api.KEY_STATE_RETIRED]
@@ -106,9 +104,9 @@ def test_y5_no_private_part_of_any_key_is_sent(settings: Settings, algorithm: st
     with watching(port) as watch:
         sent = watch.hear().SerializeToString()
         sent += rpc.TrustServiceStub(watch.channel).GetSigningKeys(api.GetSigningKeysRequest()).SerializeToString()
-    forge = service.rotate_keys.forge
+    forge = service.trust.rotate_keys.forge
     assert isinstance(forge, Forge)
-    keys = service.rotate_keys.all(Deadline.after(10))
+    keys = service.trust.rotate_keys.all(Deadline.after(10))
     assert len(keys) == 2
     for key in keys:
         private: Any = forge.open(key)
@@ -185,10 +183,10 @@ def test_s2_what_ends_or_outdates_tokens_arrives_in_order(
         for each in tokens[:3]:
             logout(stub, each.access_token)
             watch.hear_until(lambda each=each: each.session_id in watch.sessions)  # type: ignore[misc]
-        service.operate_users.grant("ada", "support", Deadline.after(10))
-        service.operate_users.grant("ada", "auditor", Deadline.after(10))
+        service.admin.operate_users.grant("ada", "support", Deadline.after(10))
+        service.admin.operate_users.grant("ada", "auditor", Deadline.after(10))
         watch.hear_until(lambda: len(watch.rules) >= 5)
-        service.operate_users.disable("ada", Deadline.after(10))
+        service.admin.operate_users.disable("ada", Deadline.after(10))
         watch.hear_until(lambda: len(watch.rules) >= 7)
         arrived = [rule for answer in watch.answers for rule in answer.revocations]
         assert [rule.session_id for rule in arrived[:3]] == [each.session_id for each in tokens[:3]]
@@ -281,7 +279,7 @@ def test_y1_a_change_of_the_key_set_arrives_on_the_stream_once(
         answer = watch.hear_until(lambda: watch.answers[-1].HasField("key_set"))
         assert answer.part == DELTA
         assert states(answer.key_set) == [api.KEY_STATE_PENDING, api.KEY_STATE_ACTIVE, api.KEY_STATE_RETIRED]
-        service.reload_keys()  # Which changes nothing.
+        service.trust.keys.reload()  # Which changes nothing.
         assert not watch.hear().HasField("key_set")
 
 
@@ -426,9 +424,9 @@ def test_o1_the_places_of_watchers_are_not_given_to_calls(
 
     def slow(*arguments: Any) -> Any:
         go_on.wait(20)
-        return service.verify(*arguments)
+        return service.auth.verify(*arguments)
 
-    slowed = dataclasses.replace(service, verify=cast("Verify", slow))
+    slowed = with_auth(service, verify=slow)
     server, port = serve_in_process(slowed, max_calls=8, max_watchers=64)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as plain, ThreadPoolExecutor(40) as threads:
         other = auth_rpc.AuthServiceStub(ObservedChannel.around(plain))

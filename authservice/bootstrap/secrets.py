@@ -1,0 +1,55 @@
+"""The master keys, and the service's own secrets that they seal in the database."""
+
+import secrets
+
+from authservice.config import ConfigError, Settings
+from authservice.domain.deadline import Deadline
+from authservice.ports import Clock, Database, Transaction
+from authservice.security.master_key import load_or_create
+from authservice.security.sealing import Sealer, master_key_from_secret
+
+START_SECONDS = 30.0
+"""What reading the keys at start-up may take."""
+PEPPER, REFRESH_TOKENS, FINGERPRINTS = "password-pepper", "refresh-tokens", "fingerprints"
+SECRET_PURPOSES = (PEPPER, REFRESH_TOKENS, FINGERPRINTS)
+
+
+def master_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Return the keys that seal the database's secrets, newest first. Raises ConfigError if there is none.
+
+    Without a configured key, the embedded database has a generated one beside it, and the variables of the Node
+    application yield one from JWT_SECRET. That one also stays at the end of the list, so that a configured key can take
+    over.
+    """
+    keys = settings.master_keys()
+    if not keys and settings.is_sqlite:
+        keys = (load_or_create(settings.data_dir),)
+    if settings.jwt_secret:
+        keys += (master_key_from_secret(settings.jwt_secret.get_secret_value().encode()),)
+    if not keys:
+        raise ConfigError(
+            "AUTHSERVICE_MASTER_KEY: on MySQL a master key must be configured; every server needs the same one. "
+            "Make one with `openssl rand -base64 32`, put it into a file that only this service can read, and set "
+            "AUTHSERVICE_MASTER_KEY_FILE. Keep a copy: without it no stored password can be checked."
+        )
+    return keys
+
+
+def open_secrets(database: Database, sealer: Sealer, clock: Clock) -> dict[str, bytes]:
+    """Return the service's own secrets by purpose, after making those that are missing. Raises CannotOpen."""
+    deadline = Deadline.after(START_SECONDS)
+    sealed = database.transact(lambda tx: tx.sealed_secrets.all(), deadline)
+    missing = {
+        purpose: sealer.seal(secrets.token_bytes(32), purpose) for purpose in SECRET_PURPOSES if purpose not in sealed
+    }
+    if missing:
+        now = clock()
+
+        def add_missing(tx: Transaction) -> None:
+            for purpose, secret in missing.items():
+                tx.sealed_secrets.add(purpose, secret, now)
+
+        database.transact(add_missing, deadline)
+        # Another server may have been faster; what is stored counts.
+        sealed = database.transact(lambda tx: tx.sealed_secrets.all(), deadline)
+    return {purpose: sealer.open(sealed[purpose], purpose) for purpose in SECRET_PURPOSES}

@@ -1,0 +1,47 @@
+"""The service as commands, servers and tests hold it: the stories of each area, and the parts below them."""
+
+from dataclasses import dataclass
+
+from authservice.bootstrap import admin, auth, trust
+from authservice.bootstrap.parts import Parts, make_parts, now_utc
+from authservice.config import Settings
+from authservice.domain.signing_key import RotationPlan
+from authservice.ports import Audit, Clock
+from authservice.usecases.admin import AdminStories
+from authservice.usecases.auth import AuthStories
+from authservice.usecases.clean_up import CleanUp
+from authservice.usecases.trust import TrustStories
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Every story, ready to be called. Lives as long as the process; `close` gives its threads and connections back."""
+
+    auth: AuthStories
+    admin: AdminStories
+    trust: TrustStories
+    clean_up: CleanUp
+    parts: Parts
+
+    @property
+    def token_scope(self) -> tuple[str, str]:
+        """Issuer and audience of access tokens."""
+        return self.parts.settings.issuer, self.parts.settings.audience
+
+    def close(self) -> None:
+        """Give threads and connections back."""
+        self.parts.close()
+
+
+def assemble(
+    settings: Settings,
+    *,
+    cores: int = 1,
+    clock: Clock = now_utc,
+    audit: Audit | None = None,
+    hash_cost: int | None = None,
+    rotation: RotationPlan | None = None,
+) -> Service:
+    """Put the service together. See make_parts, which raises, and for what tests may choose."""
+    parts = make_parts(settings, cores=cores, clock=clock, audit=audit, hash_cost=hash_cost, rotation=rotation)
+    return Service(auth.build(parts), admin.build(parts), trust.build(parts), CleanUp(parts.database, clock), parts)

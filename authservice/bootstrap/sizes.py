@@ -1,0 +1,44 @@
+"""What follows from the settings: how many, how long, how often."""
+
+from datetime import timedelta
+
+from authservice.config import Settings, TokenSettings
+from authservice.domain.session import SessionLimits
+from authservice.domain.signing_key import RotationPlan
+
+LATE_TOKENS = timedelta(minutes=5)
+"""How much longer than a token's life a retired key is kept: leeway of clocks, and servers that learn of it later."""
+SPARE_CONNECTIONS = 8
+"""Database connections beyond one per call that may run: for upkeep, health and refusals on their way."""
+
+
+def pool_size(settings: Settings) -> int:
+    """Return how many database connections one worker may have."""
+    return settings.threads + settings.hash_queue + SPARE_CONNECTIONS
+
+
+def hash_threads(settings: Settings, cores: int) -> int:
+    """Return how many hashes one worker computes at once, so that all workers together keep every core busy."""
+    return settings.hash_threads or max(1, cores // worker_count(settings, cores))
+
+
+def worker_count(settings: Settings, cores: int) -> int:
+    """Return how many processes serve."""
+    return settings.workers or (1 if settings.is_sqlite else cores)
+
+
+def session_limits(settings: TokenSettings) -> SessionLimits:
+    """Return how long sessions and tokens live."""
+    return SessionLimits(
+        idle=timedelta(seconds=settings.session_idle_seconds),
+        absolute=timedelta(seconds=settings.session_seconds),
+        access_token=timedelta(seconds=settings.access_token_seconds),
+    )
+
+
+def rotation_plan(settings: TokenSettings) -> RotationPlan:
+    """Return when signing keys move on."""
+    return RotationPlan(
+        keep_for=timedelta(seconds=settings.access_token_seconds) + LATE_TOKENS,
+        rotate_after=timedelta(days=settings.key_rotation_days),
+    )

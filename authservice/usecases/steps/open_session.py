@@ -1,0 +1,68 @@
+"""Opening a session for a user who has proved who they are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import CredentialsInvalid
+from authservice.domain.session import Session, SessionLimits
+from authservice.domain.tokens import RefreshToken, SessionTokens
+from authservice.domain.user import User
+from authservice.ports import Audit, Clock, Database, NewId, RefreshTokens, Transaction
+from authservice.usecases.steps.issue_tokens import IssueTokens
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """Stores a new session and makes its first tokens."""
+
+    database: Database
+    refresh_tokens: RefreshTokens
+    issue_tokens: IssueTokens
+    limits: SessionLimits
+    new_id: NewId
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, user: User, subject: bytes, label: str, deadline: Deadline) -> SessionTokens:
+        """Return the tokens. The attempts counted under `subject` are forgotten.
+
+        Raises CredentialsInvalid if the user was disabled meanwhile, TokenTooLarge, DeadlineTooShort,
+        StorageUnavailable, Conflict.
+        """
+        now = self.clock()
+        session_id = self.new_id()
+        refresh = self.refresh_tokens.first(session_id)
+        session = new_session(session_id, user, label, refresh, self.limits, now)
+
+        def store(tx: Transaction) -> SessionTokens:
+            current = tx.users.lock(user.id)
+            if current is None or not current.is_active:
+                raise CredentialsInvalid
+            tx.attempts.clear(subject)
+            tx.sessions.add(session)
+            # Here, because the token has to say what is true of the user when the session begins, and no session
+            # begins if the token cannot be made.
+            return self.issue_tokens(current, session, refresh, now)
+
+        tokens = self.database.transact(store, deadline)
+        self.audit.record("login", user_id=str(user.id), session_id=str(session.id), client_label=label)
+        return tokens
+
+
+def new_session(
+    session_id: UUID, user: User, label: str, refresh: RefreshToken, limits: SessionLimits, now: datetime
+) -> Session:
+    """Return a session that begins at `now`."""
+    absolute_end = now + limits.absolute
+    return Session(
+        id=session_id,
+        user_id=user.id,
+        client_label=label,
+        authenticated_at=now,
+        idle_end=limits.idle_end(now, absolute_end),
+        absolute_end=absolute_end,
+        refresh_hash=refresh.hash,
+        token_end=limits.access_token_end(now, absolute_end),
+    )
