@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from dataclasses import replace
 from typing import cast
 
 import grpc
@@ -13,9 +14,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from authservice.bootstrap import now_utc
 from authservice.serving.worker import settle_collector
 from authservice.transport.guard import own_guard
+from authservice.transport.registration import files_of
 from authservice.transport.server import Limits, Server
-from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.servicers import auth, trust
 from authservice.transport.streams.watchers import Watchers
+from authservice.usecases.auth import AuthStories
 from authservice.usecases.auth.verify import Verify
 from authservice.usecases.trust import TrustStories
 from authservice.usecases.trust.revocation_feed import RevocationFeed
@@ -39,9 +42,13 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     watchers = Watchers(cast(RevocationFeed, None), lambda: [], 0)
-    trust = TrustServicer(cast(TrustStories, None), watchers, now_utc)
-    guard = own_guard(cast(Verify, None), "nobody", "nobody")
-    server = Server(Nothing(), trust, guard, Limits(threads, 512, 1), has_reflection=False)
+    service = auth.registration(cast(AuthStories, None), now_utc, 10.0)
+    registrations = [
+        replace(service, servicer=Nothing()),
+        trust.registration(cast(TrustStories, None), watchers, now_utc),
+    ]
+    guard = own_guard(cast(Verify, None), "nobody", "nobody", *files_of(registrations))
+    server = Server(registrations, guard, Limits(threads, 512, 1), has_reflection=False)
     server.listen(f"127.0.0.1:{port}", None)
     settle_collector()
     server.start()

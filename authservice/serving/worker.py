@@ -10,9 +10,9 @@ from authservice.serving.chores import health_check, start_feeding, upkeep
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.preparation import tls_files
 from authservice.transport.guard import own_guard
+from authservice.transport.registration import Registration, files_of
 from authservice.transport.server import Limits, Server
-from authservice.transport.servicers.auth import AuthServicer
-from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.servicers import auth, trust
 from authservice.transport.streams.watchers import Watchers
 
 COLLECT_AFTER = 50_000
@@ -48,12 +48,19 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
 
 def new_server(service: bootstrap.Service, limits: Limits, default_deadline: float, *, has_reflection: bool) -> Server:
     """Return a server for an assembled service."""
-    clock = service.parts.clock
-    auth = AuthServicer(service.auth, clock, default_deadline)
-    watchers = Watchers(service.trust.feed, lambda: service.trust.keys.published, limits.max_watchers)
-    trust = TrustServicer(service.trust, watchers, clock)
-    guard = own_guard(service.auth.verify, *service.token_scope)
-    return Server(auth, trust, guard, limits, has_reflection=has_reflection)
+    registrations = registrations_of(service, limits.max_watchers, default_deadline)
+    guard = own_guard(service.auth.verify, *service.token_scope, *files_of(registrations))
+    return Server(registrations, guard, limits, has_reflection=has_reflection)
+
+
+def registrations_of(service: bootstrap.Service, max_watchers: int, default_deadline: float) -> list[Registration]:
+    """Return every service of the contract on its stories."""
+    clock, keys = service.parts.clock, service.trust.keys
+    watchers = Watchers(service.trust.feed, lambda: keys.published, max_watchers)
+    return [
+        auth.registration(service.auth, clock, default_deadline),
+        trust.registration(service.trust, watchers, clock),
+    ]
 
 
 def settle_collector() -> None:

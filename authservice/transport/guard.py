@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
-from authapi.v1 import auth_service_pb2, trust_service_pb2
 from authapi.v1.error_reason_pb2 import ErrorReason
 from authclient import AuthInterceptor, Observer, Refused
 from authclient.decisions import Ask, Judge, Verified
 from authclient.knowledge import Knowledge
+from google.protobuf.descriptor import FileDescriptor
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, TokenRejected
@@ -58,7 +58,6 @@ class OwnAuthority:
         """Do nothing: no method that asks for a token streams."""
 
 
-def own_guard(verify: Verify, issuer: str, audience: str) -> AuthInterceptor:
-    """Return the interceptor for AuthService and TrustService."""
-    authority = OwnAuthority(verify, issuer, audience)
-    return AuthInterceptor(authority, auth_service_pb2.DESCRIPTOR, trust_service_pb2.DESCRIPTOR)
+def own_guard(verify: Verify, issuer: str, audience: str, *files: FileDescriptor) -> AuthInterceptor:
+    """Return the interceptor for the services in these files, by the rules there."""
+    return AuthInterceptor(OwnAuthority(verify, issuer, audience), *files)

@@ -4,23 +4,20 @@ import contextlib
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from authapi.v1.auth_service_pb2_grpc import AuthServiceServicer, add_AuthServiceServicer_to_server
-from authapi.v1.trust_service_pb2_grpc import add_TrustServiceServicer_to_server
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from authservice.transport.boundary import Boundary
-from authservice.transport.servicers import auth as auth_service
-from authservice.transport.servicers import trust as trust_service
-from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.methods import PASSWORD_METHODS, require_rows
+from authservice.transport.registration import Registration
 from authservice.transport.streams import health
 
-SERVICES = (auth_service.SERVICE, trust_service.SERVICE)
 MAX_MESSAGE_BYTES = 65 * 1024
 """64 KiB for the longest field that is still judged by its own rule, and 1 KiB around it."""
 MAX_METADATA_BYTES = 8 * 1024
@@ -81,39 +78,46 @@ class Limits:
 
 
 class Server:
-    """A grpc server with AuthService, TrustService, health and reflection. Lives from construction to `stop`.
+    """A grpc server with the services of the contract, health and reflection. Lives from construction to `stop`.
 
     Args:
+        registrations: the services.
         guard: judges callers by the rules of the methods.
     """
 
     def __init__(
         self,
-        auth: AuthServiceServicer,
-        trust: TrustServicer,
+        registrations: Sequence[Registration],
         guard: grpc.ServerInterceptor,
         limits: Limits,
         *,
         has_reflection: bool,
     ) -> None:
+        require_rows(registrations)
         calls = ThreadPoolExecutor(limits.threads, "call")
         password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")
         self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
         self._server = grpc.server(
             calls,
-            interceptors=[guard, Boundary(auth_service.PASSWORD_METHODS, password_calls)],
+            interceptors=[guard, Boundary(PASSWORD_METHODS, password_calls)],
             options=_OPTIONS,
             # Watchers hold no thread, and grpc counts what does.
             maximum_concurrent_rpcs=limits.max_calls,
         )
-        self._watchers = trust.watchers
+        self._services = tuple(registration.name for registration in registrations)
+        self._streams = [registration.streams for registration in registrations if registration.streams is not None]
         self._health = health.HealthServicer()
-        add_AuthServiceServicer_to_server(auth, self._server)
-        add_TrustServiceServicer_to_server(trust, self._server)
+        for registration in registrations:
+            registration.add(registration.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if has_reflection:
-            names = (*SERVICES, health.SERVICE, reflection.SERVICE_NAME)
+            names = (*self._services, health.SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams of these services are open."""
+        return sum(len(streams) for streams in self._streams)
 
     def listen(self, address: str, tls: TlsFiles | None) -> int:
         """Bind `host:port` and return the port.
@@ -136,18 +140,19 @@ class Server:
     def set_healthy(self, healthy: bool) -> None:
         """Tell watchers of health whether the database answers."""
         status = health.SERVING if healthy else health.NOT_SERVING
-        for service in ("", *SERVICES):
+        for service in ("", *self._services):
             self._health.set(service, status)
 
     def announce(self) -> None:
         """Let watchers know what has been revoked, and drop those of any kind that do not read."""
-        self._watchers.announce()
+        for streams in self._streams:
+            streams.announce()
         self._health.drop_blocked()
 
     def drain(self) -> None:
         """Say NOT_SERVING from now on, so that nobody new is sent here, and send watchers elsewhere."""
         self._health.enter_graceful_shutdown()
-        self._watchers.close()
+        self._close_streams()
 
     def stop(self, grace: float) -> None:
         """Take nothing new, give running calls `grace` seconds, and return when all is over.
@@ -155,7 +160,7 @@ class Server:
         Calls are what runs on the threads. Streams that hold none, such as those that watch health, are ended after the
         last call and not waited for.
         """
-        self._watchers.close()
+        self._close_streams()
         stopped = self._server.stop(grace)
         until = time.monotonic() + grace
         for pool, threads in self._pools:
@@ -165,6 +170,10 @@ class Server:
         self._health.close()
         for pool, _ in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _close_streams(self) -> None:
+        for streams in self._streams:
+            streams.close()
 
 
 def _await_idle(pool: ThreadPoolExecutor, threads: int, until: float) -> None:

@@ -145,7 +145,7 @@ def test_a1_a_method_without_a_rule_is_refused_to_everybody(service: bootstrap.S
         reached.append(request)
         return request
 
-    guard = own_guard(service.auth.verify, *service.token_scope)
+    guard = own_guard(service.auth.verify, *service.token_scope, api.DESCRIPTOR)
     server = grpc.server(ThreadPoolExecutor(2), interceptors=[guard, Boundary()])
     methods: dict[str, Any] = {"Echo": grpc.unary_unary_rpc_method_handler(handler)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("forgotten.v1.Service", methods),))

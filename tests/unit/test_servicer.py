@@ -18,7 +18,7 @@ from authservice.domain.errors import InvalidInput, TokenInvalid
 from authservice.domain.revocation import Revocation
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.domain.user import User, UserName
-from authservice.transport.messages.auth import bearer_token
+from authservice.transport.caller import bearer_token
 from authservice.transport.messages.times import duration, timestamp
 from authservice.transport.messages.trust import revocation
 from authservice.transport.servicers.auth import SERVICE, AuthServicer

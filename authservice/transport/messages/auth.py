@@ -1,11 +1,9 @@
 """Tokens, and who they belong to."""
 
 import functools
-from collections.abc import Sequence
 
 from authapi.v1 import auth_service_pb2 as api
 
-from authservice.domain.errors import TokenInvalid
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.transport.messages.times import timestamp
 
@@ -37,18 +35,3 @@ def identity(value: Identity) -> api.Identity:
         auth_methods=value.auth_methods,
         expire_time=timestamp(value.expires_at),
     )
-
-
-def bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:
-    """Return the token of the `authorization` entry, or an empty text if there is none.
-
-    Raises TokenInvalid for two entries, of which a proxy and a server may choose different ones, and for another
-    scheme.
-    """
-    entries = [value for key, value in metadata if key == "authorization"]
-    if not entries:
-        return ""
-    scheme, _, token = str(entries[0]).partition(" ")
-    if len(entries) > 1 or scheme.lower() != "bearer" or not token:
-        raise TokenInvalid
-    return token

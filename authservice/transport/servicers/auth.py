@@ -6,23 +6,18 @@ import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
-from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, Violation
 from authservice.ports import Clock
-from authservice.transport.messages.auth import bearer_token, identity, session_tokens
+from authservice.transport.caller import bearer_token, deadline_of
+from authservice.transport.messages.auth import identity, session_tokens
 from authservice.transport.messages.times import timestamp
-from authservice.usecases.auth import AuthStories
+from authservice.transport.registration import Registration
+from authservice.usecases.auth import AuthStories, register
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest, Scope
-from authservice.usecases.auth.register import Registration
 
-SERVICE = "authapi.v1.AuthService"
-PASSWORD_METHODS = frozenset({f"/{SERVICE}/Register", f"/{SERVICE}/Login"})
-
-LONGEST_DEADLINE = 300.0
-"""Seconds that a call may take, however long its caller would wait."""
-NEVER = 10 * 365 * 86400.0
-"""Seconds. A deadline further away than this is none."""
+DESCRIPTOR = api.DESCRIPTOR.services_by_name["AuthService"]
+SERVICE = DESCRIPTOR.full_name
 
 _SCOPES = {
     api.LOGOUT_SCOPE_UNSPECIFIED: None,
@@ -46,8 +41,8 @@ class AuthServicer(rpc.AuthServiceServicer):
 
     def Register(self, request: api.RegisterRequest, context: grpc.ServicerContext) -> api.RegisterResponse:
         """Create an account."""
-        registration = Registration(request.user_name, request.password, request.email, request.idempotency_key)
-        user = self.stories.register(registration, self._deadline(context))
+        wanted = register.Registration(request.user_name, request.password, request.email, request.idempotency_key)
+        user = self.stories.register(wanted, deadline_of(context, self.default_deadline))
         return api.RegisterResponse(
             user_id=str(user.id), user_name=user.name.typed, create_time=timestamp(user.created_at)
         )
@@ -55,14 +50,14 @@ class AuthServicer(rpc.AuthServiceServicer):
     def Login(self, request: api.LoginRequest, context: grpc.ServicerContext) -> api.LoginResponse:
         """Open a session."""
         credentials = Credentials(request.user_name_or_email, request.password, request.client_label)
-        tokens = self.stories.login(credentials, self._deadline(context))
+        tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))
         return api.LoginResponse(
             tokens=session_tokens(tokens), user_id=str(tokens.user_id), server_time=timestamp(self.clock())
         )
 
     def Refresh(self, request: api.RefreshRequest, context: grpc.ServicerContext) -> api.RefreshResponse:
         """Spend a refresh token."""
-        tokens = self.stories.refresh(request.refresh_token, self._deadline(context))
+        tokens = self.stories.refresh(request.refresh_token, deadline_of(context, self.default_deadline))
         return api.RefreshResponse(tokens=session_tokens(tokens), server_time=timestamp(self.clock()))
 
     def Logout(self, request: api.LogoutRequest, context: grpc.ServicerContext) -> api.LogoutResponse:
@@ -75,15 +70,18 @@ class AuthServicer(rpc.AuthServiceServicer):
             scope=_SCOPES[request.scope],
             session_id=request.session_id,
         )
-        return api.LogoutResponse(ended_sessions=self.stories.logout(wanted, self._deadline(context)))
+        return api.LogoutResponse(
+            ended_sessions=self.stories.logout(wanted, deadline_of(context, self.default_deadline))
+        )
 
     def Verify(self, request: api.VerifyRequest, context: grpc.ServicerContext) -> api.VerifyResponse:
         """Say whose access token it is."""
-        found = self.stories.verify(request.access_token, self._deadline(context))
+        found = self.stories.verify(request.access_token, deadline_of(context, self.default_deadline))
         return api.VerifyResponse(identity=identity(found), server_time=timestamp(self.clock()))
 
-    def _deadline(self, context: grpc.ServicerContext) -> Deadline:
-        # grpc answers None, or a time in the far future, for a call without a deadline.
-        remaining = context.time_remaining()
-        seconds = self.default_deadline if remaining is None or remaining > NEVER else min(remaining, LONGEST_DEADLINE)
-        return Deadline.after(seconds, lambda: not context.is_active())
+
+def registration(stories: AuthStories, clock: Clock, default_deadline: float) -> Registration:
+    """Return the service with its servicer."""
+    return Registration(
+        DESCRIPTOR, AuthServicer(stories, clock, default_deadline), rpc.add_AuthServiceServicer_to_server
+    )

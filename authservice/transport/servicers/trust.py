@@ -9,11 +9,10 @@ from authapi.v1 import trust_service_pb2_grpc as rpc
 from authservice.ports import Clock
 from authservice.transport.messages.times import timestamp
 from authservice.transport.messages.trust import key_set
+from authservice.transport.registration import Registration
 from authservice.transport.streams.watchers import Watchers
 from authservice.transport.streams.writers import Send
 from authservice.usecases.trust import TrustStories
-
-SERVICE = "authapi.v1.TrustService"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +38,13 @@ class TrustServicer(rpc.TrustServiceServicer):
         self.watchers.open(request, context, send)
 
     WatchRevocations.experimental_non_blocking = True  # type: ignore[attr-defined]  # so that it holds no thread
+
+
+def registration(stories: TrustStories, watchers: Watchers, clock: Clock) -> Registration:
+    """Return the service with its servicer and its open streams."""
+    return Registration(
+        api.DESCRIPTOR.services_by_name["TrustService"],
+        TrustServicer(stories, watchers, clock),
+        rpc.add_TrustServiceServicer_to_server,
+        watchers,
+    )

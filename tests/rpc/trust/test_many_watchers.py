@@ -131,7 +131,7 @@ class Stage:
 
     def admitted(self) -> int:
         """Return how many watchers the server knows."""
-        return len(self.served.server._watchers)
+        return self.served.server.open_streams
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_s5_who_reads_hears_in_time_and_newcomers_get_in_whoever_else_reads_noth
             )
     assert max(times) < 1
     assert max(joins) < 5
-    wait_until(lambda: len(stage.served.server._watchers) == 0, SECONDS, "all to be forgotten")
+    wait_until(lambda: stage.served.server.open_streams == 0, SECONDS, "all to be forgotten")
 
 
 def test_s5_one_connection_that_fills_the_places_of_its_host_is_refused_and_another_is_not(

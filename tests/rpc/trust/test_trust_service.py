@@ -54,7 +54,7 @@ def trust(channel: grpc.Channel) -> rpc.TrustServiceStub:
 
 
 def watchers_of(served: Served) -> int:
-    return len(served.server._watchers)
+    return served.server.open_streams
 
 
 def rotate(service: bootstrap.Service, clock: SettableClock) -> None:

@@ -1,0 +1,39 @@
+"""What a call says about its caller beside the message: how long they wait, and the token they show.
+
+The one conversion from grpc's context; servicers use nothing else of it.
+"""
+
+from collections.abc import Sequence
+
+import grpc
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import TokenInvalid
+
+LONGEST_DEADLINE = 300.0
+"""Seconds that a call may take, however long its caller would wait."""
+NEVER = 10 * 365 * 86400.0
+"""Seconds. A deadline further away than this is none."""
+
+
+def deadline_of(context: grpc.ServicerContext, default: float) -> Deadline:
+    """Return the deadline of a call: `default` seconds if it brings none."""
+    # grpc answers None, or a time in the far future, for a call without a deadline.
+    remaining = context.time_remaining()
+    seconds = default if remaining is None or remaining > NEVER else min(remaining, LONGEST_DEADLINE)
+    return Deadline.after(seconds, lambda: not context.is_active())
+
+
+def bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:
+    """Return the token of the `authorization` entry, or an empty text if there is none.
+
+    Raises TokenInvalid for two entries, of which a proxy and a server may choose different ones, and for another
+    scheme.
+    """
+    entries = [value for key, value in metadata if key == "authorization"]
+    if not entries:
+        return ""
+    scheme, _, token = str(entries[0]).partition(" ")
+    if len(entries) > 1 or scheme.lower() != "bearer" or not token:
+        raise TokenInvalid
+    return token

@@ -1,0 +1,72 @@
+"""What the server has to know about each RPC beside its contract: one row per RPC.
+
+A method that is served without a row, and a row without a method, stop the start.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from authservice.transport.registration import Registration
+
+
+class Threads(Enum):
+    """Which threads run a method."""
+
+    CALLS = "those of ordinary calls"
+    PASSWORDS = "those that wait for hashes, so that no other call waits behind them"
+    NONE = "none while nothing is to be said: it streams"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One row.
+
+    Args:
+        is_repeatable: whether a call whose answer was lost may be sent again and changes nothing more.
+    """
+
+    threads: Threads
+    is_repeatable: bool
+
+
+METHODS: Mapping[str, Method] = {
+    # With its idempotency key. Without one the second call finds the name taken.
+    "/authapi.v1.AuthService/Register": Method(Threads.PASSWORDS, is_repeatable=True),
+    # A second login is a second session.
+    "/authapi.v1.AuthService/Login": Method(Threads.PASSWORDS, is_repeatable=False),
+    "/authapi.v1.AuthService/Refresh": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AuthService/Logout": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AuthService/Verify": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
+}
+
+PASSWORD_METHODS = frozenset(name for name, method in METHODS.items() if method.threads is Threads.PASSWORDS)
+
+
+class MethodsUnfit(Exception):
+    """The rows and the services that are to be served do not fit. The text names each method and what to do."""
+
+
+def require_rows(registrations: Iterable[Registration], rows: Mapping[str, Method] = METHODS) -> None:
+    """Raise MethodsUnfit unless each method of these services has a row that fits, and each row its method."""
+    if problems := list(_problems(registrations, rows)):
+        raise MethodsUnfit("; ".join(problems) + ". The rows are in authservice/transport/methods.py")
+
+
+def _problems(registrations: Iterable[Registration], rows: Mapping[str, Method]) -> Iterator[str]:
+    left = dict(rows)
+    for registration in registrations:
+        for name, method in registration.methods():
+            row = left.pop(name, None)
+            if row is None:
+                yield f"{name} has no row: add one"
+                continue
+            if method.server_streaming != (row.threads is Threads.NONE):
+                yield f"{name} streams, or its row says that it holds no thread; either both or none"
+            handler = getattr(registration.servicer, method.name)
+            if method.server_streaming != getattr(handler, "experimental_non_blocking", False):
+                yield f"{name} must be marked `experimental_non_blocking` if it streams, and only then"
+    for name in left:
+        yield f"{name} has a row and is not served: remove the row, or register its service"
