@@ -11,7 +11,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.user import User
-from authservice.ports import Transaction
+from authservice.ports import Transaction, last_counts
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.usecases.auth.register import Registration
@@ -79,4 +79,4 @@ def _open(service: bootstrap.Service, user: User, count: int, seeded: Seeded, de
         for session in opened:
             tx.sessions.add(session)
 
-    opening.database.transact(store, deadline)
+    opening.database.transact(store, deadline, settle=last_counts)

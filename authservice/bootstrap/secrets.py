@@ -4,7 +4,7 @@ import secrets
 
 from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
-from authservice.ports import Clock, Database, Transaction
+from authservice.ports import Clock, Database, Transaction, last_counts
 from authservice.security.master_key import load_or_create
 from authservice.security.sealing import Sealer, master_key_from_secret
 
@@ -38,7 +38,7 @@ def master_keys(settings: Settings) -> tuple[bytes, ...]:
 def open_secrets(database: Database, sealer: Sealer, clock: Clock) -> dict[str, bytes]:
     """Return the service's own secrets by purpose, after making those that are missing. Raises CannotOpen."""
     deadline = Deadline.after(START_SECONDS)
-    sealed = database.transact(lambda tx: tx.sealed_secrets.all(), deadline)
+    sealed = database.read(lambda tx: tx.sealed_secrets.all(), deadline)
     missing = {
         purpose: sealer.seal(secrets.token_bytes(32), purpose) for purpose in SECRET_PURPOSES if purpose not in sealed
     }
@@ -49,7 +49,7 @@ def open_secrets(database: Database, sealer: Sealer, clock: Clock) -> dict[str, 
             for purpose, secret in missing.items():
                 tx.sealed_secrets.add(purpose, secret, now)
 
-        database.transact(add_missing, deadline)
+        database.transact(add_missing, deadline, settle=last_counts)
         # Another server may have been faster; what is stored counts.
-        sealed = database.transact(lambda tx: tx.sealed_secrets.all(), deadline)
+        sealed = database.read(lambda tx: tx.sealed_secrets.all(), deadline)
     return {purpose: sealer.open(sealed[purpose], purpose) for purpose in SECRET_PURPOSES}

@@ -11,6 +11,16 @@ from authservice.ports.trust import SealedSecrets, SigningKeys
 T = TypeVar("T")
 
 
+def last_counts(_earlier: T, last: T) -> T:
+    """Settle where the work answers the same however often it has run, or where nobody reads the answer."""
+    return last
+
+
+def first_change_counts(earlier: T, last: T) -> T:
+    """Settle where the work answers what it has changed: what an earlier run did, the last one finds done."""
+    return earlier or last
+
+
 class Expired(Protocol):
     """Rows whose time is over."""
 
@@ -38,9 +48,10 @@ class Transaction(Protocol):
 class Database(Protocol):
     """Runs transactions."""
 
-    def transact(
-        self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
-    ) -> T:
+    def read(self, work: Callable[[Transaction], T], deadline: Deadline) -> T:
+        """Run `work`, which changes nothing. Otherwise as `transact`."""
+
+    def transact(self, work: Callable[[Transaction], T], deadline: Deadline, *, settle: Callable[[T, T], T]) -> T:
         """Run `work` in a transaction and commit it, or roll back if it raises.
 
         `work` runs again from the start after a deadlock or a lost connection, also one lost during the commit. It must
@@ -49,5 +60,6 @@ class Database(Protocol):
 
         Args:
             settle: where a connection was lost during the commit, so that an earlier run may have happened: makes the
-                true result of that run's and the last run's. Without it the last one counts.
+                true result of that run's and the last run's. Has no default, since forgetting it would show as a
+                wrong answer once in a while, and never in an ordinary test.
         """

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavailable
-from authservice.ports import Transaction
+from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
@@ -58,9 +58,11 @@ class SqlDatabase:
         self.when_revoked: Callable[[], None] = lambda: None
         """Called after each commit that has appended a rule about revoked tokens."""
 
-    def transact(
-        self, work: Callable[[Transaction], T], deadline: Deadline, settle: Callable[[T, T], T] | None = None
-    ) -> T:
+    def read(self, work: Callable[[Transaction], T], deadline: Deadline) -> T:
+        """Run `work`, which changes nothing."""
+        return self.transact(work, deadline, settle=last_counts)
+
+    def transact(self, work: Callable[[Transaction], T], deadline: Deadline, *, settle: Callable[[T, T], T]) -> T:
         """Run `work` in a transaction. See ports.Database."""
         connections_lost = 0
         unconfirmed: list[T] = []
@@ -82,7 +84,7 @@ class SqlDatabase:
             else:
                 if transaction.sessions.has_revoked:
                     self.when_revoked()
-                return settle(unconfirmed[0], result) if settle and unconfirmed else result
+                return settle(unconfirmed[0], result) if unconfirmed else result
         raise Conflict
 
     @contextlib.contextmanager

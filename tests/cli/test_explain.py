@@ -25,6 +25,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
+from authservice.ports import last_counts
 from authservice.usecases.steps.open_session import new_session
 from tests.clients.protos import service_file
 from tests.conftest import MASTER_KEY
@@ -256,7 +257,9 @@ def test_an_ended_session_says_when_and_why(
 
 def _end(seeds: Seeder, session_id: UUID, reason: SessionEnd) -> None:
     now = seeds.service.parts.clock()
-    seeds.service.parts.database.transact(lambda tx: tx.sessions.end(session_id, reason, now), Deadline.after(SECONDS))
+    seeds.service.parts.database.transact(
+        lambda tx: tx.sessions.end(session_id, reason, now), Deadline.after(SECONDS), settle=last_counts
+    )
 
 
 def test_a_session_that_nobody_knows_is_named(
@@ -276,7 +279,7 @@ def test_a_session_that_was_idle_for_too_long_has_expired(
     opening = seeds.service.auth.login.open_session
     first = opening.refresh_tokens.first(uuid7())
     old = new_session(first.session_id, ada, "", first, opening.limits, opening.clock() - timedelta(hours=1))
-    opening.database.transact(lambda tx: tx.sessions.add(old), Deadline.after(SECONDS))
+    opening.database.transact(lambda tx: tx.sessions.add(old), Deadline.after(SECONDS), settle=last_counts)
     done = explain(changed(signer, tokens, sid=str(old.id)))
     assert (done.exit_code, done.failed) == (1, ["session"])
     assert done["session"][1].startswith("expired 20")
@@ -286,7 +289,9 @@ def test_a_disabled_user_is_named(
     explain: Callable[..., Explained], seeds: Seeder, ada: User, tokens: SessionTokens
 ) -> None:
     seeds.service.parts.database.transact(
-        lambda tx: tx.users.set_disabled(ada.id, seeds.service.parts.clock()), Deadline.after(SECONDS)
+        lambda tx: tx.users.set_disabled(ada.id, seeds.service.parts.clock()),
+        Deadline.after(SECONDS),
+        settle=last_counts,
     )
     done = explain(tokens.access_token)
     assert (done.exit_code, done.failed) == (1, ["session"])

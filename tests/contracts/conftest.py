@@ -1,4 +1,4 @@
-"""One suite, three databases: in memory, SQLite, MariaDB."""
+"""One suite, two databases: SQLite and MariaDB."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,13 +13,12 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.revocation import Revocation
 from authservice.domain.session import Session, SessionEnd
 from authservice.domain.user import User
-from authservice.ports import Database, LiveSessions, RevocationLog, Transaction
+from authservice.ports import Database, LiveSessions, RevocationLog, Transaction, last_counts
 from authservice.storage.auth.live_sessions import BatchedLiveSessions
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
 from authservice.storage.trust.revocation_log import SqlRevocationLog
 from tests.conftest import migrate
-from tests.fakes.memory import MemoryDatabase
 
 T = TypeVar("T")
 
@@ -34,7 +33,7 @@ class Stored:
 
     def run(self, work: Callable[[Transaction], T], seconds: float = 20) -> T:
         """Run one transaction."""
-        return self.database.transact(work, Deadline.after(seconds))
+        return self.database.transact(work, Deadline.after(seconds), settle=last_counts)
 
     def keep_user(self, user: User) -> User:
         """Add a user in a transaction of its own."""
@@ -53,15 +52,11 @@ class Stored:
         return self.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, now))
 
 
-@pytest.fixture(params=["memory", "sqlite", "mariadb"])
+@pytest.fixture(params=["sqlite", "mariadb"])
 def stored(
     request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path, new_mariadb_url: Callable[[], str]
 ) -> Iterator[Stored]:
     """Yield an empty database of each kind."""
-    if request.param == "memory":
-        memory = MemoryDatabase()
-        yield Stored(memory, memory, memory)
-        return
     if request.param == "sqlite":
         shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
         url = f"sqlite:///{tmp_path / 'authservice.db'}"

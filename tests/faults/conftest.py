@@ -28,7 +28,7 @@ def faulty(database_url: str) -> Iterator[FaultyDatabase]:
     """Yield the database of the test, through a driver that fails as planned."""
     database = FaultyDatabase(database_url)
     # SQLAlchemy asks a few questions on the first connection; they are no part of any call.
-    database.transact(lambda _: None, Deadline.after(5))
+    database.read(lambda _: None, Deadline.after(5))
     yield database
     database.engine.dispose()
 

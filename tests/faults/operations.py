@@ -95,7 +95,7 @@ class Operations:
         return f"user{next(self._numbers)}"
 
     def _read(self, work: Callable[[Transaction], int]) -> int:
-        return self.service.parts.database.transact(work, Deadline.after(10))
+        return self.service.parts.database.read(work, Deadline.after(10))
 
 
 def _is_live(tx: Transaction, session_id: UUID, service: bootstrap.Service) -> bool:

@@ -12,7 +12,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Transaction
+from authservice.ports import Transaction, last_counts
 from authservice.usecases.auth.register import Registration
 from authservice.usecases.steps.open_session import new_session
 from tests.conftest import CHEAPEST, RecordedAudit
@@ -48,12 +48,12 @@ class Seeder:
             for session, _ in opened:
                 tx.sessions.add(session)
 
-        opening.database.transact(store, Deadline.after(SECONDS))
+        opening.database.transact(store, Deadline.after(SECONDS), settle=last_counts)
         return [opening.issue_tokens(user, session, first, now) for session, first in opened]
 
     def generation(self, session_id: UUID) -> int:
         """Return how often a session was refreshed."""
-        found = self.service.parts.database.transact(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
+        found = self.service.parts.database.read(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
         assert found
         return found[0].generation
 

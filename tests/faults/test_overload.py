@@ -22,7 +22,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd
 from authservice.domain.tokens import SessionTokens
-from authservice.ports import Transaction
+from authservice.ports import Transaction, last_counts
 from tests.conftest import CHEAPEST, RecordedAudit, serve_in_process
 from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, Refusal, logout, refusal, verify
@@ -72,7 +72,7 @@ def hold(backend: str, seeds: Seeder, tmp_path: Path) -> Callable[[UUID], contex
 
         def run() -> None:
             with contextlib.suppress(_RolledBack):
-                seeds.service.parts.database.transact(work, Deadline.after(60))
+                seeds.service.parts.database.transact(work, Deadline.after(60), settle=last_counts)
 
         holder = threading.Thread(target=run)
         holder.start()

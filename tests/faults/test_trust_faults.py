@@ -26,6 +26,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import RotationPlan
 from authservice.domain.tokens import SessionTokens
+from authservice.ports import last_counts
 from authservice.security import key_ring
 from authservice.serving.housekeeping import Chore, Housekeeping
 from authservice.usecases.steps.open_session import new_session
@@ -259,7 +260,7 @@ def _token(seeds: Seeder, name: str, issued_at: datetime) -> str:
     opening, user = seeds.service.auth.login.open_session, seeds.user(name)
     first = opening.refresh_tokens.first(uuid7())
     session = new_session(first.session_id, user, "", first, opening.limits, seeds.service.parts.clock())
-    opening.database.transact(lambda tx: tx.sessions.add(session), Deadline.after(SECONDS))
+    opening.database.transact(lambda tx: tx.sessions.add(session), Deadline.after(SECONDS), settle=last_counts)
     return opening.issue_tokens(user, session, first, issued_at).access_token
 
 

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User, UserSummary
-from authservice.ports import Audit, Clock, Database, NameRules, Transaction
+from authservice.ports import Audit, Clock, Database, NameRules, Transaction, last_counts
+
+Change = TypeVar("Change", bool, int)
 
 MAX_ROLES_BYTES = 256
 """What the roles of one user may take in an access token, so that everybody's token fits into its budget."""
@@ -29,18 +32,18 @@ class OperateUsers:
 
     def page(self, after: str, limit: int, deadline: Deadline) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
-        return self.database.transact(lambda tx: tx.users.page(after, limit, self.clock()), deadline)
+        return self.database.read(lambda tx: tx.users.page(after, limit, self.clock()), deadline)
 
     def disable(self, user_name: str, deadline: Deadline) -> int:
         """Disable an account and end its sessions. Returns how many were live. Raises NoSuchUser, FieldRejected."""
         now = self.clock()
-        user, ended = self.database.transact(lambda tx: self._disable(tx, user_name, now), deadline)
+        user, ended = self.database.transact(lambda tx: self._disable(tx, user_name, now), deadline, settle=_settle)
         self.audit.record("user_disabled", user_id=str(user.id), ended=ended)
         return ended
 
     def enable(self, user_name: str, deadline: Deadline) -> None:
         """Let an account log in again. Its ended sessions stay ended. Raises NoSuchUser, FieldRejected."""
-        user = self.database.transact(lambda tx: self._enable(tx, user_name), deadline)
+        user = self.database.transact(lambda tx: self._enable(tx, user_name), deadline, settle=last_counts)
         self.audit.record("user_enabled", user_id=str(user.id))
 
     def grant(self, user_name: str, role: str, deadline: Deadline) -> bool:
@@ -103,7 +106,7 @@ class OperateUsers:
         return user
 
 
-def _settle(earlier: tuple[User, bool], last: tuple[User, bool]) -> tuple[User, bool]:
+def _settle(earlier: tuple[User, Change], last: tuple[User, Change]) -> tuple[User, Change]:
     # What the earlier run changed, the last one finds changed.
     return earlier if earlier[1] else last
 

@@ -25,12 +25,12 @@ class Explain:
         Raises StorageUnavailable.
         """
         now = self.clock()
-        keys = self.database.transact(lambda tx: tx.signing_keys.all(), deadline)
+        keys = self.database.read(lambda tx: tx.signing_keys.all(), deadline)
         # Outside of any transaction: an unknown key makes this process read its keys again, in one of its own.
         checks, identity = self.examine(token, keys, now)
         if identity is None:
             return [*checks, Check("session", None, "nobody can be believed to be its owner")], None
-        found = self.database.transact(lambda tx: tx.sessions.get(identity.session_id), deadline)
+        found = self.database.read(lambda tx: tx.sessions.get(identity.session_id), deadline)
         checks.append(_session(found, identity, now))
         if found:
             checks.append(_generation(found[1], identity))

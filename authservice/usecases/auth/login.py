@@ -8,7 +8,7 @@ from authservice.domain.errors import AuthError, CredentialsInvalid, FieldReject
 from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Audit, Database, EmailRules, NameRules, Passwords, Transaction
+from authservice.ports import Audit, Database, EmailRules, NameRules, Passwords, Transaction, first_change_counts
 from authservice.usecases.steps.count_attempt import CountAttempt
 from authservice.usecases.steps.open_session import OpenSession
 
@@ -47,7 +47,7 @@ class Login:
         """
         self._check_form(request)
         self.passwords.require_room()
-        user = self.database.transact(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        user = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
         subject = self.count_attempt(user, request.user_name_or_email, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if user is None or not check.matches or not user.is_active:
@@ -79,7 +79,9 @@ class Login:
         with contextlib.suppress(AuthError):
             fresh = self.passwords.hash(password, deadline)
             self.database.transact(
-                lambda tx: tx.users.replace_password_hash(user.id, user.password_hash, fresh), deadline
+                lambda tx: tx.users.replace_password_hash(user.id, user.password_hash, fresh),
+                deadline,
+                settle=first_change_counts,
             )
 
 

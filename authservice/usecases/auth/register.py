@@ -17,6 +17,7 @@ from authservice.ports import (
     PasswordRules,
     Passwords,
     Transaction,
+    last_counts,
 )
 
 
@@ -51,7 +52,7 @@ class Register:
         self.passwords.require_room()
         name, email, key = self._read(request)
         # Asked before the password is hashed, so that a taken name costs no hash. The unique key decides in the end.
-        if existing := self.database.transact(lambda tx: _holder(tx, name, key), deadline):
+        if existing := self.database.read(lambda tx: _holder(tx, name, key), deadline):
             return existing
         user = User(
             id=self.new_id(),
@@ -61,7 +62,7 @@ class Register:
             created_at=self.clock(),
             registration_key=key,
         )
-        stored = self.database.transact(lambda tx: tx.users.add(user), deadline)
+        stored = self.database.transact(lambda tx: tx.users.add(user), deadline, settle=last_counts)
         if stored.id == user.id:
             self.audit.record("user_registered", user_id=str(user.id), user_name=name.typed)
         return stored

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.user import User
-from authservice.ports import Clock, Database, Fingerprints
+from authservice.ports import Clock, Database, Fingerprints, last_counts
 
 ATTEMPTS_KEPT = timedelta(days=1)
 """How long the count of failed attempts outlives the last of them."""
@@ -26,7 +26,9 @@ class CountAttempt:
         now = self.clock()
         # A transaction of its own, which begins with the count: after a read, the counts of parallel attempts on one
         # account would be conflicts.
-        self.database.transact(lambda tx: tx.attempts.count(subject, now, now + ATTEMPTS_KEPT), deadline)
+        self.database.transact(
+            lambda tx: tx.attempts.count(subject, now, now + ATTEMPTS_KEPT), deadline, settle=last_counts
+        )
         return subject
 
 

@@ -9,7 +9,7 @@ from authservice.domain.errors import CredentialsInvalid
 from authservice.domain.session import Session, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Audit, Clock, Database, NewId, RefreshTokens, Transaction
+from authservice.ports import Audit, Clock, Database, NewId, RefreshTokens, Transaction, last_counts
 from authservice.usecases.steps.issue_tokens import IssueTokens
 
 
@@ -46,7 +46,7 @@ class OpenSession:
             # begins if the token cannot be made.
             return self.issue_tokens(current, session, refresh, now)
 
-        tokens = self.database.transact(store, deadline)
+        tokens = self.database.transact(store, deadline, settle=last_counts)
         self.audit.record("login", user_id=str(user.id), session_id=str(session.id), client_label=label)
         return tokens
 

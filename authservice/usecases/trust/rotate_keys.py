@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState, RotationPlan, SigningKey
-from authservice.ports import Audit, Clock, Database, KeyForge, Transaction
+from authservice.ports import Audit, Clock, Database, KeyForge, Transaction, first_change_counts, last_counts
 
 
 class TooEarly(Exception):
@@ -85,13 +85,13 @@ class RotateKeys:
             if key.state is KeyState.ACTIVE and pending:
                 tx.signing_keys.move(pending.kid, KeyState.PENDING, KeyState.ACTIVE, now)
 
-        self.database.transact(work, deadline)
+        self.database.transact(work, deadline, settle=last_counts)
         self.audit.record("signing_key_revoked", kid=kid, state=key.state.value)
         self.ensure(deadline)
 
     def all(self, deadline: Deadline) -> list[SigningKey]:
         """Return every key, oldest first."""
-        return self.database.transact(lambda tx: tx.signing_keys.all(), deadline)
+        return self.database.read(lambda tx: tx.signing_keys.all(), deadline)
 
     def reseal(self, deadline: Deadline) -> int:
         """Seal every secret in the database under the newest master key. Returns how many there are."""
@@ -104,13 +104,13 @@ class RotateKeys:
                 tx.sealed_secrets.reseal(purpose, self.forge.reseal(sealed, purpose))
             return len(keys) + len(secrets)
 
-        count = self.database.transact(work, deadline)
+        count = self.database.transact(work, deadline, settle=last_counts)
         self.audit.record("secrets_resealed", count=count)
         return count
 
     def _add(self, deadline: Deadline) -> SigningKey:
         key = self.forge.make(self.clock())
-        if self.database.transact(lambda tx: tx.signing_keys.add(key), deadline):
+        if self.database.transact(lambda tx: tx.signing_keys.add(key), deadline, settle=first_change_counts):
             self.audit.record("signing_key_published", kid=key.kid)
         return key
 
@@ -120,11 +120,11 @@ class RotateKeys:
                 return False
             return tx.signing_keys.move(pending.kid, KeyState.PENDING, KeyState.ACTIVE, now)
 
-        if self.database.transact(work, deadline):
+        if self.database.transact(work, deadline, settle=first_change_counts):
             self.audit.record("signing_key_activated", kid=pending.kid)
 
     def _remove(self, key: SigningKey, deadline: Deadline) -> None:
-        self.database.transact(lambda tx: tx.signing_keys.remove(key.kid), deadline)
+        self.database.transact(lambda tx: tx.signing_keys.remove(key.kid), deadline, settle=last_counts)
         self.audit.record("signing_key_removed", kid=key.kid)
 
 

@@ -1,0 +1,132 @@
+"""D5, L4: a change whose commit was never acknowledged is answered and recorded as if it had been.
+
+The four RPCs that write are in test_lost_connections.py; these are the stories of operators, and of the keys. Each is
+carried out twice, once with no fault and once with the acknowledgement of one of its commits lost, and nobody can tell
+the two apart.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import pytest
+
+from authservice import bootstrap
+from authservice.domain.deadline import Deadline
+from authservice.domain.signing_key import KeyState
+from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.trust.rotate_keys import RotateKeys
+from tests.conftest import RecordedAudit, SettableClock
+from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
+from tests.faults.seeding import Seeder
+
+SECONDS = 30.0
+ROLE = "support"
+_numbers = count()
+
+pytestmark = pytest.mark.parametrize("backend", ["mariadb"])
+
+
+@dataclass
+class Desk:
+    """The stories on a database that can be made to fail, and the same past any fault."""
+
+    service: bootstrap.Service
+    faulty: FaultyDatabase
+    audit: RecordedAudit
+    clock: SettableClock
+
+    @property
+    def users(self) -> OperateUsers:
+        return replace(self.service.admin.operate_users, database=self.faulty)
+
+    @property
+    def keys(self) -> RotateKeys:
+        return replace(self.service.trust.rotate_keys, database=self.faulty)
+
+    def user(self, *, role: str | None = None, is_disabled: bool = False) -> str:
+        """Return the name of a new user with two live sessions."""
+        seeds, name = Seeder(self.service), f"user{next(_numbers)}"
+        seeds.sessions(seeds.user(name), 2)
+        if role:
+            self.service.admin.operate_users.grant(name, role, Deadline.after(SECONDS))
+        if is_disabled:
+            self.service.admin.operate_users.disable(name, Deadline.after(SECONDS))
+        return name
+
+    def active_key(self) -> str:
+        """Return the id of the key that signs, once the pending one may follow it."""
+        self.service.trust.rotate_keys.ensure(Deadline.after(SECONDS))
+        self.clock.advance(minutes=2)
+        keys = self.service.trust.rotate_keys.all(Deadline.after(SECONDS))
+        return next(key.kid for key in keys if key.state is KeyState.ACTIVE)
+
+    def aged_key(self) -> str:
+        """The same, when it is time to replace that key and to remove the one before."""
+        for _ in range(2):
+            kid = self.active_key()
+            self.clock.advance(days=31)
+        return kid
+
+
+@pytest.fixture
+def desk(service: bootstrap.Service, faulty: FaultyDatabase, audit: RecordedAudit, clock: SettableClock) -> Desk:
+    return Desk(service, faulty, audit, clock)
+
+
+@dataclass
+class Change:
+    """A change, and what makes something that is there to be changed."""
+
+    prepare: Callable[[Desk], str]
+    make: Callable[[Desk, str, Deadline], Any]
+
+
+def a_user(desk: Desk) -> str:
+    return desk.user()
+
+
+CHANGES = {
+    "disable": Change(a_user, lambda desk, name, deadline: desk.users.disable(name, deadline)),
+    "enable": Change(
+        lambda desk: desk.user(is_disabled=True), lambda desk, name, deadline: desk.users.enable(name, deadline)
+    ),
+    "grant": Change(a_user, lambda desk, name, deadline: desk.users.grant(name, ROLE, deadline)),
+    "take": Change(
+        lambda desk: desk.user(role=ROLE), lambda desk, name, deadline: desk.users.take(name, ROLE, deadline)
+    ),
+    "ensure": Change(Desk.aged_key, lambda desk, _, deadline: desk.keys.ensure(deadline)),
+    "rotate": Change(Desk.active_key, lambda desk, _, deadline: desk.keys.rotate(deadline).state),
+    "revoke": Change(Desk.active_key, lambda desk, kid, deadline: desk.keys.revoke(kid, deadline)),
+    "reseal": Change(Desk.active_key, lambda desk, _, deadline: desk.keys.reseal(deadline) > 0),
+}
+READS = {"page", "all"}
+
+
+def outcome(desk: Desk, change: Change, subject: str) -> tuple[Any, list[tuple[str, Any]]]:
+    """Return what a change answers, and which events it leaves with how much ended."""
+    desk.audit.events.clear()
+    answer = change.make(desk, subject, Deadline.after(SECONDS))
+    return answer, [(event, facts.get("ended")) for event, facts in desk.audit.events]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_d5_l4_nobody_can_tell_that_an_acknowledgement_was_lost(desk: Desk, name: str) -> None:
+    change = CHANGES[name]
+    subject = change.prepare(desk)
+    desk.faulty.plan.record()
+    usual = outcome(desk, change, subject)
+    commits = [at for at, text in enumerate(desk.faulty.plan.sent, 1) if text == COMMIT]
+    assert commits
+    assert usual[1], "a change leaves an event"
+    for at in commits:
+        subject = change.prepare(desk)
+        desk.faulty.plan.arm(hang_up, at, after_commit=True)
+        assert outcome(desk, change, subject) == usual, f"the acknowledgement of statement {at} was lost"
+
+
+def test_every_change_of_operators_and_keys_is_tried_here(backend: str) -> None:
+    told = {name for story in (OperateUsers, RotateKeys) for name in vars(story) if not name.startswith("_")}
+    fields = {*OperateUsers.__dataclass_fields__, *RotateKeys.__dataclass_fields__}
+    assert told - fields - READS == set(CHANGES)
