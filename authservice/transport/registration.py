@@ -2,22 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 
-
-class OpenStreams(Protocol):
-    """The streams of a service that stay open."""
-
-    def __len__(self) -> int: ...
-
-    def announce(self) -> None:
-        """Write what is new, and drop those that do not read. Called several times a second."""
-
-    def close(self) -> None:
-        """End every stream. May be called twice."""
+from authservice.transport.streams.open_streams import OpenStreams
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +22,7 @@ class Registration:
     descriptor: ServiceDescriptor
     servicer: Any
     add: Callable[[Any, grpc.Server], None]
-    streams: OpenStreams | None = None
+    streams: OpenStreams[Any] | None = None
 
     @property
     def name(self) -> str:

@@ -147,7 +147,7 @@ class Server:
         """Let watchers know what has been revoked, and drop those of any kind that do not read."""
         for streams in self._streams:
             streams.announce()
-        self._health.drop_blocked()
+        self._health.watchers.announce()
 
     def drain(self) -> None:
         """Say NOT_SERVING from now on, so that nobody new is sent here, and send watchers elsewhere."""
@@ -167,7 +167,7 @@ class Server:
             _await_idle(pool, threads, until)
         stopped.wait(min(FLUSH_SECONDS, max(0.0, until - time.monotonic())))
         self._server.stop(0).wait()
-        self._health.close()
+        self._health.watchers.close()
         for pool, _ in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -54,7 +54,7 @@ class Stage:
 
     def watchers(self) -> int:
         """Return how many watchers the server knows."""
-        return len(self.health._watchers)
+        return len(self.health.watchers)
 
     def require_answers(self) -> None:
         """Fail unless the server answers calls of any kind at once."""

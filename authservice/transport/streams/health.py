@@ -8,14 +8,16 @@ so one that is slow misses what has changed back meanwhile, as the protocol allo
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health_pb2 as api
 from grpc_health.v1 import health_pb2_grpc as rpc
 
-from authservice.domain.errors import Overloaded
+from authservice.domain.errors import AuthError
 from authservice.transport.statuses import abort, status_of
+from authservice.transport.streams.open_streams import OpenStreams
 from authservice.transport.streams.writers import Send, Stream, Turns, Writers
 
 SERVICE = api.DESCRIPTOR.services_by_name["Health"].full_name
@@ -39,7 +41,36 @@ class _Watcher(Stream):
         super().__init__(context, send)
         self.service = service
         self.heard: Status | None = None
-        self.is_busy = True
+
+
+class HealthWatchers(OpenStreams[_Watcher]):
+    """Those who watch the status of a service, by name.
+
+    Args:
+        status_of_service: answers the status of a service at once.
+    """
+
+    def __init__(self, status_of_service: Callable[[str], Status]) -> None:
+        super().__init__(time.monotonic)
+        self._status_of_service = status_of_service
+        self._writers = self.hire("health", WRITERS, Turns[_Watcher]())
+
+    @property
+    def most(self) -> int:
+        return MOST_WATCHERS
+
+    def crew_of(self, stream: _Watcher) -> Writers[_Watcher]:
+        return self._writers
+
+    def begin(self, stream: _Watcher) -> None:
+        pass
+
+    def is_due(self, stream: _Watcher) -> bool:
+        return stream.heard != self._status_of_service(stream.service)
+
+    def next_message(self, stream: _Watcher) -> api.HealthCheckResponse:
+        stream.heard = self._status_of_service(stream.service)
+        return api.HealthCheckResponse(status=stream.heard)
 
 
 class HealthServicer(rpc.HealthServicer):
@@ -49,8 +80,7 @@ class HealthServicer(rpc.HealthServicer):
         self._lock = threading.Lock()
         self._statuses: dict[str, Status] = {}
         self._is_ending = False
-        self._watchers: set[_Watcher] = set()
-        self._writers = Writers("health", WRITERS, Turns[_Watcher](), self._write, self._drop, time.monotonic)
+        self.watchers = HealthWatchers(lambda service: self._statuses.get(service, SERVICE_UNKNOWN))
 
     def Check(self, request: api.HealthCheckRequest, context: grpc.ServicerContext) -> api.HealthCheckResponse:
         """Return the status of a service. The empty name is the whole server."""
@@ -72,17 +102,10 @@ class HealthServicer(rpc.HealthServicer):
         self, request: api.HealthCheckRequest, context: grpc.ServicerContext, send: Send
     ) -> None:
         """Take a watcher. Returns at once; the stream goes on."""
-        watcher = _Watcher(context, send, request.service[:LONGEST_NAME])
-        with self._lock:
-            is_full = len(self._watchers) >= MOST_WATCHERS
-            if not is_full:
-                self._watchers.add(watcher)
-        if is_full:
-            abort(context, status_of(Overloaded(1.0)))
-        if context.add_callback(lambda: self._forget(watcher)):
-            self._writers.put(watcher)
-        else:
-            self._forget(watcher)
+        try:
+            self.watchers.take(_Watcher(context, send, request.service[:LONGEST_NAME]))
+        except AuthError as error:  # No boundary stands before this service.
+            abort(context, status_of(error))
 
     Watch.experimental_non_blocking = True  # type: ignore[attr-defined]  # so that it holds no thread
 
@@ -91,49 +114,11 @@ class HealthServicer(rpc.HealthServicer):
         with self._lock:
             if not self._is_ending:
                 self._statuses[service] = status
-        self._spread()
+        self.watchers.spread()
 
     def enter_graceful_shutdown(self) -> None:
         """Say NOT_SERVING of everything from now on."""
         with self._lock:
             self._is_ending = True
             self._statuses = dict.fromkeys(self._statuses, NOT_SERVING)
-        self._spread()
-
-    def drop_blocked(self) -> None:
-        """Drop watchers that do not read. To be called several times a second."""
-        self._writers.drop_blocked()
-
-    def close(self) -> None:
-        """End the threads. Streams that are still open end with the server."""
-        self._writers.close()
-
-    def _spread(self) -> None:
-        with self._lock:
-            due = [each for each in self._watchers if not each.is_busy and each.heard != self._status_of(each)]
-            for watcher in due:
-                watcher.is_busy = True
-        for watcher in due:
-            self._writers.put(watcher)
-
-    def _write(self, watcher: _Watcher) -> None:
-        if watcher not in self._watchers:
-            return
-        watcher.heard = self._status_of(watcher)
-        watcher.send(api.HealthCheckResponse(status=watcher.heard))
-        with self._lock:
-            # Either this sees what has just changed, or `set` sees that the watcher is free.
-            watcher.is_busy = watcher.heard != self._status_of(watcher)
-        if watcher.is_busy:
-            self._writers.put(watcher)
-
-    def _status_of(self, watcher: _Watcher) -> Status:
-        return self._statuses.get(watcher.service, SERVICE_UNKNOWN)
-
-    def _drop(self, watcher: _Watcher) -> None:
-        self._forget(watcher)
-        watcher.context.cancel()
-
-    def _forget(self, watcher: _Watcher) -> None:
-        with self._lock:
-            self._watchers.discard(watcher)
+        self.watchers.spread()

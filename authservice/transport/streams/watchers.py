@@ -1,26 +1,22 @@
-"""Those who watch the revocations, and what is written to them by a few threads; see writers.py.
+"""Those who watch the revocations, and what is written to them; see open_streams.py.
 
-Each watcher has at most one write under way, and what it still has to get is not queued but read from the feed when it
-is its turn. Anyone may watch, so anyone may also open streams and read nothing. Newcomers have writers of their own:
-whoever has been reading for a while never waits behind them. Of the others the oldest goes first, so those who read
-for a while and then stop delay nobody older by more than one patience.
+What a watcher still has to get is read from the feed when it is its turn. Anyone may watch, so anyone may also open
+streams and read nothing. Newcomers have writers of their own: whoever has been reading for a while never waits behind
+them. Of the others the oldest goes first, so those who read for a while and then stop delay nobody older by more than
+one patience.
 """
 
-import contextlib
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
 from authapi.v1 import trust_service_pb2 as api
 
-from authservice.domain.errors import Overloaded, ShuttingDown
 from authservice.domain.revocation import Revocation
 from authservice.domain.signing_key import SigningKey
 from authservice.transport.messages.times import duration, timestamp
 from authservice.transport.messages.trust import key_set, revocation
-from authservice.transport.statuses import set_status, status_of
+from authservice.transport.streams.open_streams import OpenStreams
 from authservice.transport.streams.writers import OldestFirst, Send, Stream, Turns, Writers
 from authservice.usecases.trust.revocation_feed import KEPT, Bookmark, RevocationFeed, TooFarBehind
 
@@ -39,17 +35,18 @@ SNAPSHOT_RULES = 500
 class _Watcher(Stream):
     """One open stream. `position` is how far into the feed it has got."""
 
-    def __init__(self, context: grpc.ServicerContext, send: Send, now: float) -> None:
+    def __init__(
+        self, context: grpc.ServicerContext, send: Send, request: api.WatchRevocationsRequest, now: float
+    ) -> None:
         super().__init__(context, send)
+        self.request = request
         self.opened_at = now
         self.opening: Iterator[api.WatchRevocationsResponse] | None = None
         self.position = 0
         self.keys: object = None
-        self.heard_at = 0.0
-        self.is_busy = True
 
 
-class Watchers:
+class Watchers(OpenStreams[_Watcher]):
     """All open streams of one process. Lives as long as the server; safe for many threads.
 
     Args:
@@ -59,117 +56,50 @@ class Watchers:
     """
 
     def __init__(self, feed: RevocationFeed, published: Callable[[], list[SigningKey] | None], most: int) -> None:
+        super().__init__(feed.monotonic)
         self._feed = feed
         self._published = published
         self._most = most
-        self._lock = threading.Lock()
-        self._watchers: set[_Watcher] = set()
-        self._unread: dict[_Watcher, None] = {}  # Those that have not read anything yet, the oldest first.
-        self._is_closed = False
         self._latest: tuple[tuple[int, float, int], api.WatchRevocationsResponse] | None = None
-        self._newcomers = Writers(
-            "watch-new", NEWCOMER_WRITERS, Turns[_Watcher](), self._write, self._drop, feed.monotonic
-        )
-        self._established = Writers("watch", WRITERS, OldestFirst[_Watcher](), self._write, self._drop, feed.monotonic)
-
-    def __len__(self) -> int:
-        return len(self._watchers)
+        self._newcomers = self.hire("watch-new", NEWCOMER_WRITERS, Turns[_Watcher]())
+        self._established = self.hire("watch", WRITERS, OldestFirst[_Watcher]())
 
     def open(self, request: api.WatchRevocationsRequest, context: grpc.ServicerContext, send: Send) -> None:
         """Take a stream. Raises Overloaded, ShuttingDown, ResumePointUnknown."""
-        watcher = _Watcher(context, send, self._feed.monotonic())
-        if pushed_out := self._admit(watcher):
-            self._drop(pushed_out)
-        try:
-            watcher.opening = self._opening(watcher, request)
-        except BaseException:
-            self._forget(watcher)
-            raise
-        if context.add_callback(lambda: self._forget(watcher)):
-            self._newcomers.put(watcher)
-        else:
-            self._forget(watcher)
+        self.take(_Watcher(context, send, request, self.now()))
 
-    def announce(self) -> None:
-        """Let everyone know what is new who does not know it, and those who have not heard for a while that nothing is.
+    @property
+    def most(self) -> int:
+        return self._most
 
-        To be called whenever the feed has been read.
-        """
-        now = self._feed.monotonic()
-        with self._lock:
-            due = [watcher for watcher in self._watchers if not watcher.is_busy and self._is_due(watcher, now)]
-            for watcher in due:
-                watcher.is_busy = True
-        for watcher in due:
-            self._put(watcher)
-        self._newcomers.drop_blocked()
-        self._established.drop_blocked()
+    @property
+    def unread_per_host(self) -> int:
+        return UNREAD_PER_HOST
 
-    def close(self) -> None:
-        """End every stream with SHUTTING_DOWN, and the threads."""
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            watchers, self._watchers = self._watchers, set()
-        for watcher in watchers:
-            set_status(watcher.context, status_of(ShuttingDown()))
-            with contextlib.suppress(Exception):  # It may have hung up meanwhile.
-                watcher.send(None)
-        self._newcomers.close()
-        self._established.close()
+    def crew_of(self, stream: _Watcher) -> Writers[_Watcher]:
+        is_newcomer = stream.heard_at < stream.opened_at + NEWCOMER_SECONDS
+        return self._newcomers if is_newcomer else self._established
 
-    def _admit(self, watcher: _Watcher) -> _Watcher | None:
-        """Take a watcher, and return which other one has to go for it. Raises Overloaded, ShuttingDown."""
-        with self._lock:
-            if self._is_closed:
-                raise ShuttingDown
-            if len(self._watchers) >= self._most:
-                raise Overloaded(1.0)
-            pushed_out = self._one_too_many(watcher)
-            self._watchers.add(watcher)
-            self._unread[watcher] = None
-        return pushed_out
+    def begin(self, stream: _Watcher) -> None:
+        """Prepare the first messages. Raises ResumePointUnknown."""
+        stream.opening = self._opening(stream)
 
-    def _one_too_many(self, watcher: _Watcher) -> _Watcher | None:
-        unread = [each for each in self._unread if each.host == watcher.host]
-        if len(unread) < UNREAD_PER_HOST:
-            return None
-        # Behind one address there may be honest ones too. They have a connection of their own, with one stream; so the
-        # fullest connection has to give way. Its oldest stream has had the most time to read.
-        counts = Counter(each.peer for each in unread)
-        most = max(counts.values())
-        if counts[watcher.peer] >= most:
-            raise Overloaded(1.0)
-        return next(each for each in unread if counts[each.peer] == most)
-
-    def _put(self, watcher: _Watcher) -> None:
-        is_newcomer = watcher.heard_at < watcher.opened_at + NEWCOMER_SECONDS
-        (self._newcomers if is_newcomer else self._established).put(watcher)
-
-    def _is_due(self, watcher: _Watcher, now: float) -> bool:
+    def is_due(self, stream: _Watcher) -> bool:
+        """Tell whether there is news, or nothing was heard for a while, not even that there is no news."""
         return (
-            watcher.position < self._feed.position
-            or watcher.keys is not self._published()
-            or now >= watcher.heard_at + HEARTBEAT_SECONDS
+            stream.position < self._feed.position
+            or stream.keys is not self._published()
+            or self.now() >= stream.heard_at + HEARTBEAT_SECONDS
         )
 
-    def _write(self, watcher: _Watcher) -> None:
-        if watcher not in self._watchers:
-            return  # It has hung up, perhaps in the middle of a snapshot.
+    def has_more(self, stream: _Watcher) -> bool:
+        return stream.opening is not None or stream.position < self._feed.position
+
+    def next_message(self, stream: _Watcher) -> api.WatchRevocationsResponse | None:
         try:
-            message = self._next_message(watcher)
+            return self._next_message(stream)
         except TooFarBehind:
-            self._drop(watcher)
-            return
-        watcher.send(message)
-        watcher.heard_at = self._feed.monotonic()
-        with self._lock:
-            self._unread.pop(watcher, None)
-            # Either this sees what has just arrived, or `announce` sees that the watcher is free.
-            watcher.is_busy = watcher.opening is not None or watcher.position < self._feed.position
-        if watcher.is_busy:
-            self._put(watcher)
+            return None
 
     def _next_message(self, watcher: _Watcher) -> api.WatchRevocationsResponse:
         message = next(watcher.opening, None) if watcher.opening else None
@@ -178,11 +108,9 @@ class Watchers:
             message = self._news(watcher)
         return message
 
-    def _opening(
-        self, watcher: _Watcher, request: api.WatchRevocationsRequest
-    ) -> Iterator[api.WatchRevocationsResponse]:
-        """Return the first messages. Raises ResumePointUnknown."""
-        opened_at = self._feed.monotonic()
+    def _opening(self, watcher: _Watcher) -> Iterator[api.WatchRevocationsResponse]:
+        request = watcher.request
+        opened_at = self.now()
         part = api.WATCH_PART_SNAPSHOT_END
         if request.HasField("resume_point"):
             rules, bookmark = self._feed.resume(request.resume_point.history, request.resume_point.seq)
@@ -241,12 +169,3 @@ class Watchers:
             rule_count=bookmark.rule_count,
             **more,
         )
-
-    def _drop(self, watcher: _Watcher) -> None:
-        self._forget(watcher)
-        watcher.context.cancel()  # Wakes the write that is blocked.
-
-    def _forget(self, watcher: _Watcher) -> None:
-        with self._lock:
-            self._watchers.discard(watcher)
-            self._unread.pop(watcher, None)

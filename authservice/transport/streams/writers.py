@@ -29,7 +29,11 @@ Send = Callable[[Any], None]
 
 
 class Stream:
-    """One open stream. `peer` names its connection, `host` the machine at the other end, `number` who came first."""
+    """One open stream.
+
+    `peer` names its connection, `host` the machine at the other end, `number` who came first. `heard_at` is when the
+    last write came to its end; `is_busy` says that one is under way, or that the stream stands in line for one.
+    """
 
     _numbers = itertools.count()
 
@@ -39,6 +43,8 @@ class Stream:
         self.number = next(self._numbers)
         self.peer = context.peer()
         self.host = self.peer.rpartition(":")[0]
+        self.heard_at = 0.0
+        self.is_busy = True
 
 
 S = TypeVar("S", bound=Stream)

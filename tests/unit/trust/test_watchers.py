@@ -127,7 +127,7 @@ class Room:
         """Wait until no thread has anything to write, except for who does not read."""
 
         def is_settled() -> bool:
-            return not any(w.is_busy and w.send.__self__.is_read.is_set() for w in self.watchers._watchers)  # type: ignore[attr-defined]
+            return not any(w.is_busy and w.send.__self__.is_read.is_set() for w in self.watchers._open)  # type: ignore[attr-defined]
 
         wait_until(is_settled, SECONDS, "all writes to be over")
 
@@ -154,7 +154,7 @@ class Room:
 def room() -> Iterator[Room]:
     room = Room()
     yield room
-    for watcher in list(room.watchers._watchers):
+    for watcher in list(room.watchers._open):
         watcher.context.cancel()
     room.watchers.close()
     room.require_no_threads()
@@ -168,7 +168,7 @@ def test_nobody_hears_anything_before_there_is_something_or_a_heartbeat_is_due(r
     (stream,) = room.seated()
     room.world.uptime += HEARTBEAT_SECONDS - 0.01
     room.watchers.announce()
-    assert not room.watchers._watchers.pop().is_busy, "no write was begun"
+    assert not room.watchers._open.pop().is_busy, "no write was begun"
     (stream,) = room.seated()
     room.world.uptime += HEARTBEAT_SECONDS
     room.watchers.announce()
