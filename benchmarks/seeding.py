@@ -11,7 +11,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.user import User
-from authservice.ports import Transaction, last_counts
+from authservice.ports import AuthStores, last_counts
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.usecases.auth.register import Registration
@@ -75,7 +75,7 @@ def _open(service: bootstrap.Service, user: User, count: int, seeded: Seeded, de
         seeded.refresh_tokens.append(tokens.refresh_token)
         opened.append(session)
 
-    def store(tx: Transaction) -> None:
+    def store(tx: AuthStores) -> None:
         for session in opened:
             tx.sessions.add(session)
 

@@ -4,7 +4,7 @@ import secrets
 
 from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
-from authservice.ports import Clock, Database, Transaction, last_counts
+from authservice.ports import Clock, Database, TrustStores, last_counts
 from authservice.security.master_key import load_or_create
 from authservice.security.sealing import Sealer, master_key_from_secret
 
@@ -35,7 +35,7 @@ def master_keys(settings: Settings) -> tuple[bytes, ...]:
     return keys
 
 
-def open_secrets(database: Database, sealer: Sealer, clock: Clock) -> dict[str, bytes]:
+def open_secrets(database: Database[TrustStores], sealer: Sealer, clock: Clock) -> dict[str, bytes]:
     """Return the service's own secrets by purpose, after making those that are missing. Raises CannotOpen."""
     deadline = Deadline.after(START_SECONDS)
     sealed = database.read(lambda tx: tx.sealed_secrets.all(), deadline)
@@ -45,7 +45,7 @@ def open_secrets(database: Database, sealer: Sealer, clock: Clock) -> dict[str, 
     if missing:
         now = clock()
 
-        def add_missing(tx: Transaction) -> None:
+        def add_missing(tx: TrustStores) -> None:
             for purpose, secret in missing.items():
                 tx.sealed_secrets.add(purpose, secret, now)
 

@@ -28,8 +28,8 @@ class Expired(Protocol):
         """Delete up to `limit` rows of each kind whose time was over at `now`. Returns how many were deleted."""
 
 
-class Transaction(Protocol):
-    """The stores inside one transaction."""
+class AuthStores(Protocol):
+    """What stories about accounts and sessions use."""
 
     @property
     def users(self) -> Users: ...
@@ -37,21 +37,38 @@ class Transaction(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def attempts(self) -> Attempts: ...
+
+
+class TrustStores(Protocol):
+    """What stories about keys use."""
+
     @property
     def signing_keys(self) -> SigningKeys: ...
     @property
     def sealed_secrets(self) -> SealedSecrets: ...
+
+
+class UpkeepStores(Protocol):
+    """What cleaning up uses."""
+
     @property
     def expired(self) -> Expired: ...
 
 
-class Database(Protocol):
-    """Runs transactions."""
+class Transaction(AuthStores, TrustStores, UpkeepStores, Protocol):
+    """Every store inside one transaction."""
 
-    def read(self, work: Callable[[Transaction], T], deadline: Deadline) -> T:
+
+Stores_co = TypeVar("Stores_co", covariant=True)
+
+
+class Database(Protocol[Stores_co]):
+    """Runs transactions on the stores that a story asks for."""
+
+    def read(self, work: Callable[[Stores_co], T], deadline: Deadline) -> T:
         """Run `work`, which changes nothing. Otherwise as `transact`."""
 
-    def transact(self, work: Callable[[Transaction], T], deadline: Deadline, *, settle: Callable[[T, T], T]) -> T:
+    def transact(self, work: Callable[[Stores_co], T], deadline: Deadline, *, settle: Callable[[T, T], T]) -> T:
         """Run `work` in a transaction and commit it, or roll back if it raises.
 
         `work` runs again from the start after a deadlock or a lost connection, also one lost during the commit. It must

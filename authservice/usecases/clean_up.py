@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from authservice.domain.deadline import Deadline
-from authservice.ports import Clock, Database, Transaction, last_counts
+from authservice.ports import (
+    Clock,
+    Database,
+    UpkeepStores,
+    last_counts,
+)
 
 KEPT_AFTER_END = timedelta(days=1)
 """How long the row of an ended session stays, so that its last tokens are refused as ended and not as unknown."""
@@ -15,7 +20,7 @@ KEPT_AFTER_END = timedelta(days=1)
 class CleanUp:
     """Deletes in small batches, so that no other caller waits behind a large lock."""
 
-    database: Database
+    database: Database[UpkeepStores]
     clock: Clock
     batch: int = 500
 
@@ -31,5 +36,5 @@ class CleanUp:
             if deleted == 0 or time.monotonic() >= give_up:
                 return total
 
-    def _purge(self, tx: Transaction) -> int:
+    def _purge(self, tx: UpkeepStores) -> int:
         return tx.expired.purge(self.clock() - KEPT_AFTER_END, self.batch)

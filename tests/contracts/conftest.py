@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Stored:
     """A database under test, with a short way to run a transaction."""
 
-    database: Database
+    database: Database[Transaction]
     live_sessions: LiveSessions
     log: RevocationLog
 

@@ -12,7 +12,7 @@ from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Transaction, last_counts
+from authservice.ports import AuthStores, last_counts
 from authservice.usecases.auth.register import Registration
 from authservice.usecases.steps.open_session import new_session
 from tests.conftest import CHEAPEST, RecordedAudit
@@ -44,7 +44,7 @@ class Seeder:
             for first in (token() for _ in range(count))
         ]
 
-        def store(tx: Transaction) -> None:
+        def store(tx: AuthStores) -> None:
             for session, _ in opened:
                 tx.sessions.add(session)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import DeadlineTooShort, StorageUnavailable
 from authservice.domain.session import SessionEnd
-from authservice.ports import Database
+from authservice.ports import AuthStores, Database
 from authservice.storage.batches import Batches
 from authservice.storage.engine import BUSY_SECONDS
 
@@ -24,7 +24,7 @@ class _Ending:
 class BatchedSessionEnds:
     """See ports.SessionEnds. Lives as long as the process; safe for many threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database[AuthStores]) -> None:
         self._database = database
         self._batches: Batches[_Ending, bool] = Batches(self._end)
 

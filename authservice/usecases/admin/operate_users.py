@@ -9,7 +9,14 @@ from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User, UserSummary
-from authservice.ports import Audit, Clock, Database, NameRules, Transaction, last_counts
+from authservice.ports import (
+    Audit,
+    AuthStores,
+    Clock,
+    Database,
+    NameRules,
+    last_counts,
+)
 
 Change = TypeVar("Change", bool, int)
 
@@ -25,7 +32,7 @@ class NoSuchUser(Exception):
 class OperateUsers:
     """Looks after accounts, on behalf of whoever may run the command line."""
 
-    database: Database
+    database: Database[AuthStores]
     names: NameRules
     clock: Clock
     audit: Audit
@@ -69,7 +76,7 @@ class OperateUsers:
             self.audit.record("role_taken", user_id=str(user.id), role=role)
         return taken
 
-    def _grant(self, tx: Transaction, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
+    def _grant(self, tx: AuthStores, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
         user = self._find(tx, user_name)
         if role not in user.roles and sum(len(held) + 3 for held in (*user.roles, role)) > MAX_ROLES_BYTES:
             raise FieldRejected(
@@ -81,24 +88,24 @@ class OperateUsers:
             _outdate_tokens(tx, user, now)
         return user, granted
 
-    def _take(self, tx: Transaction, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
+    def _take(self, tx: AuthStores, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
         user = self._find(tx, user_name)
         taken = tx.users.take(user.id, role)
         if taken:
             _outdate_tokens(tx, user, now)
         return user, taken
 
-    def _disable(self, tx: Transaction, user_name: str, now: datetime) -> tuple[User, int]:
+    def _disable(self, tx: AuthStores, user_name: str, now: datetime) -> tuple[User, int]:
         user = self._find(tx, user_name)
         tx.users.set_disabled(user.id, user.disabled_at or now)
         return user, tx.sessions.end_all(user.id, SessionEnd.USER_DISABLED, now)
 
-    def _enable(self, tx: Transaction, user_name: str) -> User:
+    def _enable(self, tx: AuthStores, user_name: str) -> User:
         user = self._find(tx, user_name)
         tx.users.set_disabled(user.id, None)
         return user
 
-    def _find(self, tx: Transaction, user_name: str) -> User:
+    def _find(self, tx: AuthStores, user_name: str) -> User:
         found = tx.users.by_name(self.names.read(user_name).canonical)
         user = tx.users.lock(found.id) if found else None
         if user is None:
@@ -111,5 +118,5 @@ def _settle(earlier: tuple[User, Change], last: tuple[User, Change]) -> tuple[Us
     return earlier if earlier[1] else last
 
 
-def _outdate_tokens(tx: Transaction, user: User, now: datetime) -> None:
+def _outdate_tokens(tx: AuthStores, user: User, now: datetime) -> None:
     tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id), now)

@@ -8,14 +8,19 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session
 from authservice.domain.tokens import Identity
 from authservice.domain.user import User
-from authservice.ports import Clock, Database, Examination
+from authservice.ports import (
+    Clock,
+    Database,
+    Examination,
+    Transaction,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Explain:
     """Judges a token as Verify does, and goes on after the first failure."""
 
-    database: Database
+    database: Database[Transaction]
     examine: Examination
     clock: Clock
 

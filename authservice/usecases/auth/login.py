@@ -8,7 +8,15 @@ from authservice.domain.errors import AuthError, CredentialsInvalid, FieldReject
 from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Audit, Database, EmailRules, NameRules, Passwords, Transaction, first_change_counts
+from authservice.ports import (
+    Audit,
+    AuthStores,
+    Database,
+    EmailRules,
+    NameRules,
+    Passwords,
+    first_change_counts,
+)
 from authservice.usecases.steps.count_attempt import CountAttempt
 from authservice.usecases.steps.open_session import OpenSession
 
@@ -31,7 +39,7 @@ class Login:
     count.
     """
 
-    database: Database
+    database: Database[AuthStores]
     names: NameRules
     emails: EmailRules
     passwords: Passwords
@@ -65,7 +73,7 @@ class Login:
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
 
-    def _find(self, tx: Transaction, identifier: str) -> User | None:
+    def _find(self, tx: AuthStores, identifier: str) -> User | None:
         try:
             if "@" in identifier:
                 email = self.emails.read(identifier)

@@ -17,7 +17,15 @@ from authservice.domain.errors import (
 )
 from authservice.domain.session import Presented, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
-from authservice.ports import AccessTokens, Audit, Clock, Database, RefreshTokens, SessionEnds, Transaction
+from authservice.ports import (
+    AccessTokens,
+    Audit,
+    AuthStores,
+    Clock,
+    Database,
+    RefreshTokens,
+    SessionEnds,
+)
 
 
 class Scope(Enum):
@@ -58,7 +66,7 @@ class _Outcome:
 class Logout:
     """Ends sessions."""
 
-    database: Database
+    database: Database[AuthStores]
     session_ends: SessionEnds
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
@@ -99,7 +107,7 @@ class Logout:
             return None  # RFC 7009 section 2.2: revoking an unknown token is a success.
         return _Proof(token.session_id, token)
 
-    def _end(self, tx: Transaction, proof: _Proof, target: Scope | UUID, now: datetime) -> _Outcome:
+    def _end(self, tx: AuthStores, proof: _Proof, target: Scope | UUID, now: datetime) -> _Outcome:
         found = tx.sessions.get(proof.session_id)
         if found is None:
             return _Outcome(0)
@@ -112,7 +120,7 @@ class Logout:
                 return _Outcome(tx.sessions.end(session.id, SessionEnd.REFRESH_REUSE, now), reused_by=user.id)
         return _Outcome(self._end_target(tx, session, user.id, target, now))
 
-    def _end_target(self, tx: Transaction, session: Session, user_id: UUID, target: Scope | UUID, now: datetime) -> int:
+    def _end_target(self, tx: AuthStores, session: Session, user_id: UUID, target: Scope | UUID, now: datetime) -> int:
         if target is Scope.THIS or target == session.id:
             return tx.sessions.end(session.id, SessionEnd.LOGOUT, now)
         if not session.is_live(now):
@@ -125,7 +133,7 @@ class Logout:
             raise NotPermitted
         return tx.sessions.end(target, SessionEnd.LOGOUT, now)
 
-    def _repeated(self, tx: Transaction, user_id: UUID, target: Scope | UUID, now: datetime) -> int:
+    def _repeated(self, tx: AuthStores, user_id: UUID, target: Scope | UUID, now: datetime) -> int:
         # A dead session has no say over living ones. But a repeated "log out everywhere" whose first answer was lost
         # asks for nothing that is not so already, and that is success.
         if target is Scope.ALL and tx.sessions.count_live(user_id, now) == 0:

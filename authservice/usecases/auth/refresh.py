@@ -9,7 +9,13 @@ from authservice.domain.errors import RefreshTokenReused, SessionEnded, TokenInv
 from authservice.domain.session import Presented, Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Audit, Clock, Database, RefreshTokens, Transaction
+from authservice.ports import (
+    Audit,
+    AuthStores,
+    Clock,
+    Database,
+    RefreshTokens,
+)
 from authservice.usecases.steps.issue_tokens import IssueTokens
 
 _Spent: TypeAlias = tuple[Presented, Session, User]
@@ -24,7 +30,7 @@ class Refresh:
     successor.
     """
 
-    database: Database
+    database: Database[AuthStores]
     refresh_tokens: RefreshTokens
     issue_tokens: IssueTokens
     limits: SessionLimits
@@ -55,7 +61,7 @@ class Refresh:
                 raise TokenInvalid
         return self.issue_tokens(user, session, successor, now)
 
-    def _spend(self, tx: Transaction, token: RefreshToken, successor: RefreshToken, now: datetime) -> _Spent:
+    def _spend(self, tx: AuthStores, token: RefreshToken, successor: RefreshToken, now: datetime) -> _Spent:
         won = tx.sessions.rotate(token, successor, now, now + self.limits.idle, now + self.limits.access_token)
         # Read after the update, so that a loser sees what the winner has committed.
         found = tx.sessions.get(token.session_id)

@@ -9,6 +9,7 @@ from authservice.domain.fields import Fields, idempotency_key
 from authservice.domain.user import User, UserName
 from authservice.ports import (
     Audit,
+    AuthStores,
     Clock,
     Database,
     EmailRules,
@@ -16,7 +17,6 @@ from authservice.ports import (
     NewId,
     PasswordRules,
     Passwords,
-    Transaction,
     last_counts,
 )
 
@@ -35,7 +35,7 @@ class Registration:
 class Register:
     """Creates accounts."""
 
-    database: Database
+    database: Database[AuthStores]
     names: NameRules
     emails: EmailRules
     password_rules: PasswordRules
@@ -78,7 +78,7 @@ class Register:
         return name, email, hashlib.sha256(key.encode("ascii")).digest() if key else None
 
 
-def _holder(tx: Transaction, name: UserName, key: bytes | None) -> User | None:
+def _holder(tx: AuthStores, name: UserName, key: bytes | None) -> User | None:
     """Return the account that the same call created earlier, or None if the name is free. Raises UserNameTaken."""
     holder = tx.users.by_name(name.canonical)
     if holder is not None and (key is None or holder.registration_key != key):

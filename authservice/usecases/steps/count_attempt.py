@@ -6,7 +6,13 @@ from uuid import UUID
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.user import User
-from authservice.ports import Clock, Database, Fingerprints, last_counts
+from authservice.ports import (
+    AuthStores,
+    Clock,
+    Database,
+    Fingerprints,
+    last_counts,
+)
 
 ATTEMPTS_KEPT = timedelta(days=1)
 """How long the count of failed attempts outlives the last of them."""
@@ -16,7 +22,7 @@ ATTEMPTS_KEPT = timedelta(days=1)
 class CountAttempt:
     """Counts attempts by account, and those on accounts that do not exist by what was typed."""
 
-    database: Database
+    database: Database[AuthStores]
     fingerprints: Fingerprints
     clock: Clock
 

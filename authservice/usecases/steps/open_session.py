@@ -9,7 +9,15 @@ from authservice.domain.errors import CredentialsInvalid
 from authservice.domain.session import Session, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
-from authservice.ports import Audit, Clock, Database, NewId, RefreshTokens, Transaction, last_counts
+from authservice.ports import (
+    Audit,
+    AuthStores,
+    Clock,
+    Database,
+    NewId,
+    RefreshTokens,
+    last_counts,
+)
 from authservice.usecases.steps.issue_tokens import IssueTokens
 
 
@@ -17,7 +25,7 @@ from authservice.usecases.steps.issue_tokens import IssueTokens
 class OpenSession:
     """Stores a new session and makes its first tokens."""
 
-    database: Database
+    database: Database[AuthStores]
     refresh_tokens: RefreshTokens
     issue_tokens: IssueTokens
     limits: SessionLimits
@@ -36,7 +44,7 @@ class OpenSession:
         refresh = self.refresh_tokens.first(session_id)
         session = new_session(session_id, user, label, refresh, self.limits, now)
 
-        def store(tx: Transaction) -> SessionTokens:
+        def store(tx: AuthStores) -> SessionTokens:
             current = tx.users.lock(user.id)
             if current is None or not current.is_active:
                 raise CredentialsInvalid

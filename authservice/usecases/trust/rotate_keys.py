@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState, RotationPlan, SigningKey
-from authservice.ports import Audit, Clock, Database, KeyForge, Transaction, first_change_counts, last_counts
+from authservice.ports import (
+    Audit,
+    Clock,
+    Database,
+    KeyForge,
+    TrustStores,
+    first_change_counts,
+    last_counts,
+)
 
 
 class TooEarly(Exception):
@@ -29,7 +37,7 @@ class RotateKeys:
     Every move is a conditional update, so replicas that try the same move at once make it once.
     """
 
-    database: Database
+    database: Database[TrustStores]
     forge: KeyForge
     plan: RotationPlan
     clock: Clock
@@ -79,7 +87,7 @@ class RotateKeys:
             raise NoSuchKey(kid)
         now = self.clock()
 
-        def work(tx: Transaction) -> None:
+        def work(tx: TrustStores) -> None:
             tx.signing_keys.remove(kid)
             pending = _in_state(keys, KeyState.PENDING)
             if key.state is KeyState.ACTIVE and pending:
@@ -96,7 +104,7 @@ class RotateKeys:
     def reseal(self, deadline: Deadline) -> int:
         """Seal every secret in the database under the newest master key. Returns how many there are."""
 
-        def work(tx: Transaction) -> int:
+        def work(tx: TrustStores) -> int:
             keys, secrets = tx.signing_keys.all(), tx.sealed_secrets.all()
             for key in keys:
                 tx.signing_keys.reseal(key.kid, self.forge.reseal(key.sealed_private, key.kid))
@@ -115,7 +123,7 @@ class RotateKeys:
         return key
 
     def _activate(self, active: SigningKey | None, pending: SigningKey, now: datetime, deadline: Deadline) -> None:
-        def work(tx: Transaction) -> bool:
+        def work(tx: TrustStores) -> bool:
             if active and not tx.signing_keys.move(active.kid, KeyState.ACTIVE, KeyState.RETIRED, now):
                 return False
             return tx.signing_keys.move(pending.kid, KeyState.PENDING, KeyState.ACTIVE, now)
