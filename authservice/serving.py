@@ -15,11 +15,11 @@ from authservice.domain.deadline import Deadline
 from authservice.housekeeping import Chore, Housekeeping
 from authservice.storage import inspection
 from authservice.supervisor import Supervisor, reserve_port
-from authservice.transport.auth_service import AuthServicer
 from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, Server, TlsFiles
-from authservice.transport.trust_service import TrustServicer
-from authservice.transport.watchers import Watchers
+from authservice.transport.servicers.auth import AuthServicer
+from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.streams.watchers import Watchers
 
 log = structlog.get_logger()
 

@@ -14,8 +14,8 @@ from authservice.bootstrap import now_utc
 from authservice.serving import settle_collector
 from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, Server
-from authservice.transport.trust_service import TrustServicer
-from authservice.transport.watchers import Watchers
+from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.streams.watchers import Watchers
 from authservice.usecases.auth.verify import Verify
 from authservice.usecases.trust.revocation_feed import RevocationFeed
 

@@ -11,7 +11,7 @@ from authclient.knowledge import Knowledge
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, TokenRejected
-from authservice.transport.messages import identity
+from authservice.transport.messages.auth import identity
 from authservice.transport.statuses import STATUSES
 from authservice.usecases.auth.verify import Verify
 

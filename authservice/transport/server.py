@@ -14,9 +14,11 @@ from authapi.v1.trust_service_pb2_grpc import add_TrustServiceServicer_to_server
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from authservice.transport import auth_service, health, trust_service
 from authservice.transport.boundary import Boundary
-from authservice.transport.trust_service import TrustServicer
+from authservice.transport.servicers import auth as auth_service
+from authservice.transport.servicers import trust as trust_service
+from authservice.transport.servicers.trust import TrustServicer
+from authservice.transport.streams import health
 
 SERVICES = (auth_service.SERVICE, trust_service.SERVICE)
 MAX_MESSAGE_BYTES = 65 * 1024

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2 as api
 from grpc_health.v1 import health_pb2_grpc as rpc
 
 from authservice import bootstrap
-from authservice.transport import health, writers
+from authservice.transport.streams import health, writers
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
 from tests.observed import Refusal

@@ -21,8 +21,8 @@ from sqlalchemy import Engine
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.storage.engine import open_engine
-from authservice.transport import writers
-from authservice.transport.watchers import NEWCOMER_WRITERS
+from authservice.transport.streams import writers
+from authservice.transport.streams.watchers import NEWCOMER_WRITERS
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
 from tests.observed import login, register, verify

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.storage.engine import open_engine
-from authservice.transport import watchers
+from authservice.transport.streams import watchers
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
 from tests.rpc.rude_client import RudeClient

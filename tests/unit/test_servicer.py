@@ -18,8 +18,10 @@ from authservice.domain.errors import InvalidInput, TokenInvalid
 from authservice.domain.revocation import Revocation
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.domain.user import User, UserName
-from authservice.transport.auth_service import SERVICE, AuthServicer
-from authservice.transport.messages import bearer_token, duration, revocation, timestamp
+from authservice.transport.messages.auth import bearer_token
+from authservice.transport.messages.times import duration, timestamp
+from authservice.transport.messages.trust import revocation
+from authservice.transport.servicers.auth import SERVICE, AuthServicer
 from authservice.usecases.auth.login import Credentials, Login
 from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
 from authservice.usecases.auth.refresh import Refresh

@@ -11,9 +11,9 @@ import pytest
 from authapi.v1 import trust_service_pb2 as api
 
 from authservice.domain.errors import Overloaded, ResumePointUnknown, ShuttingDown
-from authservice.transport import watchers as module
-from authservice.transport.watchers import HEARTBEAT_SECONDS, NEWCOMER_SECONDS, NEWCOMER_WRITERS, Watchers
-from authservice.transport.writers import BLOCKED_SECONDS, IMPATIENT_SECONDS
+from authservice.transport.streams import watchers as module
+from authservice.transport.streams.watchers import HEARTBEAT_SECONDS, NEWCOMER_SECONDS, NEWCOMER_WRITERS, Watchers
+from authservice.transport.streams.writers import BLOCKED_SECONDS, IMPATIENT_SECONDS
 from tests.faults.processes import wait_until
 from tests.unit.test_revocation_feed import World, crowd, rule
 

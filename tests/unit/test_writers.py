@@ -7,7 +7,7 @@ from typing import cast
 import grpc
 import pytest
 
-from authservice.transport.writers import BLOCKED_SECONDS, OldestFirst, Stream, Turns, Writers
+from authservice.transport.streams.writers import BLOCKED_SECONDS, OldestFirst, Stream, Turns, Writers
 from tests.faults.processes import wait_until
 
 SECONDS = 10.0

@@ -9,9 +9,10 @@ from authapi.v1 import trust_service_pb2_grpc as rpc
 
 from authservice.domain.signing_key import SigningKey
 from authservice.ports import Clock
-from authservice.transport.messages import key_set, timestamp
-from authservice.transport.watchers import Watchers
-from authservice.transport.writers import Send
+from authservice.transport.messages.times import timestamp
+from authservice.transport.messages.trust import key_set
+from authservice.transport.streams.watchers import Watchers
+from authservice.transport.streams.writers import Send
 
 SERVICE = "authapi.v1.TrustService"
 

@@ -9,7 +9,8 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, Violation
 from authservice.ports import Clock
-from authservice.transport.messages import bearer_token, identity, session_tokens, timestamp
+from authservice.transport.messages.auth import bearer_token, identity, session_tokens
+from authservice.transport.messages.times import timestamp
 from authservice.usecases.auth.login import Credentials, Login
 from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
 from authservice.usecases.auth.refresh import Refresh

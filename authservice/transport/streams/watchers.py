@@ -18,9 +18,10 @@ from authapi.v1 import trust_service_pb2 as api
 from authservice.domain.errors import Overloaded, ShuttingDown
 from authservice.domain.revocation import Revocation
 from authservice.domain.signing_key import SigningKey
-from authservice.transport.messages import duration, key_set, revocation, timestamp
+from authservice.transport.messages.times import duration, timestamp
+from authservice.transport.messages.trust import key_set, revocation
 from authservice.transport.statuses import set_status, status_of
-from authservice.transport.writers import OldestFirst, Send, Stream, Turns, Writers
+from authservice.transport.streams.writers import OldestFirst, Send, Stream, Turns, Writers
 from authservice.usecases.trust.revocation_feed import KEPT, Bookmark, RevocationFeed, TooFarBehind
 
 WRITERS = 16

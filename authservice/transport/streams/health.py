@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2_grpc as rpc
 
 from authservice.domain.errors import Overloaded
 from authservice.transport.statuses import abort, status_of
-from authservice.transport.writers import Send, Stream, Turns, Writers
+from authservice.transport.streams.writers import Send, Stream, Turns, Writers
 
 SERVICE = api.DESCRIPTOR.services_by_name["Health"].full_name
 WRITERS = 4

@@ -1,0 +1,1 @@
+"""One servicer per area: each method decodes, calls one story, encodes."""

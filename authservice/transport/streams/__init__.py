@@ -1,0 +1,1 @@
+"""Streams that stay open for hours, served by a few threads."""
