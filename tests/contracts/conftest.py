@@ -1,4 +1,4 @@
-"""One suite, three databases: in memory, SQLite, MariaDB."""
+"""One suite, two databases: SQLite and MariaDB."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,7 +19,6 @@ from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
 from authservice.storage.trust.revocation_log import SqlRevocationLog
 from tests.conftest import migrate
-from tests.fakes.memory import MemoryDatabase
 
 T = TypeVar("T")
 
@@ -53,15 +52,11 @@ class Stored:
         return self.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, now))
 
 
-@pytest.fixture(params=["memory", "sqlite", "mariadb"])
+@pytest.fixture(params=["sqlite", "mariadb"])
 def stored(
     request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path, new_mariadb_url: Callable[[], str]
 ) -> Iterator[Stored]:
     """Yield an empty database of each kind."""
-    if request.param == "memory":
-        memory = MemoryDatabase()
-        yield Stored(memory, memory, memory)
-        return
     if request.param == "sqlite":
         shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
         url = f"sqlite:///{tmp_path / 'authservice.db'}"
