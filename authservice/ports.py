@@ -4,7 +4,7 @@ Stores are reached through a Transaction and live as long as it does; everything
 is shared between threads. Every method may raise StorageUnavailable where it touches the database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -193,6 +193,9 @@ class LiveSessions(Protocol):
 
         The read starts after this call. Raises StorageUnavailable.
         """
+
+    def judge_each(self, asked: Sequence[Identity], now: datetime) -> list[Standing]:
+        """Say the same of several tokens, in their order, from one read. For one thread at a time."""
 
 
 class SessionEnds(Protocol):

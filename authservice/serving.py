@@ -15,9 +15,12 @@ from authservice.domain.deadline import Deadline
 from authservice.housekeeping import Chore, Housekeeping
 from authservice.storage import inspection
 from authservice.supervisor import Supervisor, reserve_port
-from authservice.transport.guard import own_guard
+from authservice.transport.entrance.grpcio import grpc_version
+from authservice.transport.entrance.trial import trial
+from authservice.transport.guard import open_to_anyone, own_guard
 from authservice.transport.server import Limits, Server, TlsFiles
 from authservice.transport.servicers.auth import AuthServicer
+from authservice.transport.servicers.together import AuthTogether
 from authservice.transport.servicers.trust import TrustServicer
 from authservice.transport.streams.watchers import Watchers
 
@@ -81,10 +84,17 @@ def serve(settings: Settings) -> int:
 def work(settings: Settings, address: str, cores: int, stop: threading.Event, ready: Callable[[], None]) -> None:
     """Run one worker until `stop` is set."""
     service = bootstrap.assemble(settings, cores=cores)
+    has_entrance = settings.entrance == "auto"
+    if has_entrance and (found := trial()):
+        # It serves as well, but slower, and sixteen callers without a request can stop it.
+        log.warning("entrance_unusable", grpcio=grpc_version(), problems=found)
+        has_entrance = False
     password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
-    limits = Limits(settings.threads, settings.max_calls, password_calls, settings.max_watchers)
+    limits = Limits(
+        settings.threads, settings.max_calls, password_calls, settings.max_watchers, settings.default_deadline
+    )
     settle_collector()
-    server = new_server(service, limits, settings.default_deadline, has_reflection=settings.has_reflection)
+    server = new_server(service, limits, has_reflection=settings.has_reflection, has_entrance=has_entrance)
     server.listen(address, tls_files(settings))
     feeding = start_feeding(service, server)
     server.start()
@@ -103,8 +113,14 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     service.close()
 
 
-def new_server(service: bootstrap.Service, limits: Limits, default_deadline: float, *, has_reflection: bool) -> Server:
-    """Return a server for an assembled service."""
+def new_server(
+    service: bootstrap.Service, limits: Limits, *, has_reflection: bool, has_entrance: bool = True
+) -> Server:
+    """Return a server for an assembled service.
+
+    Args:
+        has_entrance: give calls a thread only once their request is there; otherwise as grpcio does it.
+    """
     auth = AuthServicer(
         register=service.register,
         login=service.login,
@@ -112,11 +128,13 @@ def new_server(service: bootstrap.Service, limits: Limits, default_deadline: flo
         logout=service.logout,
         verify=service.verify,
         clock=service.clock,
-        default_deadline=default_deadline,
+        default_deadline=limits.default_deadline,
     )
     watchers = Watchers(service.feed, service.published_keys, limits.max_watchers)
     trust = TrustServicer(service.published_keys, watchers, service.clock)
-    return Server(auth, trust, own_guard(service.verify, *service.token_scope), limits, has_reflection=has_reflection)
+    guard = own_guard(service.verify, *service.token_scope)
+    together = open_to_anyone(AuthTogether(service.verify, service.clock).methods()) if has_entrance else None
+    return Server(auth, trust, guard, limits, has_reflection=has_reflection, together=together)
 
 
 def start_feeding(service: bootstrap.Service, server: Server) -> Housekeeping:

@@ -40,7 +40,7 @@ def main() -> None:
     watchers = Watchers(cast(RevocationFeed, None), lambda: [], 0)
     trust = TrustServicer(lambda: [], watchers, now_utc)
     guard = own_guard(cast(Verify, None), "nobody", "nobody")
-    server = Server(Nothing(), trust, guard, Limits(threads, 512, 1), has_reflection=False)
+    server = Server(Nothing(), trust, guard, Limits(threads, 512, 1), has_reflection=False, together=None)
     server.listen(f"127.0.0.1:{port}", None)
     settle_collector()
     server.start()

@@ -1,11 +1,12 @@
 """The interceptor that other services install, guarding this one: by the same rules, with the database as authority."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from authapi.v1 import auth_service_pb2, trust_service_pb2
 from authapi.v1.error_reason_pb2 import ErrorReason
-from authclient import AuthInterceptor, Observer, Refused
+from authclient import AuthInterceptor, Observer, Policy, Refused
 from authclient.decisions import Ask, Judge, Verified
 from authclient.knowledge import Knowledge
 
@@ -58,7 +59,18 @@ class OwnAuthority:
         """Do nothing: no method that asks for a token streams."""
 
 
+FILES = (auth_service_pb2.DESCRIPTOR, trust_service_pb2.DESCRIPTOR)
+
+T = TypeVar("T")
+
+
+def open_to_anyone(methods: Mapping[str, T]) -> dict[str, T]:
+    """Return those of the methods that anyone may call, by their rules. The others need the guard before them."""
+    rules = Policy(*FILES).rules
+    return {method: value for method, value in methods.items() if method in rules and rules[method].is_public}
+
+
 def own_guard(verify: Verify, issuer: str, audience: str) -> AuthInterceptor:
     """Return the interceptor for AuthService and TrustService."""
     authority = OwnAuthority(verify, issuer, audience)
-    return AuthInterceptor(authority, auth_service_pb2.DESCRIPTOR, trust_service_pb2.DESCRIPTOR)
+    return AuthInterceptor(authority, *FILES)

@@ -97,7 +97,7 @@ class World:
 
     def start_auth(self) -> None:
         """Start it again on its port."""
-        server = new_server(self.service, Limits(16, 512, 32, 64), 10.0, has_reflection=False)
+        server = new_server(self.service, Limits(16, 512, 32, 64), has_reflection=False)
         assert server.listen(f"127.0.0.1:{self.port}", None) == self.port
         self.server = Served(server, start_feeding(self.service, server))
         server.start()

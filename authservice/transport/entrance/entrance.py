@@ -11,16 +11,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import structlog
 
-from authservice.transport.entrance.grpcio import Call, Handler, received_first
+from authservice.transport.entrance.grpcio import Call, Handler, in_pool, received_first
 from authservice.transport.entrance.line import Answerer, Line
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.1
+STREAM_THREADS = 4
+"""For methods of several requests. Of ours that is reflection alone, which takes milliseconds and is for people."""
 NEVER = 10 * 365 * 86400.0
 """Seconds. A deadline further away than this is none."""
 
@@ -34,6 +37,7 @@ class Terms:
         most_open: calls of any kind. Beyond, the connection with the most unfinished requests loses its oldest.
         request_patience: how long a request may take to come.
         answer_patience: how long an answer may be left unread.
+        stream_patience: how long a call may last that reads one request after another, and so holds a thread.
         default_time: what a call has that brings no deadline.
         longest_time: what a call has that brings a longer one.
     """
@@ -47,6 +51,7 @@ class Terms:
     most_open: int = 4096
     request_patience: float = 5.0
     answer_patience: float = 10.0
+    stream_patience: float = 30.0
     default_time: float = 10.0
     longest_time: float = 300.0
 
@@ -73,6 +78,8 @@ class Entrance(grpc.ServerInterceptor):
         # Each in the order of arrival. Changed by one step of the interpreter at a time, so that no lock is needed.
         self._open: dict[Call, None] = {}
         self._working: dict[Call, None] = {}
+        self._streams: dict[grpc.ServicerContext, float] = {}
+        self._stream_pool = ThreadPoolExecutor(STREAM_THREADS, "stream")
         self._is_closing = threading.Event()
         threading.Thread(target=self._tick, name="entrance", daemon=True).start()
 
@@ -96,9 +103,13 @@ class Entrance(grpc.ServerInterceptor):
         served = self._served.get(method)
         if served is None:
             handler = continuation(handler_call_details)
-            if handler is None or handler.request_streaming:
-                return handler
-            served = self._served[method] = received_first(handler, self._begun, self._way(method, handler))
+            if handler is None:
+                return None
+            served = self._served[method] = (
+                in_pool(handler, self._stream_pool, self._noted)
+                if handler.request_streaming
+                else received_first(handler, self._begun, self._way(method, handler))
+            )
         return served
 
     def await_idle(self, until: float) -> None:
@@ -112,6 +123,7 @@ class Entrance(grpc.ServerInterceptor):
     def close(self) -> None:
         """End the threads."""
         self._is_closing.set()
+        self._stream_pool.shutdown(wait=False, cancel_futures=True)
         for line in self._lines.values():
             line.close()
 
@@ -119,6 +131,19 @@ class Entrance(grpc.ServerInterceptor):
         if line := self._lines.get(method):
             return functools.partial(self._into_line, line)
         return self._stream_into_pool if handler.response_streaming else self._into_pool
+
+    def _noted(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a handler of several requests that is known to the clock while it runs."""
+
+        def serve(requests: Any, context: grpc.ServicerContext) -> Any:
+            self._streams[context] = time.monotonic()
+            context.add_callback(lambda: self._ended(context))
+            return behavior(requests, context)
+
+        return serve
+
+    def _ended(self, context: grpc.ServicerContext) -> None:
+        self._streams.pop(context, None)
 
     def _begun(self, call: Call) -> None:
         self._open[call] = None
@@ -166,6 +191,9 @@ class Entrance(grpc.ServerInterceptor):
             now = time.monotonic()
             self._refuse_unfinished(self._terms.request_patience, self._terms.request_missing)
             self._drop_unread(now)
+            for context, since in list(self._streams.items()):
+                if since < now - self._terms.stream_patience:
+                    context.cancel()
             for line in self._lines.values():
                 line.refuse_late(now, self._terms.too_late)
 

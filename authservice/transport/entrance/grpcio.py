@@ -46,6 +46,11 @@ _FUNCTIONS = {
 _STATE = {"callbacks", "client", "code", "condition", "context", "details", "due", "statused", "trailing_metadata"}
 
 
+def grpc_version() -> str:
+    """Return the version of the installed grpcio."""
+    return str(grpc.__version__)
+
+
 def problems() -> list[str]:
     """Return what the installed grpcio lacks of what is used here, in words; nothing if all is there."""
     found = []
@@ -240,3 +245,11 @@ def received_first(handler: Handler, begun: Received, received: Received) -> Han
     never.experimental_non_blocking = True  # type: ignore[attr-defined]  # grpc reads both from here
     never.experimental_thread_pool = _Reception(handler, begun, received)  # type: ignore[attr-defined]
     return grpc.stream_stream_rpc_method_handler(never)
+
+
+def in_pool(handler: Handler, pool: ThreadPoolExecutor, wrap: Callable[[Any], Any]) -> Handler:
+    """Return a handler of several requests and answers that runs in a pool of its own, wrapped."""
+    behavior: Any = wrap(handler.stream_stream or handler.stream_unary)
+    behavior.experimental_thread_pool = pool  # grpc reads it from here
+    make = grpc.stream_stream_rpc_method_handler if handler.response_streaming else grpc.stream_unary_rpc_method_handler
+    return make(behavior, handler.request_deserializer, handler.response_serializer)

@@ -101,4 +101,6 @@ class Line:
         try:
             return self._answer_all(calls)
         except Exception:
-            return [self._unforeseen(self._method)] * len(calls)
+            if len(calls) > 1:  # What is wrong with one is to be no other's trouble.
+                return [answer for call in calls for answer in self._answers([call])]
+            return [self._unforeseen(self._method)]
