@@ -13,7 +13,7 @@ from uuid import UUID
 from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
 from authservice.domain.revocation import Revocation
-from authservice.domain.session import Session, SessionEnd, Standing
+from authservice.domain.session import Session, SessionEnd, SessionLimits, Standing
 from authservice.domain.signing_key import KeyState, SigningKey
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import User, UserName, UserSummary
@@ -76,13 +76,16 @@ class Sessions(Protocol):
     def get(self, session_id: UUID) -> tuple[Session, User] | None:
         """Return a session and its user."""
 
-    def rotate(
-        self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime, token_end: datetime
-    ) -> bool:
-        """Spend `token` and put `successor` in its place, in one conditional step that at most one caller ever wins.
+    def hold_each(self, session_ids: set[UUID]) -> dict[UUID, tuple[Session, User]]:
+        """Return sessions with their users, as they are now, and keep others from changing them until the end."""
 
-        Fails if the token is not the session's current one or the session is not live at `now`. Neither the new idle
-        end nor `token_end`, the expiry of the access token to be issued, passes the absolute end.
+    def rotate_each(
+        self, rotations: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
+    ) -> int:
+        """Spend tokens and put their successors in their place, one of a session, in one conditional step.
+
+        Returns how many. A token is left alone that is not its session's current one, and a session that is not live at
+        `now`. Of any number of calls with one token at most one spends it.
         """
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
@@ -203,6 +206,12 @@ class SessionEnds(Protocol):
 
     def logout(self, session_id: UUID, now: datetime, deadline: Deadline) -> bool:
         """End one session in a transaction. Tells whether it was live. Raises StorageUnavailable, Conflict."""
+
+    def logout_each(self, session_ids: Sequence[UUID], now: datetime, deadline: Deadline) -> list[bool]:
+        """End several in one transaction. Tells of each whether it was live; of one that is named twice, once.
+
+        Raises StorageUnavailable, Conflict, DeadlineTooShort.
+        """
 
 
 class RevocationLog(Protocol):

@@ -133,7 +133,8 @@ def new_server(
     watchers = Watchers(service.feed, service.published_keys, limits.max_watchers)
     trust = TrustServicer(service.published_keys, watchers, service.clock)
     guard = own_guard(service.verify, *service.token_scope)
-    together = open_to_anyone(AuthTogether(service.verify, service.clock).methods()) if has_entrance else None
+    answers = AuthTogether(service.verify, service.refresh, service.logout, service.clock)
+    together = open_to_anyone(answers.methods()) if has_entrance else None
     return Server(auth, trust, guard, limits, has_reflection=has_reflection, together=together)
 
 

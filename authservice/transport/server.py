@@ -19,7 +19,7 @@ from grpc_status import rpc_status
 from authservice.domain.errors import DeadlineTooShort, Overloaded, RequestMissing, ShuttingDown
 from authservice.transport.boundary import Boundary, unforeseen
 from authservice.transport.entrance.entrance import Entrance, Terms
-from authservice.transport.entrance.line import Answerer
+from authservice.transport.entrance.line import Together
 from authservice.transport.servicers import auth as auth_service
 from authservice.transport.servicers import trust as trust_service
 from authservice.transport.servicers.trust import TrustServicer
@@ -115,7 +115,7 @@ class Server:
         limits: Limits,
         *,
         has_reflection: bool,
-        together: Mapping[str, Answerer] | None,
+        together: Mapping[str, Together] | None,
     ) -> None:
         calls = ThreadPoolExecutor(limits.threads, "call")
         password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")

@@ -1,13 +1,14 @@
 """Sessions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, func, insert, literal, select, update
 
 from authservice.domain.revocation import LATE
-from authservice.domain.session import Session, SessionEnd
+from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
 from authservice.storage.auth.users import ROLES, to_user
@@ -43,23 +44,42 @@ class SqlSessions:
         row = self._connection.execute(query).one_or_none()
         return (_to_session(row), to_user(row)) if row else None
 
-    def rotate(
-        self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime, token_end: datetime
-    ) -> bool:
-        """Spend `token`: the row count of one conditional update decides who wins."""
+    def hold_each(self, session_ids: set[UUID]) -> dict[UUID, tuple[Session, User]]:
+        """Return sessions with their users, the sessions locked until the transaction ends."""
+        # In the order of their ids, so that two such calls do not wait for each other. The sessions first: a read that
+        # does not lock would fix what this transaction sees before the locks are granted.
+        query = select(sessions).where(sessions.c.id.in_(sorted(session_ids))).order_by(sessions.c.id)
+        held = [_to_session(row) for row in self._connection.execute(_by_key(query, sessions).with_for_update())]
+        query = select(users, ROLES).where(users.c.id.in_({session.user_id for session in held}))
+        owners = {user.id: user for user in map(to_user, self._connection.execute(_by_key(query, users)))}
+        return {session.id: (session, owners[session.user_id]) for session in held}
+
+    def rotate_each(
+        self, rotations: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
+    ) -> int:
+        """Spend tokens: one conditional update, whose row count says how many."""
+        successors = [
+            (sessions.c.id == token.session_id, literal(new.hash, sessions.c.refresh_hash.type))
+            for token, new in rotations
+        ]
         changed = self._connection.execute(
             update(sessions)
-            .where(sessions.c.id == token.session_id, sessions.c.refresh_hash == token.hash, _live(now))
-            .values(
-                refresh_hash=successor.hash,
-                spent_hash=token.hash,
-                generation=successor.generation,
-                rotated_at=now,
-                idle_end=_not_past_the_end(idle_end),
-                token_end=_not_past_the_end(token_end),
+            .where(
+                sessions.c.id.in_([token.session_id for token, _ in rotations]),
+                sessions.c.refresh_hash.in_([token.hash for token, _ in rotations]),
+                _live(now),
+            )
+            # In this order: MySQL reads what it has just written.
+            .ordered_values(
+                (sessions.c.spent_hash, sessions.c.refresh_hash),
+                (sessions.c.refresh_hash, case(*successors)),
+                (sessions.c.generation, sessions.c.generation + 1),
+                (sessions.c.rotated_at, now),
+                (sessions.c.idle_end, _not_past_the_end(now + limits.idle)),
+                (sessions.c.token_end, _not_past_the_end(now + limits.access_token)),
             )
         )
-        return changed.rowcount == 1
+        return changed.rowcount
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session."""
@@ -67,7 +87,7 @@ class SqlSessions:
 
     def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
         """End several sessions, whosever they are."""
-        return self._end(sessions.c.id.in_(sorted(session_ids)), reason, now)
+        return self._end(sessions.c.id.in_(sorted(session_ids)), reason, now, by_key=True)
 
     def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
         """End every session of a user, except `keep`."""
@@ -87,10 +107,14 @@ class SqlSessions:
             .group_by(sessions.c.user_id)
         )
 
-    def _end(self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime) -> set[UUID]:
+    def _end(
+        self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime, *, by_key: bool = False
+    ) -> set[UUID]:
         """End the live ones among some sessions. Here alone, so that none ends without services learning of it."""
         # Locked in the order of their ids, so that two such calls do not wait for each other.
         query = select(sessions.c.id).where(condition, _live(now)).order_by(sessions.c.id).with_for_update()
+        if by_key:
+            query = _by_key(query, sessions)
         live = list(self._connection.execute(query).scalars())
         if live:
             these = sessions.c.id.in_(live)
@@ -101,6 +125,11 @@ class SqlSessions:
     def _revoke(self, rules: Select[Any]) -> None:
         self.has_revoked = True
         self._connection.execute(insert(revocations).from_select(["subject", "min_generation", "token_end"], rules))
+
+
+def _by_key(query: Select[Any], table: Table) -> Select[Any]:
+    """Return a query that finds the rows by their primary key, whatever old statistics tell the optimizer."""
+    return query.with_hint(table, "FORCE INDEX (PRIMARY)", "mysql")
 
 
 def _live(now: datetime) -> ColumnElement[bool]:

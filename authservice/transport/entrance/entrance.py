@@ -17,7 +17,7 @@ import grpc
 import structlog
 
 from authservice.transport.entrance.grpcio import Call, Handler, in_pool, received_first
-from authservice.transport.entrance.line import Answerer, Line
+from authservice.transport.entrance.line import Line, Together
 
 log = structlog.get_logger()
 
@@ -63,17 +63,14 @@ class Entrance(grpc.ServerInterceptor):
 
     Args:
         pool: runs the handlers that name no pool of their own.
-        together: how the methods are answered whose calls are answered together, by full name. What the interceptors
-            behind make of those is not used.
+        together: the methods whose calls are answered together, by full name. What the interceptors behind make of
+            those is used for calls alone that are not taken there.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, together: Mapping[str, Answerer], terms: Terms) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, together: Mapping[str, Together], terms: Terms) -> None:
         self._pool = pool
         self._terms = terms
-        self._lines = {
-            method: Line(method, answer_all, terms.unforeseen, self._finished)
-            for method, answer_all in together.items()
-        }
+        self._lines = {method: Line(method, way, terms.unforeseen, self._finished) for method, way in together.items()}
         self._served: dict[str, Handler] = {}
         # Each in the order of arrival. Changed by one step of the interpreter at a time, so that no lock is needed.
         self._open: dict[Call, None] = {}
@@ -152,7 +149,9 @@ class Entrance(grpc.ServerInterceptor):
             self._make_room()
 
     def _into_line(self, line: Line, call: Call) -> None:
-        if self._admit(call):
+        if not line.takes(call):
+            self._into_pool(call)
+        elif self._admit(call):
             left = call.remaining()
             terms = self._terms
             call.until = call.since + (terms.default_time if left > NEVER else min(left, terms.longest_time))

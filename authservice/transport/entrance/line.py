@@ -4,9 +4,11 @@ It takes all who stand in line, answers them from one look at the database, and 
 read that began before its call was here, and a call that comes alone waits for nobody.
 """
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
@@ -17,6 +19,28 @@ Answer: TypeAlias = "bytes | grpc.Status"
 """A serialized response, or the status that ends the call."""
 Answerer: TypeAlias = Callable[[Sequence[Call]], Sequence[Answer]]
 
+
+def _every(_: Call) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """How the calls of a method are answered together.
+
+    Args:
+        answer_all: returns an answer per call, in their order. Each call has as long as its `until` says.
+        takes: which calls stand in line, by their message; the others go the way of all calls. Runs on grpc's serving
+            thread, so it only looks.
+        wait: seconds after which `busy` is said to a call that still stands in line, because those before it take long.
+    """
+
+    answer_all: Answerer
+    takes: Callable[[Call], bool] = _every
+    wait: float = math.inf
+    busy: grpc.Status | None = None
+
+
 MOST_AT_ONCE = 64
 """More save little: of 64 look-ups in one query each costs a twentieth of one by itself."""
 
@@ -26,7 +50,7 @@ class Line:
 
     Args:
         method: full name; names the thread.
-        answer_all: returns an answer per call, in their order. Each call has as long as its `until` says.
+        together: answers the calls.
         unforeseen: makes the status for calls whose answers could not be found, with the exception at hand.
         finished: called with each call that is over.
     """
@@ -34,12 +58,12 @@ class Line:
     def __init__(
         self,
         method: str,
-        answer_all: Answerer,
+        together: Together,
         unforeseen: Callable[[str], grpc.Status],
         finished: Callable[[Call], None],
     ) -> None:
         self._method = method
-        self._answer_all = answer_all
+        self._together = together
         self._unforeseen = unforeseen
         self._finished = finished
         self._arrivals: queue.SimpleQueue[Call | threading.Event | None] = queue.SimpleQueue()
@@ -47,15 +71,21 @@ class Line:
         self._waiting: dict[Call, None] = {}
         threading.Thread(target=self._run, name=f"line {method.rpartition('/')[2]}", daemon=True).start()
 
+    def takes(self, call: Call) -> bool:
+        """Tell whether a call is to stand here."""
+        return self._together.takes(call)
+
     def put(self, call: Call) -> None:
         """Let a call stand in line."""
         self._waiting[call] = None
         self._arrivals.put(call)
 
-    def refuse_late(self, now: float, status: grpc.Status) -> None:
+    def refuse_late(self, now: float, too_late: grpc.Status) -> None:
         """Refuse those who still stand in line when their time is over: somebody else's answer takes long."""
         for call in list(self._waiting):
-            if call.until < now and self._take(call):
+            status = too_late if call.until < now else self._together.busy
+            is_late = min(call.until, call.since + self._together.wait) < now
+            if is_late and status and self._take(call):
                 call.refuse(status)
                 self._finished(call)
 
@@ -99,7 +129,7 @@ class Line:
         if not calls:
             return ()
         try:
-            return self._answer_all(calls)
+            return self._together.answer_all(calls)
         except Exception:
             if len(calls) > 1:  # What is wrong with one is to be no other's trouble.
                 return [answer for call in calls for answer in self._answers([call])]

@@ -10,6 +10,7 @@ from grpc_status import rpc_status
 
 from authservice.transport.entrance.entrance import Entrance, Terms
 from authservice.transport.entrance.grpcio import Call, problems
+from authservice.transport.entrance.line import Together
 
 SECONDS = 5.0
 """What one call may take. It takes about a millisecond."""
@@ -26,7 +27,7 @@ def trial() -> list[str]:
 def _calls() -> list[str]:
     pool = ThreadPoolExecutor(1, "trial")
     terms = Terms(_REFUSAL, _REFUSAL, _REFUSAL, _REFUSAL, lambda _: _REFUSAL, most_working=8)
-    entrance = Entrance(pool, {f"/{_SERVICE}/Together": _together}, terms)
+    entrance = Entrance(pool, {f"/{_SERVICE}/Together": Together(_together)}, terms)
     server = grpc.server(pool, interceptors=[entrance], options=(("grpc.so_reuseport", 0),))
     unary: Any = grpc.unary_unary_rpc_method_handler(_alone)
     many: Any = grpc.unary_stream_rpc_method_handler(_many)

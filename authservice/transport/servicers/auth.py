@@ -7,12 +7,11 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import InvalidInput, Violation
 from authservice.ports import Clock
-from authservice.transport.messages.auth import bearer_token, identity, session_tokens
+from authservice.transport.messages.auth import identity, logout_request, session_tokens
 from authservice.transport.messages.times import timestamp
 from authservice.usecases.auth.login import Credentials, Login
-from authservice.usecases.auth.logout import Logout, LogoutRequest, Scope
+from authservice.usecases.auth.logout import Logout
 from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register, Registration
 from authservice.usecases.auth.verify import Verify
@@ -24,13 +23,6 @@ LONGEST_DEADLINE = 300.0
 """Seconds that a call may take, however long its caller would wait."""
 NEVER = 10 * 365 * 86400.0
 """Seconds. A deadline further away than this is none."""
-
-_SCOPES = {
-    api.LOGOUT_SCOPE_UNSPECIFIED: None,
-    api.LOGOUT_SCOPE_THIS: Scope.THIS,
-    api.LOGOUT_SCOPE_OTHERS: Scope.OTHERS,
-    api.LOGOUT_SCOPE_ALL: Scope.ALL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +64,7 @@ class AuthServicer(rpc.AuthServiceServicer):
 
     def Logout(self, request: api.LogoutRequest, context: grpc.ServicerContext) -> api.LogoutResponse:
         """End sessions."""
-        if request.scope not in _SCOPES:
-            raise InvalidInput(Violation("scope", "is none of the values of LogoutScope"))
-        wanted = LogoutRequest(
-            access_token=bearer_token(context.invocation_metadata()),
-            refresh_token=request.refresh_token,
-            scope=_SCOPES[request.scope],
-            session_id=request.session_id,
-        )
+        wanted = logout_request(request, context.invocation_metadata())
         return api.LogoutResponse(ended_sessions=self.logout(wanted, self._deadline(context)))
 
     def Verify(self, request: api.VerifyRequest, context: grpc.ServicerContext) -> api.VerifyResponse:

@@ -13,7 +13,7 @@ from grpc_status import rpc_status
 
 from authservice.transport.entrance.entrance import Entrance, Terms
 from authservice.transport.entrance.grpcio import Call
-from authservice.transport.entrance.line import Answer
+from authservice.transport.entrance.line import Answer, Together
 
 SERVICE = "test.v1.Entrance"
 THREADS = 2
@@ -78,6 +78,8 @@ class Served:
         self.batches.append(len(calls))
         self.entered.release()
         self.hold.wait(30)
+        if any(call.message == b"raise" for call in calls):
+            raise ValueError("as asked")
         return [call.message or b"" for call in calls]
 
     def many(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -86,12 +88,22 @@ class Served:
             yield bytes([byte])
 
 
+def takes(call: Call) -> bool:
+    """Tell whether a call of Together may be answered so."""
+    if call.message == b"raise at the door":
+        raise ValueError("as asked")
+    return call.message != b"alone"
+
+
 @contextmanager
 def served(**changes: Any) -> Iterator[Served]:
     """Yield a server of two threads. The changes are to its terms."""
     pool = ThreadPoolExecutor(THREADS)
     running = Served()
-    together = {f"/{SERVICE}/Together": running.together, f"/{SERVICE}/HeldTogether": running.held_together}
+    together = {
+        f"/{SERVICE}/Together": Together(running.together, takes),
+        f"/{SERVICE}/HeldTogether": Together(running.held_together),
+    }
     running.entrance = Entrance(pool, together, terms(**changes))
     server = grpc.server(pool, interceptors=[running.entrance], options=(("grpc.so_reuseport", 0),))
     running.port = server.add_insecure_port("127.0.0.1:0")

@@ -100,6 +100,32 @@ def test_one_of_those_who_are_answered_together_may_be_refused() -> None:
         assert ask(channel, "Together") == b"hello"
 
 
+def test_a_call_that_is_not_for_the_line_goes_its_own_way() -> None:
+    with served() as running, channel_to(running) as channel:
+        assert ask(channel, "Together", b"alone") == b"alone"
+        assert running.batches == []
+
+
+def test_a_fault_on_the_serving_thread_ends_its_own_call_only() -> None:
+    with served() as running, channel_to(running) as channel:
+        assert refused(lambda: ask(channel, "Together", b"raise at the door")).code() is grpc.StatusCode.CANCELLED
+        assert [ask(channel, method) for method in WAYS] == [b"hello"] * 2
+        eventually(lambda: running.entrance.open_calls == 0)
+
+
+def test_what_is_wrong_with_one_call_is_no_others_trouble() -> None:
+    with served() as running, channel_to(running) as channel, ThreadPoolExecutor(9) as pool:
+        first = pool.submit(ask, channel, "HeldTogether")
+        assert running.entered.acquire(timeout=10)
+        sound = [pool.submit(ask, channel, "HeldTogether") for _ in range(4)]
+        eventually(lambda: running.entrance.working_calls == 5)
+        bad = channel.unary_unary(f"/{SERVICE}/HeldTogether").future(b"raise", timeout=10)
+        eventually(lambda: running.entrance.working_calls == 6)
+        running.hold.set()
+        assert bad.code() is grpc.StatusCode.INTERNAL
+        assert [call.result() for call in (first, *sound)] == [b"hello"] * 5
+
+
 def test_what_cannot_be_answered_together_ends_and_the_next_are_answered() -> None:
     with served() as running, channel_to(running) as channel:
         error = refused(lambda: ask(channel, "Together", b"raise"))
