@@ -1,7 +1,7 @@
 """Measures everything side by side and prints the table.
 
-The server runs on one core, the load and the database on the others; for logins every core takes part. What is
-measured follows --parts; a part that asks for a database that is not here ends the program.
+The server runs on one core, the load and the database on the others; for logins every core takes part, and `workers`
+says for itself. What is measured follows --parts; a part that asks for a database that is not here ends the program.
 """
 
 import argparse
@@ -16,9 +16,11 @@ from benchmarks.bench import Bench
 from benchmarks.databases import Databases, backends_here
 from benchmarks.guarded import measure_guarded
 from benchmarks.logins import measure_logins
+from benchmarks.memory import measure_memory
 from benchmarks.processes import ALL_CORES, OTHER_CORES
 from benchmarks.revocations import measure_fan_out, measure_logouts_seen
 from benchmarks.rows import HEADING, Row
+from benchmarks.workers import measure_workers
 
 PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "chain": measure_chain,
@@ -28,6 +30,8 @@ PARTS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "guarded": measure_guarded,
     "revocation": measure_logouts_seen,
     "fan-out": measure_fan_out,
+    "memory": measure_memory,
+    "workers": measure_workers,
 }
 
 
