@@ -3,7 +3,7 @@
 import click
 
 from authservice import config as configuration
-from authservice.cli.session import as_json, show
+from authservice.cli.printing import as_json, show
 
 
 @click.command()

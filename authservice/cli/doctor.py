@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authservice import bootstrap
 from authservice import config as configuration
-from authservice.cli.session import WHERE_IT_IS, as_json, missing_file, show
+from authservice.cli.opening import WHERE_IT_IS, missing_file
+from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
 from authservice.domain.errors import AuthError
 from authservice.security.master_key import MasterKeyUnusable

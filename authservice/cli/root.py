@@ -8,12 +8,12 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from authservice import logs
+from authservice.cli.admin import users
+from authservice.cli.auth import explain
 from authservice.cli.config import config
 from authservice.cli.doctor import doctor
-from authservice.cli.explain import explain
-from authservice.cli.keys import keys
 from authservice.cli.serve import migrate, serve
-from authservice.cli.users import users
+from authservice.cli.trust import keys
 from authservice.config import ConfigError
 from authservice.domain.errors import AuthError, FieldRejected, InvalidInput, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable

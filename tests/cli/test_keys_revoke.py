@@ -134,7 +134,7 @@ def test_who_revokes_twice_in_a_row_is_told_that_services_do_not_know_the_next_k
     assert done.stdout == f"Key {active} is removed.\n"
     assert re.search(rf"^The key that signs now, {pending}, was published [0-2]\.\d seconds ago\.", done.stderr, re.M)
     assert "within 2 seconds" in done.stderr
-    monkeypatch.setattr("authservice.cli.keys.PUBLISHED_FIRST", 0.0)  # as if it had been there for long
+    monkeypatch.setattr("authservice.cli.trust.PUBLISHED_FIRST", 0.0)  # as if it had been there for long
     assert "was published" not in keys("revoke", pending, "--yes").stderr
 
 

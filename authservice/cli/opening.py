@@ -1,14 +1,10 @@
-"""What commands share: the settings, the assembled service, and tables."""
+"""Opening the service for one command."""
 
 import contextlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import make_url
 
 from authservice import bootstrap, config, logs
@@ -16,14 +12,10 @@ from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
 
 COMMAND_SECONDS = 30.0
-PIPE_WIDTH = 240
-"""Columns of a table that goes into a file or a pipe, so that nothing is folded there."""
 WHERE_IT_IS = (
     "run this in the folder of `serve`, or set AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL as there; "
     "`authservice migrate` makes a new one"
 )
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 def deadline() -> Deadline:
@@ -60,20 +52,3 @@ def missing_file(settings: Settings) -> Path | None:
     name = make_url(settings.database_address().get_secret_value()).database or ":memory:"
     path = Path(name).absolute()
     return None if name == ":memory:" or name.startswith("file:") or path.exists() else path
-
-
-def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -> None:
-    """Print rows as a table, or as a JSON list of objects, with `_` for the spaces in the names of columns."""
-    if as_json:
-        names = [column.replace(" ", "_") for column in columns]
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2, default=str))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    console.print(table, markup=False)

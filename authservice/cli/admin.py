@@ -1,10 +1,11 @@
-"""`authservice users`."""
+"""`authservice users`: accounts and their roles."""
 
 import sys
 
 import click
 
-from authservice.cli.session import as_json, deadline, service, show
+from authservice.cli.opening import deadline, service
+from authservice.cli.printing import as_json, show
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.security.user_names import PrecisNames

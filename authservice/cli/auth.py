@@ -1,4 +1,4 @@
-"""`authservice explain`."""
+"""`authservice explain`: why an access token is accepted or refused."""
 
 import sys
 from datetime import datetime, timedelta
@@ -8,7 +8,8 @@ import click
 from authclient.lint import Unreadable, methods_of, read
 from authclient.rules import Rule, RuleRejected, rule_of
 
-from authservice.cli.session import as_json, deadline, service, show
+from authservice.cli.opening import deadline, service
+from authservice.cli.printing import as_json, show
 from authservice.domain.check import Check
 from authservice.domain.tokens import Identity
 

@@ -1,11 +1,12 @@
-"""`authservice keys`."""
+"""`authservice keys`: what signs access tokens."""
 
 from datetime import timedelta
 
 import click
 
 from authservice import config as configuration
-from authservice.cli.session import as_json, deadline, service, show
+from authservice.cli.opening import deadline, service
+from authservice.cli.printing import as_json, show
 from authservice.domain.signing_key import KeyState
 from authservice.security.key_ring import PUBLISHED_FIRST
 from authservice.usecases.trust.rotate_keys import NoSuchKey
