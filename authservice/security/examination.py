@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from authclient import TokenRefused, TokenVerifier
-from authclient.tokens import UnknownKey, check_form, header, payload
+from authclient._tokens.verifier import UnknownKey, check_form, header, payload
 
 from authservice.domain.check import Check
 from authservice.domain.signing_key import SigningKey

@@ -7,8 +7,8 @@ from typing import TypeVar
 from authapi.v1 import auth_service_pb2, trust_service_pb2
 from authapi.v1.error_reason_pb2 import ErrorReason
 from authclient import AuthInterceptor, Observer, Policy, Refused
-from authclient.decisions import Ask, Judge, Verified
-from authclient.knowledge import Knowledge
+from authclient._judging.judge import Ask, Judge, Verified
+from authclient._judging.knowledge import Knowledge
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, TokenRejected
@@ -18,7 +18,7 @@ from authservice.usecases.auth.verify import Verify
 
 
 class OwnAuthority:
-    """Asks Verify about every token. See authclient.guard.Authority."""
+    """Asks Verify about every token. See authclient._judging.guard.Authority."""
 
     patience = 0.0
     is_ready = True

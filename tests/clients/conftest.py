@@ -6,8 +6,10 @@ from typing import Any
 
 import grpc
 import pytest
-from authclient import Session, Trust, identity, renewals
-from authclient.aio import attached
+from authclient import Session, Trust
+from authclient._calling.aio import attached
+from authclient._calling.sync import renewals
+from authclient._judging import identity
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
@@ -96,7 +98,7 @@ def trust(auth: AuthServer, new_trust: NewTrust) -> Trust:
 @pytest.fixture
 def timed(auth: AuthServer, new_trust: NewTrust, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> Trust:
     """Return a Trust whose clock is in the hands of the test, and which looks at it often."""
-    monkeypatch.setattr("authclient.watch.TICK_SECONDS", 0.02)
+    monkeypatch.setattr("authclient._view.watch.TICK_SECONDS", 0.02)
     auth.uptime = hands
     made = new_trust(auth, monotonic=hands)
     assert made.wait_until_ready(SOON)

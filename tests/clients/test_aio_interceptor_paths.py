@@ -28,7 +28,7 @@ class Everything(grpc.GenericRpcHandler):
 def test_a_server_that_answers_every_path_keeps_and_reports_a_limited_number_of_them(
     trust: Trust, noted: Noted, heard: Heard, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authclient.interception.MOST_OTHER_METHODS", 5)
+    monkeypatch.setattr("authclient._serving.interception.MOST_OTHER_METHODS", 5)
     extra = [Everything(noted.by_kind[kind])]
     with AioGuarded(trust, {"Open": noted.by_kind["unary_unary"]}, {"Open": PUBLIC}, extra=extra) as shop:
         assert shop.interceptor

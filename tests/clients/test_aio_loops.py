@@ -5,12 +5,12 @@ import subprocess
 import sys
 
 from authclient import Trust
+from authclient._judging.guard import RENEW_RULE
+from authclient._judging.judge import Verified
+from authclient._serving.aio.interceptor import _Stream
+from authclient._serving.leases import Lease
+from authclient._wire.refusals import Refused
 from authclient.aio import AuthInterceptor
-from authclient.aio.interceptor import _Stream
-from authclient.decisions import Verified
-from authclient.guard import RENEW_RULE
-from authclient.refusals import Refused
-from authclient.streams import Lease
 
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.auth_server import AuthServer

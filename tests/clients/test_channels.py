@@ -7,15 +7,15 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-import authclient.watch
+import authclient._view.watch
 import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import Session, Trust
 from authclient import aio as asynchronous
-from authclient.channels import open_aio_channel, open_channel
-from authclient.observer import Observer
+from authclient._judging.observer import Observer
+from authclient._wire.channels import open_aio_channel, open_channel
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON
@@ -109,7 +109,7 @@ class Told(Observer):
 def test_what_waits_for_a_connection_is_sent_again_after_a_pause_only(
     refusing: RefusingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authclient.watch, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(authclient._view.watch, "FIRST_PAUSE", 60.0)
     told = Told()
     with Trust(refusing.address, audience="internal", observer=told):
         assert told.lost.wait(SOON)

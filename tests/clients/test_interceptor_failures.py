@@ -43,9 +43,9 @@ BROKEN: dict[str, Callable[[Trust, pytest.MonkeyPatch], None]] = {
     "judge": lambda trust, patch: patch.setattr(trust.judge, "judge", unreachable),
     "check": lambda trust, patch: patch.setattr(trust.judge, "check", unreachable),
     "admit": lambda trust, patch: patch.setattr(trust.judge, "admit", unreachable),
-    "signature": lambda trust, patch: patch.setattr("authclient.keys.VerificationKey.verifies", unreachable),
-    "claims": lambda trust, patch: patch.setattr("authclient.tokens.read_claims", unreachable),
-    "header": lambda trust, patch: patch.setattr("authclient.gate.Guard.start", unreachable),
+    "signature": lambda trust, patch: patch.setattr("authclient._tokens.keys.VerificationKey.verifies", unreachable),
+    "claims": lambda trust, patch: patch.setattr("authclient._tokens.verifier.read_claims", unreachable),
+    "header": lambda trust, patch: patch.setattr("authclient._serving.gate.Guard.start", unreachable),
 }
 BROKEN_REPORT = {"observer.refused": break_observer("refused")}
 

@@ -228,7 +228,7 @@ def test_a_server_that_answers_every_path_keeps_and_reports_a_limited_number_of_
         def service(self, handler_call_details: Any) -> Any:
             return noted.by_kind[kind]
 
-    monkeypatch.setattr("authclient.interception.MOST_OTHER_METHODS", 5)
+    monkeypatch.setattr("authclient._serving.interception.MOST_OTHER_METHODS", 5)
     with Guarded(trust, {"Open": noted.by_kind["unary_unary"]}, {"Open": PUBLIC}, extra=[Everything()]) as shop:
         assert shop.interceptor
         for number in range(20):

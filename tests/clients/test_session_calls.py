@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 import pytest
 from authclient import LoginNeeded, Session, reason_of
-from authclient.held_tokens import REMEMBERED_TOKENS, has_authorization
+from authclient._calling.held_tokens import REMEMBERED_TOKENS, has_authorization
 
 from tests.clients.calling import call, refused
 from tests.clients.eventually import SOON

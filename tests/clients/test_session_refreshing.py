@@ -9,7 +9,7 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authclient import Session
-from authclient.held_tokens import HeldTokens
+from authclient._calling.held_tokens import HeldTokens
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.clients.calling import call, refused

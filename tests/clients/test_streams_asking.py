@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from authclient import Trust, streams
+from authclient import Trust
+from authclient._serving import leases
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import asking_threads, eventually
@@ -41,15 +42,15 @@ def silence(auth: AuthServer, hands: Hands) -> None:
 
 
 def test_a_slow_answer_about_one_keeps_no_other_waiting(auth: AuthServer, timed: Trust, hands: Hands) -> None:
-    at_once = threading.Barrier(streams.ASKED_AT_ONCE)
+    at_once = threading.Barrier(leases.ASKED_AT_ONCE)
 
     def verify(_request: Any, context: Any) -> Any:
-        at_once.wait(streams.LEAST_STALENESS)  # Passes only if so many are asked about at the same time.
+        at_once.wait(leases.LEAST_STALENESS)  # Passes only if so many are asked about at the same time.
         refuse(context, UNAUTHENTICATED, "SESSION_ENDED")
 
     auth.verify = verify
     with Guarded(timed, {"stays": handler("unary_stream", stays_open)}) as shop:
-        some = opened(shop, 2 * streams.ASKED_AT_ONCE)
+        some = opened(shop, 2 * leases.ASKED_AT_ONCE)
         silence(auth, hands)
         assert {summary(stream.end()) for stream in some} == {"UNAUTHENTICATED SESSION_ENDED"}
 
@@ -57,8 +58,8 @@ def test_a_slow_answer_about_one_keeps_no_other_waiting(auth: AuthServer, timed:
 def test_streams_whose_turn_does_not_come_in_time_end(
     auth: AuthServer, timed: Trust, hands: Hands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "ASKED_AT_ONCE", 1)
-    monkeypatch.setattr(streams, "ASKING_SECONDS", 0.5)
+    monkeypatch.setattr(leases, "ASKED_AT_ONCE", 1)
+    monkeypatch.setattr(leases, "ASKING_SECONDS", 0.5)
     slow = threading.Event()
 
     def verify(_request: Any, _context: Any) -> Any:

@@ -4,11 +4,11 @@ import functools
 import threading
 import time
 
-import authclient.watch
+import authclient._view.watch
 import grpc
 import pytest
 from authclient import Refused, Trust
-from authclient.decisions import Ask
+from authclient._judging.judge import Ask
 
 from tests.clients.addresses import black_hole, free_port
 from tests.clients.auth_server import AuthServer
@@ -75,7 +75,7 @@ def test_close_soon_after_a_reconnection_breaks_no_thread_of_grpc(
 ) -> None:
     broken: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", broken.append)
-    monkeypatch.setattr(authclient.watch, "FIRST_PAUSE", 0.002)
+    monkeypatch.setattr(authclient._view.watch, "FIRST_PAUSE", 0.002)
     for connections in range(2, 12, 2):
         trust = new_trust(auth)
         eventually(functools.partial(connected, heard, connections - 1), "the first connection")

@@ -5,10 +5,10 @@ import time
 import types
 from typing import Any
 
-import authclient.watch
+import authclient._view.watch
 import pytest
 from authclient import Trust
-from authclient.channels import FIRST_PAUSE, LONGEST_PAUSE
+from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
 
 from tests.clients.addresses import free_port
 from tests.clients.auth_server import AuthServer
@@ -67,7 +67,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
     """Return the pauses between attempts, none of which takes its time."""
     noted = Pauses()
     names = {"Thread": threading.Thread, "current_thread": threading.current_thread, "Event": noted.new_event}
-    monkeypatch.setattr(authclient.watch, "threading", types.SimpleNamespace(**names))
+    monkeypatch.setattr(authclient._view.watch, "threading", types.SimpleNamespace(**names))
     return noted
 
 

@@ -2,7 +2,7 @@
 
 import time
 
-import authclient.watch
+import authclient._view.watch
 import grpc
 import pytest
 from authapi.v1 import trust_service_pb2 as api
@@ -45,7 +45,7 @@ def test_without_its_resume_point_known_the_watch_begins_with_a_snapshot(
 def test_s3_a_hundred_cuts_lose_no_revocation(
     auth: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(authclient.watch, "FIRST_PAUSE", 0.002)
+    monkeypatch.setattr(authclient._view.watch, "FIRST_PAUSE", 0.002)
     trust = new_trust(auth)
     assert trust.wait_until_ready(SOON)
     for cut in range(100):
@@ -61,8 +61,8 @@ def test_s3_a_hundred_cuts_lose_no_revocation(
 def test_a_silent_stream_is_cancelled_and_another_one_opened(
     scripted: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
-    monkeypatch.setattr(authclient.watch, "SILENCE_SECONDS", 0.3)
-    monkeypatch.setattr(authclient.watch, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(authclient._view.watch, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(authclient._view.watch, "TICK_SECONDS", 0.02)
     new_trust(scripted)
     first = scripted.next_watch().say(first_answer(seq=5))
     second = scripted.next_watch()
@@ -77,8 +77,8 @@ def test_a_silent_stream_is_cancelled_and_another_one_opened(
 def test_a_stream_that_answers_every_second_is_not_silent(
     auth: AuthServer, new_trust: NewTrust, monkeypatch: pytest.MonkeyPatch, heard: Heard
 ) -> None:
-    monkeypatch.setattr(authclient.watch, "SILENCE_SECONDS", 1.0)
-    monkeypatch.setattr(authclient.watch, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(authclient._view.watch, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(authclient._view.watch, "TICK_SECONDS", 0.02)
     trust = new_trust(auth)
     until = time.monotonic() + 1.5
     eventually(lambda: time.monotonic() > until, "more than the silence that is allowed")

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient import Trust, gate, reason_of
-from authclient.tokens import header
+from authclient import Trust, reason_of
+from authclient._serving import gate
+from authclient._tokens.verifier import header
 from uuid6 import uuid7
 
 from authservice import bootstrap

@@ -12,8 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 from authapi.v1.error_reason_pb2 import ErrorReason
-from authclient import Policy, refusals
+from authclient import Policy
 from authclient import Refused as RefusedByInterceptor
+from authclient._wire import refusals
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status

@@ -2,7 +2,7 @@
 
 import json
 
-from authclient import refusals
+from authclient._wire import refusals
 
 from tests.vectors.book import AUDIENCE, ISSUER, Book
 from tests.vectors.callers import add_callers

@@ -7,21 +7,23 @@ and in a handler `authclient.current_identity(context)`. For asyncio servers the
 `Session`, for tests `authclient.testing`.
 """
 
-from authclient.claims import Claims
-from authclient.held_tokens import LoginNeeded
-from authclient.identity import Identity, current_identity, find_identity, forwarded
-from authclient.interceptor import AuthInterceptor
-from authclient.keys import ALGORITHMS, VerificationKey
-from authclient.observer import Observer
-from authclient.refusals import Refused, reason_of
-from authclient.rules import EXEMPT_SERVICES, Policy, Rule, RuleRejected
-from authclient.session import Session
-from authclient.tokens import TokenRefused, TokenVerifier
-from authclient.trust import Trust
+from authclient._calling.held_tokens import LoginNeeded
+from authclient._calling.sync.session import Session
+from authclient._judging.identity import Identity, current_identity, find_identity, forwarded
+from authclient._judging.observer import Observer
+from authclient._judging.rules import EXEMPT_SERVICES, Policy, Rule, RuleRejected
+from authclient._serving.sync.interceptor import AuthInterceptor
+from authclient._tokens.claims import Claims
+from authclient._tokens.keys import ALGORITHMS, VerificationKey
+from authclient._tokens.verifier import TokenRefused, TokenVerifier
+from authclient._view.trust import Trust
+from authclient._wire.channels import NEVER_RESENT
+from authclient._wire.refusals import Refused, reason_of
 
 __all__ = [
     "ALGORITHMS",
     "EXEMPT_SERVICES",
+    "NEVER_RESENT",
     "AuthInterceptor",
     "Claims",
     "Identity",

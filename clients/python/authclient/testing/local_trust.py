@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from authclient.decisions import MAX_KEY_AGE, MAX_STALENESS, Ask, Judge, Verified
-from authclient.knowledge import Knowledge
-from authclient.observer import Observer
-from authclient.refusals import Refused
+from authclient._judging.judge import MAX_KEY_AGE, MAX_STALENESS, Ask, Judge, Verified
+from authclient._judging.knowledge import Knowledge
+from authclient._judging.observer import Observer
+from authclient._wire.refusals import Refused
 from authclient.testing.issuer import Issuer
 
 

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from authclient import identity
-from authclient.decisions import Verified
-from authclient.gate import Gate, abort, filtered
-from authclient.guard import Authority, Guard
-from authclient.refusals import Refused
-from authclient.rules import Policy, Rule, method_name
+from authclient._judging import identity
+from authclient._judging.guard import Authority, Guard
+from authclient._judging.judge import Verified
+from authclient._judging.rules import Policy, Rule, method_name
+from authclient._serving.gate import Gate, abort, filtered
+from authclient._wire.refusals import Refused
 
 Behavior = Callable[..., Any]
 
