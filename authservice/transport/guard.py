@@ -7,8 +7,9 @@ from typing import TypeVar
 from authapi.v1 import auth_service_pb2, trust_service_pb2
 from authapi.v1.error_reason_pb2 import ErrorReason
 from authclient import AuthInterceptor, Observer, Policy, Refused
-from authclient._judging.judge import Ask, Judge, Verified
+from authclient._judging.judge import Judge
 from authclient._judging.knowledge import Knowledge
+from authclient._judging.verified import Ask, Verified
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, TokenRejected

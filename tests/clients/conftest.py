@@ -9,7 +9,7 @@ import pytest
 from authclient import Session, Trust
 from authclient._calling.aio import attached
 from authclient._calling.sync import renewals
-from authclient._judging import identity
+from authclient._serving import callers
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
@@ -39,7 +39,7 @@ def no_thread_is_left() -> Iterator[None]:
 def nobody_is_remembered() -> Iterator[None]:
     """Fail a test after which somebody is still known as the caller of something."""
     yield
-    eventually(lambda: not identity._callers, "nobody is remembered")
+    eventually(lambda: not callers._callers, "nobody is remembered")
 
 
 @pytest.fixture

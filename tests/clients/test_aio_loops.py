@@ -6,7 +6,7 @@ import sys
 
 from authclient import Trust
 from authclient._judging.guard import RENEW_RULE
-from authclient._judging.judge import Verified
+from authclient._judging.verified import Verified
 from authclient._serving.aio.interceptor import _Stream
 from authclient._serving.leases import Lease
 from authclient._wire.refusals import Refused

@@ -5,7 +5,8 @@ from typing import Any
 import grpc
 import pytest
 from authclient import LoginNeeded, Session, reason_of
-from authclient._calling.held_tokens import REMEMBERED_TOKENS, has_authorization
+from authclient._calling.held_tokens import REMEMBERED_TOKENS
+from authclient._wire.metadata import has_authorization
 
 from tests.clients.calling import call, refused
 from tests.clients.eventually import SOON

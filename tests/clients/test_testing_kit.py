@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from authclient import Observer, TokenRefused, TokenVerifier, current_identity
-from authclient._tokens.verifier import payload
+from authclient._tokens.grammar import payload
 from authclient.testing import Clock, Issuer, LocalTrust
 from authclient.testing.issuer import ADA
 
@@ -95,7 +95,7 @@ sys.modules["pytest"] = sys.modules["authservice"] = sys.modules["_pytest"] = No
 import authclient.testing as kit
 socket.socket = socket.create_connection = threading.Thread.start = refuse
 clock = kit.Clock(); issuer = kit.Issuer(clock); trust = kit.LocalTrust(issuer)
-from authclient._judging.judge import Ask
+from authclient._judging.verified import Ask
 token = issuer.token(roles=["support"])
 assert trust.ask(Ask(token), 1.0).roles == {"support"}
 issuer.rotate_key(); issuer.revoke(token); issuer.outdate(); clock.advance(5)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from authclient._judging.judge import Ask, Verified
+from authclient._judging.verified import Ask, Verified
 from authclient.testing import Issuer, LocalTrust
 
 from tests.clients.auth_server import AuthServer

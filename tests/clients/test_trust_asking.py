@@ -6,7 +6,7 @@ import time
 import grpc
 import pytest
 from authclient import Refused, Trust
-from authclient._judging.judge import Ask
+from authclient._judging.verified import Ask
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON

@@ -8,7 +8,7 @@ import authclient._view.watch
 import grpc
 import pytest
 from authclient import Refused, Trust
-from authclient._judging.judge import Ask
+from authclient._judging.verified import Ask
 
 from tests.clients.addresses import black_hole, free_port
 from tests.clients.auth_server import AuthServer

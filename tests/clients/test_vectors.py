@@ -13,9 +13,10 @@ from authapi.v1 import auth_service_pb2 as auth_api
 from authapi.v1 import rule_pb2
 from authapi.v1 import trust_service_pb2 as trust_api
 from authclient import AuthInterceptor, Observer, Refused, find_identity, reason_of
-from authclient._judging.judge import Ask, Judge, Verified
+from authclient._judging.judge import Judge
 from authclient._judging.knowledge import Knowledge
 from authclient._judging.rules import RuleRejected, read_rule
+from authclient._judging.verified import Ask, Verified
 from authclient._tokens.key_sets import KeySetRefused, load_key_set
 from google.protobuf.json_format import ParseDict
 

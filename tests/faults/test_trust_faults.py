@@ -19,7 +19,7 @@ import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import Trust, reason_of
 from authclient._serving import gate
-from authclient._tokens.verifier import header
+from authclient._tokens.grammar import header
 from uuid6 import uuid7
 
 from authservice import bootstrap

@@ -9,13 +9,15 @@ and in a handler `authclient.current_identity(context)`. For asyncio servers the
 
 from authclient._calling.held_tokens import LoginNeeded
 from authclient._calling.sync.session import Session
-from authclient._judging.identity import Identity, current_identity, find_identity, forwarded
+from authclient._judging.identity import Identity
 from authclient._judging.observer import Observer
 from authclient._judging.rules import EXEMPT_SERVICES, Policy, Rule, RuleRejected
+from authclient._serving.callers import current_identity, find_identity, forwarded
 from authclient._serving.sync.interceptor import AuthInterceptor
 from authclient._tokens.claims import Claims
+from authclient._tokens.grammar import TokenRefused
 from authclient._tokens.keys import ALGORITHMS, VerificationKey
-from authclient._tokens.verifier import TokenRefused, TokenVerifier
+from authclient._tokens.verifier import TokenVerifier
 from authclient._view.trust import Trust
 from authclient._wire.channels import NEVER_RESENT
 from authclient._wire.refusals import Refused, reason_of

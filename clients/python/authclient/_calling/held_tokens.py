@@ -4,8 +4,6 @@ Times are counted from the answers of the server by the local monotonic clock, s
 """
 
 import random
-import re
-import secrets
 import threading
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,8 +12,8 @@ import grpc
 from authapi.v1 import auth_service_pb2 as api
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from authclient._judging.knowledge import seconds
 from authclient._wire.refusals import is_about_token, reason_of
+from authclient._wire.times import seconds
 
 REFRESH_FROM, REFRESH_UNTIL = 0.6, 0.85
 """Parts of a token's life between which it is replaced, at a random point, so that callers do not refresh together."""
@@ -154,18 +152,3 @@ def may_repeat(error: Any) -> bool:
 def pause(attempt: int) -> float:
     """Return how many seconds to wait before the next attempt."""
     return float(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # spreads, hides nothing
-
-
-def bearer(token: str) -> tuple[str, str]:
-    """Return the metadata entry that carries a token."""
-    return ("authorization", f"Bearer {token}")
-
-
-def new_stream_name() -> str:
-    """Return a name for a stream that nobody else can guess."""
-    return secrets.token_urlsafe(16)
-
-
-def has_authorization(metadata: Any) -> bool:
-    """Tell whether a call already says who is calling."""
-    return any(re.fullmatch("authorization", key, re.IGNORECASE) for key, _ in metadata or ())

@@ -1,28 +1,18 @@
 """What the interceptors for synchronous and asyncio servers have in common."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
-from authclient._judging.judge import Ask, Judge, Metadata, Verified, bearer_token
+from authclient._judging.judge import Judge
 from authclient._judging.observer import Observer, contain, log
 from authclient._judging.rules import EXEMPT_METHODS, Policy, Rule
+from authclient._judging.verified import Ask, Verified
+from authclient._wire.metadata import Metadata, bearer_token
 from authclient._wire.refusals import Refused
 
-STREAM_ENTRY = "authclient-stream"
-"""Metadata entry by which a caller names a stream that it wants to be able to renew."""
 RENEW_METHOD = "/authapi.v1.StreamService/RenewStream"
 RENEW_RULE = Rule()
 """Anyone with a good token; which stream it may renew is decided by that stream's own rule."""
-
-_FIRST = ("x-", "x_user", "remote-user", "authclient-")
-"""How every one of them begins, for a quick look at each entry of each call."""
-_FORGEABLE = re.compile(
-    r"x-(?:user(?:-.*|id|name|info)?|auth-.*|authenticated-.*|remote-user|roles?|identity-.*|email|groups|subject"
-    r"|forwarded-(?:user|email|groups|preferred-username|client-cert)|consumer-.*|credential-.*|jwt-.*"
-    r"|goog-authenticated-.*|endpoint-api-userinfo|amzn-oidc-.*|ms-client-principal.*)"
-    r"|x_user.*|remote-user|authclient-.*"
-)
 
 
 class Authority(Protocol):
@@ -88,21 +78,3 @@ class Guard:
         enforced = not (rule and rule.observe)
         contain(self.trust.observer.refused, method, refused.reason, enforced=enforced)
         return refused if enforced else None
-
-
-def is_forged(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
-    """Tell whether there are entries by which other systems say who is calling. Here anybody could have set them."""
-    return any(key.startswith(_FIRST) and _FORGEABLE.fullmatch(key) for key, _ in metadata)
-
-
-def without_forged(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[tuple[str, str | bytes], ...]:
-    """Return the metadata without such entries."""
-    return tuple(entry for entry in metadata if not _FORGEABLE.fullmatch(entry[0]))
-
-
-def stream_name(metadata: Sequence[tuple[str, str | bytes]]) -> str | None:
-    """Return the name that a caller gave to a stream, if there is a usable one."""
-    names = [value for key, value in metadata if key == STREAM_ENTRY]
-    if len(names) == 1 and isinstance(names[0], str) and re.fullmatch(r"[A-Za-z0-9_-]{22,64}", names[0], re.ASCII):
-        return names[0]
-    return None

@@ -5,20 +5,13 @@ this module does so in its own way, blocking or not.
 """
 
 import functools
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TypeAlias
 
-from authapi.v1 import auth_service_pb2 as api
-
-from authclient._judging.identity import Caller, Identity
 from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import log
 from authclient._judging.rules import Rule
-from authclient._tokens.claims import LATEST_GENERATION, Claims
-from authclient._tokens.keys import VerificationKey
-from authclient._tokens.verifier import ForeignToken, TokenVerifier, UnknownKey, check_form, payload
+from authclient._judging.verified import Ask, Verified, verified_by
+from authclient._tokens.grammar import check_form
+from authclient._tokens.verifier import ForeignToken, TokenVerifier, UnknownKey
 from authclient._wire.refusals import Refused
 
 LEEWAY = 30.0
@@ -31,37 +24,6 @@ KEYS_ARE_KNOWN = 10.0
 """Seconds. In a younger key set an unknown key is no key: keys are published before they sign."""
 CACHED_TOKENS = 16384
 """Tokens whose signatures need no second look. About 40 MB."""
-
-Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """What never changes about a token: it is well formed, and `key` signed it. Times are seconds since the epoch.
-
-    `key` is None where Verify vouches for the token.
-    """
-
-    caller: Caller
-    key: VerificationKey | None
-    generation: int
-    begins: float
-    ends: float
-    roles: frozenset[str]
-    authenticated_at: float
-    has_mfa: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """The token has to be shown to Verify. `verified` is what is known of it here, if anything is."""
-
-    token: str = field(repr=False)
-    verified: Verified | None = None
-
-    def settle(self, answer: api.Identity) -> Verified:
-        """Return whose token it is, after Verify has accepted it."""
-        return self.verified or _from_answer(self.token, answer)
 
 
 class Judge:
@@ -155,7 +117,7 @@ class Judge:
         key = keys.get(claims.key_id)
         if key is None or self.knowledge.find_key(claims.key_id) is not key:  # Changed between two lines.
             raise UnknownKey("TOKEN_INVALID", "its key was replaced")
-        return _verified(token, claims, key)
+        return verified_by(key, token, claims)
 
     def _warn_of(self, foreign: ForeignToken) -> None:
         """Say once what is nearly always a wrong setting, and else looks like callers with bad tokens."""
@@ -169,74 +131,3 @@ class Judge:
                 self._verifier.issuer,
                 self._verifier.audience,
             )
-
-
-def bearer_token(metadata: Metadata) -> str:
-    """Return the token of the `authorization` entry.
-
-    Raises Refused: TOKEN_MISSING without such an entry; TOKEN_INVALID for two, of which a proxy and a server may choose
-    different ones, and for another scheme.
-    """
-    found = None
-    for key, value in metadata:
-        if key == "authorization":
-            if found is not None:
-                raise Refused("TOKEN_INVALID", "there are two authorization entries")
-            found = value
-    if found is None:
-        raise Refused("TOKEN_MISSING", "there is no authorization entry")
-    scheme, _, token = found.partition(" ") if isinstance(found, str) else ("", "", "")
-    if not token or scheme.lower() != "bearer":
-        raise Refused("TOKEN_INVALID", "the authorization entry is not a bearer token")
-    return token
-
-
-def _verified(token: str, claims: Claims, key: VerificationKey) -> Verified:
-    identity = Identity(
-        user_id=claims.user_id,
-        user_name=claims.user_name,
-        session_id=claims.session_id,
-        roles=claims.roles,
-        authenticated_at=claims.authenticated_at,
-        auth_methods=claims.auth_methods,
-        expires_at=claims.expires_at,
-        claims=claims.raw,
-    )
-    return Verified(
-        caller=Caller(identity, token),
-        key=key,
-        generation=claims.generation,
-        begins=max(claims.not_before, claims.issued_at).timestamp(),
-        ends=claims.expires_at.timestamp(),
-        roles=frozenset(claims.roles),
-        authenticated_at=claims.authenticated_at.timestamp(),
-        has_mfa="mfa" in claims.auth_methods,
-    )
-
-
-def _from_answer(token: str, answer: api.Identity) -> Verified:
-    try:
-        claims = payload(token)
-    except Refused:
-        claims = {}
-    generation = claims.get("gen")
-    identity = Identity(
-        user_id=answer.user_id,
-        user_name=answer.user_name,
-        session_id=answer.session_id,
-        roles=tuple(answer.roles),
-        authenticated_at=datetime.fromtimestamp(answer.auth_time.seconds, UTC),
-        auth_methods=tuple(answer.auth_methods),
-        expires_at=datetime.fromtimestamp(answer.expire_time.seconds, UTC),
-        claims=claims,
-    )
-    return Verified(
-        caller=Caller(identity, token),
-        key=None,
-        generation=generation if type(generation) is int else LATEST_GENERATION,
-        begins=0.0,
-        ends=float(answer.expire_time.seconds),
-        roles=frozenset(answer.roles),
-        authenticated_at=float(answer.auth_time.seconds),
-        has_mfa="mfa" in answer.auth_methods,
-    )

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 
 from authapi.v1 import trust_service_pb2 as api
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from authclient._tokens.keys import VerificationKey
 
@@ -126,8 +124,3 @@ class Knowledge:
         self._server_time = read_time - complete_at
         if keys:
             self._keys_at = complete_at
-
-
-def seconds(value: Timestamp | Duration) -> float:
-    """Return a moment or a length of time in seconds."""
-    return value.seconds + value.nanos / 1e9

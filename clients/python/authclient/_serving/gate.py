@@ -1,15 +1,16 @@
 """Letting synchronous handlers be called, on both kinds of server."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import grpc
 
-from authclient._judging import identity
-from authclient._judging.guard import Guard, is_forged, without_forged
-from authclient._judging.judge import Ask, Verified
+from authclient._judging.guard import Guard
 from authclient._judging.rules import Rule
+from authclient._judging.verified import Ask, Verified
+from authclient._serving import callers
+from authclient._serving.contexts import filtered
 from authclient._view.asking import ASK_SECONDS
 from authclient._wire.refusals import Refused
 
@@ -36,11 +37,11 @@ class Gate:
             context = filtered(context)
             if verified is None:
                 return behavior(request, context)
-            identity.remember(context, verified.caller)
+            callers.remember(context, verified.caller)
             try:
                 return behavior(request, context)
             finally:
-                identity.forget(context)
+                callers.forget(context)
 
         return call
 
@@ -71,31 +72,6 @@ class Gate:
             if not isinstance(found, Ask):
                 return found
         return trust.ask(question, until - time.monotonic())
-
-
-class WithMetadata:
-    """A context that tells other metadata than its own. Everything else is the context's."""
-
-    def __init__(self, context: Any, metadata: Sequence[tuple[str, str | bytes]]) -> None:
-        self._context = context
-        self._metadata = metadata
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-    def invocation_metadata(self) -> Sequence[tuple[str, str | bytes]]:
-        """Return the metadata."""
-        return self._metadata
-
-
-grpc.ServicerContext.register(WithMetadata)
-grpc.aio.ServicerContext.register(WithMetadata)
-
-
-def filtered(context: Any) -> Any:
-    """Return a context through which a handler sees no metadata that the caller could have forged."""
-    metadata = context.invocation_metadata()
-    return WithMetadata(context, without_forged(metadata)) if is_forged(metadata) else context
 
 
 def abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from authclient._judging.guard import Guard
-from authclient._judging.judge import Ask, Verified
 from authclient._judging.observer import contain, log
 from authclient._judging.rules import Rule
+from authclient._judging.verified import Ask, Verified
 from authclient._wire.refusals import Refused
 
 LEAST_STALENESS = 2.0

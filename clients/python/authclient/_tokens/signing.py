@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from jwt import PyJWS
 
+from authclient._tokens.grammar import TOKEN_TYPE
 from authclient._tokens.keys import ALGORITHMS, P256_ORDER
-from authclient._tokens.verifier import TOKEN_TYPE
 
 PrivateKey: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 

@@ -1,33 +1,16 @@
 """The strict front before the JWT library: one exact grammar, one header, required claims, then the signature.
 
 A JWT library accepts shapes that two verifiers may read differently: any `typ`, unknown header members, padding, the
-second form of an ECDSA signature. What is accepted here has exactly one spelling, and nothing is decoded before its
-length and grammar are known.
+second form of an ECDSA signature. What is accepted here has exactly one spelling.
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from authclient._tokens.claims import Claims, MalformedJson, read_claims, read_object
+from authclient._tokens.claims import Claims, MalformedJson, read_claims
+from authclient._tokens.grammar import TokenRefused, algorithm_and_key_id, invalid, segments
 from authclient._tokens.keys import VerificationKey
-from authclient._wire.refusals import Refused
-
-MAX_TOKEN_BYTES = 4096
-"""Longer texts are refused unread. The tokens of this service have at most 1,024 bytes."""
-TOKEN_TYPE = "at+jwt"  # noqa: S105
-"""RFC 9068 section 2.1. Any other type is a token for another purpose."""
-
-_SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
-_HEADER_MEMBERS = {"alg", "kid", "typ"}
-
-
-class TokenRefused(Refused):
-    """The token is not accepted."""
 
 
 class UnknownKey(TokenRefused):
@@ -86,23 +69,23 @@ class TokenVerifier:
         """
         if not token:
             raise TokenRefused("TOKEN_MISSING", "there is no token")
-        header, payload, signature = _segments(token)
-        alg, kid = _algorithm_and_key_id(header)
+        header, payload, signature = segments(token)
+        alg, kid = algorithm_and_key_id(header)
         key = self.find_key(kid)
         if key is None:
             raise UnknownKey("TOKEN_INVALID", "it is signed with an unknown key")
         if alg != key.alg:
-            raise _invalid("its key is for another algorithm")
+            raise invalid("its key is for another algorithm")
         if not key.verifies(token.rpartition(".")[0].encode("ascii"), signature):
-            raise _invalid("the signature is wrong")
+            raise invalid("the signature is wrong")
         try:
             claims = read_claims(payload, key.kid)
         except MalformedJson:
-            raise _invalid("a claim is missing or malformed") from None
+            raise invalid("a claim is missing or malformed") from None
         if claims.issuer != self.issuer or claims.audience != self.audience:
             raise ForeignToken(claims.issuer, claims.audience)
         if not timedelta(0) < claims.expires_at - claims.issued_at <= self.longest_life:
-            raise _invalid("its life is longer than this service makes them")
+            raise invalid("its life is longer than this service makes them")
         return claims
 
     def check_times(self, claims: Claims, now: datetime) -> None:
@@ -111,60 +94,3 @@ class TokenVerifier:
             raise TokenRefused("TOKEN_EXPIRED", "it has expired")
         if now + self.leeway < max(claims.not_before, claims.issued_at):
             raise TokenRefused("TOKEN_NOT_YET_VALID", "its time has not begun")
-
-
-def check_form(token: str) -> None:
-    """Check what can be checked without a key: grammar and header. Raises TokenRefused."""
-    _algorithm_and_key_id(_segments(token)[0])
-
-
-def header(token: str) -> dict[str, Any]:
-    """Return the header of a token, unchecked. Raises TokenRefused if it is none."""
-    try:
-        return read_object(_segments(token)[0])
-    except MalformedJson:
-        raise _invalid("the header is malformed") from None
-
-
-def payload(token: str) -> dict[str, Any]:
-    """Return the payload of a token, unchecked. Raises TokenRefused if it is none."""
-    try:
-        return read_object(_segments(token)[1])
-    except MalformedJson:
-        raise _invalid("the payload is malformed") from None
-
-
-def _algorithm_and_key_id(header_bytes: bytes) -> tuple[str, str]:
-    try:
-        header = read_object(header_bytes)
-    except MalformedJson:
-        raise _invalid("the header is malformed") from None
-    # Exactly these members: whatever else a header may hold (crit, jku, jwk, x5u, zip, b64 …) asks for something we do
-    # not do.
-    if header.keys() != _HEADER_MEMBERS or header["typ"] != TOKEN_TYPE:
-        raise _invalid("the header is not that of an access token")
-    if type(header["alg"]) is not str or type(header["kid"]) is not str:
-        raise _invalid("the header is not that of an access token")
-    return header["alg"], header["kid"]
-
-
-def _segments(token: str) -> tuple[bytes, bytes, bytes]:
-    if len(token) > MAX_TOKEN_BYTES or not (match := _SEGMENTS.fullmatch(token)):
-        raise _invalid("it is not a signed JWT in compact form")
-    header, payload, signature = (_decode(segment) for segment in match.groups())
-    return header, payload, signature
-
-
-def _decode(segment: str) -> bytes:
-    try:
-        data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except binascii.Error:
-        raise _invalid("a part of it is not base64url") from None
-    # The last character carries unused bits. Only zeros there are the canonical spelling (RFC 4648 section 3.5).
-    if base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") != segment:
-        raise _invalid("a part of it is not canonical base64url")
-    return data
-
-
-def _invalid(why: str) -> TokenRefused:
-    return TokenRefused("TOKEN_INVALID", why)

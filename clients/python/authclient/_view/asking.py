@@ -6,7 +6,7 @@ import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
-from authclient._judging.judge import Ask, Verified
+from authclient._judging.verified import Ask, Verified
 from authclient._waiting.wakeup import Wakeup
 from authclient._wire.refusals import Refused, is_about_token, reason_of
 

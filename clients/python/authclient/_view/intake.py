@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from authapi.v1 import trust_service_pb2 as api
 
-from authclient._judging.knowledge import Knowledge, View, seconds
+from authclient._judging.knowledge import Knowledge, View
 from authclient._judging.observer import Observer, contain
 from authclient._tokens.key_sets import SHARED_SECRET_ID, KeySetRefused, load_key_set
 from authclient._tokens.keys import VerificationKey
+from authclient._wire.times import seconds
 
 MOST_DRIFT = 1.0
 """Seconds that two monotonic clocks may have drifted apart in the life of a stream."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import grpc
 
 from authclient._judging import judge as judging
-from authclient._judging.judge import Ask, Judge, Verified
+from authclient._judging.judge import Judge
 from authclient._judging.knowledge import MONOTONIC, Knowledge
 from authclient._judging.observer import Observer
+from authclient._judging.verified import Ask, Verified
 from authclient._tokens.key_sets import SHARED_SECRET_ID
 from authclient._tokens.keys import VerificationKey
 from authclient._view.asking import Asking

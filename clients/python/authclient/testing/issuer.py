@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from authclient._judging.knowledge import View
+from authclient._tokens.grammar import payload
 from authclient._tokens.keys import VerificationKey
 from authclient._tokens.signing import sign
-from authclient._tokens.verifier import payload
 
 ISSUER, AUDIENCE = "authservice", "internal"
 LIFE_SECONDS = 900

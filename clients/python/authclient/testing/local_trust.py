@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from authclient._judging.judge import MAX_KEY_AGE, MAX_STALENESS, Ask, Judge, Verified
+from authclient._judging.judge import MAX_KEY_AGE, MAX_STALENESS, Judge
 from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import Observer
+from authclient._judging.verified import Ask, Verified
 from authclient._wire.refusals import Refused
 from authclient.testing.issuer import Issuer
 

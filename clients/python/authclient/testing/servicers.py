@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from authclient._judging import identity
 from authclient._judging.guard import Authority, Guard
-from authclient._judging.judge import Verified
 from authclient._judging.rules import Policy, Rule, method_name
-from authclient._serving.gate import Gate, abort, filtered
+from authclient._judging.verified import Verified
+from authclient._serving import callers
+from authclient._serving.contexts import filtered
+from authclient._serving.gate import Gate, abort
 from authclient._wire.refusals import Refused
 
 Behavior = Callable[..., Any]
@@ -69,11 +70,11 @@ def _admitted(admit: Behavior, context: Any) -> Iterator[Any]:
     verified: Verified | None = admit(_Refusable(context))
     seen = filtered(context)
     if verified is not None:
-        identity.remember(seen, verified.caller)
+        callers.remember(seen, verified.caller)
     try:
         yield seen
     finally:
-        identity.forget(seen)
+        callers.forget(seen)
 
 
 class _Finished(Exception):

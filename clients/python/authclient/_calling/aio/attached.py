@@ -9,18 +9,10 @@ import grpc
 from authapi.v1 import stream_service_pb2 as api
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
-from authclient._calling.held_tokens import (
-    CALL_SECONDS,
-    NO_TOKEN,
-    bearer,
-    has_authorization,
-    may_repeat,
-    new_stream_name,
-    refuses_token,
-)
+from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, may_repeat, refuses_token
 from authclient._calling.sync.renewals import RENEWAL_SECONDS
-from authclient._judging.guard import STREAM_ENTRY
 from authclient._wire.channels import open_aio_channel
+from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
 
 
 class TokenSource(Protocol):

@@ -16,12 +16,12 @@ from authclient._calling.held_tokens import (
     HeldTokens,
     Holding,
     LoginNeeded,
-    bearer,
     login_needed,
     may_repeat,
     pause,
 )
 from authclient._wire.channels import NEVER_RESENT, open_aio_channel
+from authclient._wire.metadata import bearer
 
 
 class Session:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, Protocol
 import grpc
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
-from authclient._calling.held_tokens import NO_TOKEN, bearer, has_authorization, new_stream_name, refuses_token
+from authclient._calling.held_tokens import NO_TOKEN, refuses_token
 from authclient._calling.sync.renewals import Renewals
-from authclient._judging.guard import STREAM_ENTRY
+from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
 
 
 class TokenSource(Protocol):

@@ -9,7 +9,8 @@ import grpc
 from authapi.v1 import stream_service_pb2 as api
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
-from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, bearer, may_repeat
+from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, may_repeat
+from authclient._wire.metadata import bearer
 
 RENEWAL_SECONDS = 1.0
 """Between two looks at whether open streams need a fresher token. A refreshed one is good for minutes."""

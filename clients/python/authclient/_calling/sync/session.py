@@ -16,13 +16,13 @@ from authclient._calling.held_tokens import (
     HeldTokens,
     Holding,
     LoginNeeded,
-    bearer,
     login_needed,
     may_repeat,
     pause,
 )
 from authclient._calling.sync.attached import attach
 from authclient._wire.channels import NEVER_RESENT, open_channel
+from authclient._wire.metadata import bearer
 
 
 class Session:

@@ -10,14 +10,16 @@ from typing import Any, NoReturn, TypeAlias, cast
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
 
-from authclient._judging import identity
-from authclient._judging.guard import RENEW_METHOD, RENEW_RULE, stream_name
-from authclient._judging.judge import Ask, Verified
+from authclient._judging.guard import RENEW_METHOD, RENEW_RULE
 from authclient._judging.rules import Rule
+from authclient._judging.verified import Ask, Verified
+from authclient._serving import callers
 from authclient._serving.aio.blocking import BlockingContext, blocking_iterator, in_thread, write_all
-from authclient._serving.gate import WithMetadata, filtered, patience
+from authclient._serving.contexts import WithMetadata, filtered
+from authclient._serving.gate import patience
 from authclient._serving.interception import Handler, Interception
 from authclient._serving.leases import Lease
+from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
 
 Context: TypeAlias = WithMetadata
@@ -266,11 +268,11 @@ def _known(behavior: Callable[..., Awaitable[Any]]) -> Driver:
     async def drive(request: Any, context: Any, verified: Verified | None) -> Any:
         if verified is None:
             return await behavior(request, context)
-        identity.remember(context, verified.caller)
+        callers.remember(context, verified.caller)
         try:
             return await behavior(request, context)
         finally:
-            identity.forget(context)
+            callers.forget(context)
 
     return drive
 
@@ -292,12 +294,12 @@ def _from_blocking(behavior: Callable[..., Any], handler: Handler) -> Driver:
 
         def serve() -> Any:
             if verified is not None:
-                identity.remember(blocking, verified.caller)
+                callers.remember(blocking, verified.caller)
             try:
                 result = behavior(requests, blocking)
                 return write_all(iter(result), blocking, context.write) if handler.response_streaming else result
             finally:
-                identity.forget(blocking)
+                callers.forget(blocking)
 
         try:
             return await in_thread(serve)

@@ -7,13 +7,15 @@ from typing import Any, TypeAlias, cast
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
 
-from authclient._judging import identity
-from authclient._judging.guard import RENEW_METHOD, RENEW_RULE, stream_name
-from authclient._judging.judge import Ask
+from authclient._judging.guard import RENEW_METHOD, RENEW_RULE
 from authclient._judging.rules import Rule
-from authclient._serving.gate import abort, filtered
+from authclient._judging.verified import Ask
+from authclient._serving import callers
+from authclient._serving.contexts import filtered
+from authclient._serving.gate import abort
 from authclient._serving.interception import Handler, Interception
 from authclient._serving.leases import Lease
+from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
 
 Send: TypeAlias = Callable[[Any], None]
@@ -81,7 +83,7 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
             context = cast(grpc.ServicerContext, _StreamContext(filtered(context), stream))
             requests = _requests(request, stream) if is_request_streaming else request
             if verified is not None:
-                identity.remember(context, verified.caller)
+                callers.remember(context, verified.caller)
                 lease = None if rule.observe else Lease(method, rule, verified, name, stream.refuse)
                 # The context lives as long as this callback is kept, so nobody else gets its place meanwhile.
                 if not stream.context.add_callback(lambda: self._end(context, lease)):
@@ -103,7 +105,7 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
             return True
 
     def _end(self, context: grpc.ServicerContext, lease: Lease | None) -> None:
-        identity.forget(context)
+        callers.forget(context)
         if lease:
             self._leases.close(lease)
 
