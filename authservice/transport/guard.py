@@ -1,7 +1,6 @@
 """The interceptor that other services install, guarding this one: by the same rules, with the database as authority."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TypeVar
 
 from authapi.v1 import auth_service_pb2, trust_service_pb2
@@ -19,32 +18,14 @@ from authservice.usecases.auth.verify import Verify
 
 
 class OwnAuthority:
-    """Asks Verify about every token. See authclient._judging.guard.Authority."""
+    """Asks Verify about every token. See authclient._judging.authority."""
 
-    patience = 0.0
-    is_ready = True
-    monotonic = staticmethod(time.monotonic)
+    following = None
 
     def __init__(self, verify: Verify, issuer: str, audience: str) -> None:
         self._verify = verify
         self.judge = Judge(Knowledge(), issuer, audience)
         self.observer = Observer()
-
-    def view_age(self) -> float:
-        """Return 0: what Verify answers is never old."""
-        return 0.0
-
-    def wait_until_ready(self, timeout: float) -> bool:
-        """Return at once."""
-        return True
-
-    async def until_ready(self, timeout: float) -> bool:
-        """Return at once."""
-        return True
-
-    async def ask_async(self, question: Ask, timeout: float) -> Verified:
-        """As `ask`. This server has no asyncio handlers."""
-        return self.ask(question, timeout)
 
     def ask(self, question: Ask, timeout: float) -> Verified:
         """Return whose token it is. Raises Refused."""
@@ -55,9 +36,6 @@ class OwnAuthority:
             raise Refused(ErrorReason.Name(reason).removeprefix("ERROR_REASON_")) from None
         except AuthError as error:
             raise Refused("VERIFICATION_UNAVAILABLE", str(error)) from None
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Do nothing: no method that asks for a token streams."""
 
 
 FILES = (auth_service_pb2.DESCRIPTOR, trust_service_pb2.DESCRIPTOR)

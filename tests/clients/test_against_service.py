@@ -258,7 +258,7 @@ def make_old() -> Callable[[World], None]:
 
     def age(world: World) -> None:
         knowledge = world.trust.knowledge
-        real = knowledge._monotonic
-        knowledge._monotonic = lambda: real() + 60.0
+        real = knowledge.monotonic
+        knowledge.monotonic = lambda: real() + 60.0
 
     return age

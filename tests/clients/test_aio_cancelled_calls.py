@@ -93,13 +93,15 @@ def test_a_call_that_its_caller_gave_up_while_it_waited_is_judged_by_its_own_tok
         return request
 
     waiting = threading.Semaphore(0)
-    wait_until_ready = trust.wait_until_ready
+    assert trust.following
+    ready = trust.following.ready
+    wait_until_ready = ready.wait
 
     def wait(timeout: float) -> bool:
         waiting.release()
         return wait_until_ready(timeout)
 
-    monkeypatch.setattr(trust, "wait_until_ready", wait)
+    monkeypatch.setattr(ready, "wait", wait)
     forged = bearer(token()[:-86] + "A" * 86)
     pool = ThreadPoolExecutor(16)
     with pool, AioGuarded(trust, {"Work": handler("unary_unary", work)}, pool=pool) as served:

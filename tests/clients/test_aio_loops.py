@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 from authclient import Trust
-from authclient._judging.guard import RENEW_RULE
 from authclient._judging.verified import Verified
 from authclient._serving.aio.interceptor import _Stream
+from authclient._serving.interception import RENEW_RULE
 from authclient._serving.leases import Lease
 from authclient._wire.refusals import Refused
 from authclient.aio import AuthInterceptor

@@ -45,7 +45,7 @@ BROKEN: dict[str, Callable[[Trust, pytest.MonkeyPatch], None]] = {
     "admit": lambda trust, patch: patch.setattr(trust.judge, "admit", unreachable),
     "signature": lambda trust, patch: patch.setattr("authclient._tokens.keys.VerificationKey.verifies", unreachable),
     "claims": lambda trust, patch: patch.setattr("authclient._tokens.verifier.read_claims", unreachable),
-    "header": lambda trust, patch: patch.setattr("authclient._serving.gate.Guard.start", unreachable),
+    "header": lambda trust, patch: patch.setattr("authclient._judging.guard.Guard.start", unreachable),
 }
 BROKEN_REPORT = {"observer.refused": break_observer("refused")}
 

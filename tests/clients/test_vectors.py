@@ -79,6 +79,7 @@ class Recorder(Observer):
 class Told:
     """An authority that knows what a case says, and asks whom the case says."""
 
+    following = None
     patience = 0.0
     is_ready = True
     monotonic = staticmethod(time.monotonic)

@@ -81,13 +81,14 @@ class Knowledge:
     """Everything that calls are judged by, beside their rule. Changed by one thread, read by any.
 
     Attributes:
+        monotonic: the clock that ages are told by.
         keys: the key set by key id.
         is_shared_secret: whether tokens are signed with a secret that the service does not give away.
         view: the rules about revoked tokens.
     """
 
     def __init__(self, monotonic: Callable[[], float] = MONOTONIC, clock: Callable[[], float] = time.time) -> None:
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._clock = clock
         self.keys: Mapping[str, VerificationKey] = {}
         self.is_shared_secret = False
@@ -102,17 +103,17 @@ class Knowledge:
 
     def view_age(self) -> float:
         """Return how many seconds ago the view was complete; infinite if it never was."""
-        return self._monotonic() - self._complete_at
+        return self.monotonic() - self._complete_at
 
     def key_age(self) -> float:
         """Return how many seconds ago the key set was known to be the current one."""
-        return self._monotonic() - self._keys_at
+        return self.monotonic() - self._keys_at
 
     def now(self) -> float:
         """Return the time by the server's clock, in seconds since the epoch."""
         if self._server_time is None:
             return self._clock()  # The server's is not known yet.
-        return self._server_time + self._monotonic()
+        return self._server_time + self.monotonic()
 
     def complete(self, read_time: float, complete_at: float, *, keys: bool) -> None:
         """Note that the view was complete when the monotonic clock said `complete_at` and the server's `read_time`.

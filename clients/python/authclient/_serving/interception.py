@@ -9,13 +9,19 @@ from authapi.v1 import stream_service_pb2 as api
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import DecodeError
 
-from authclient._judging.guard import RENEW_METHOD, Authority, Guard
+from authclient._judging.authority import Authority
+from authclient._judging.guard import Call, Guard, Steps
 from authclient._judging.observer import log
-from authclient._judging.rules import Policy
+from authclient._judging.rules import Policy, Rule
+from authclient._judging.verified import Ask
 from authclient._serving.gate import Gate
 from authclient._serving.leases import Leases
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+RENEW_METHOD = "/authapi.v1.StreamService/RenewStream"
+RENEW_RULE = Rule()
+"""Anyone with a good token; which stream it may renew is decided by that stream's own rule."""
 
 OTHER_METHODS = "/*"
 """The name that the observer hears for methods of no file, once there have been many different ones."""
@@ -32,7 +38,7 @@ class Interception(abc.ABC):
             log.warning("%s is refused to everybody: %s", method, why)
         self._guard = Guard(policy, trust)
         self._gate = Gate(self._guard)
-        self._leases = Leases(self._guard, trust.monotonic)
+        self._leases = Leases(self._guard)
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         self._described = policy.rules.keys() | policy.rejected.keys()
         self._renewal = grpc.unary_unary_rpc_method_handler(
@@ -75,6 +81,20 @@ class Interception(abc.ABC):
     @abc.abstractmethod
     def _renew(self, request: api.RenewStreamRequest, context: Any) -> Any:
         """Serve StreamService.RenewStream."""
+
+    def _renewing(self, request: api.RenewStreamRequest, call: Call) -> Steps[api.RenewStreamResponse]:
+        """Let a stream go on with the token of this call. Raises Refused."""
+        try:
+            found = self._guard.start(RENEW_RULE, call.invocation_metadata() or ())
+            verified = yield from self._guard.settlement(RENEW_RULE, found, call)
+            expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(found, Ask))
+        except Exception as error:
+            refused = self._guard.refuse(RENEW_METHOD, None, error)
+            assert refused is not None
+            raise refused from None
+        answer = api.RenewStreamResponse()
+        answer.expire_time.FromDatetime(expires_at)
+        return answer
 
 
 def _never(*_: object) -> NoReturn:

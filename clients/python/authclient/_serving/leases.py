@@ -43,14 +43,15 @@ class Lease:
 class Leases:
     """All leases of one server. Safe for many threads."""
 
-    def __init__(self, guard: Guard, monotonic: Callable[[], float]) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._monotonic = monotonic
+        self._monotonic = guard.trust.judge.knowledge.monotonic
         self._lock = threading.Lock()
         self._leases: set[Lease] = set()
         self._named: dict[tuple[str, str], Lease] = {}
         self._is_asking = False
-        guard.trust.listen(self.review)
+        if following := guard.trust.following:
+            following.listen(self.review)
 
     def __len__(self) -> int:
         return len(self._leases)

@@ -6,12 +6,10 @@ import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
+from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
 from authclient._waiting.wakeup import Wakeup
 from authclient._wire.refusals import Refused, is_about_token, reason_of
-
-ASK_SECONDS = 5.0
-"""How long Verify may take."""
 
 
 class Asking:

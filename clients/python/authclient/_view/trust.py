@@ -6,6 +6,7 @@ from collections.abc import Callable
 import grpc
 
 from authclient._judging import judge as judging
+from authclient._judging.authority import Following
 from authclient._judging.judge import Judge
 from authclient._judging.knowledge import MONOTONIC, Knowledge
 from authclient._judging.observer import Observer
@@ -56,9 +57,7 @@ class Trust:
     ) -> None:
         self.knowledge = Knowledge(monotonic, clock)
         self.judge = Judge(self.knowledge, issuer, audience, max_staleness=max_staleness, max_key_age=max_key_age)
-        self.patience = patience
         self.observer = observer or Observer()
-        self.monotonic = monotonic
         self._owns_channel = isinstance(address, str)
         self._channel = (
             open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
@@ -66,6 +65,7 @@ class Trust:
         self._asking = Asking(self._channel)
         secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
         self._watch = Watch(self._channel, self.knowledge, secret, self.observer, monotonic)
+        self.following: Following | None = Following(self._watch.ready, patience, self.listen)
         self._watch.start()
 
     def __enter__(self) -> "Trust":

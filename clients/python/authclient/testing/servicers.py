@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from authclient._judging.guard import Authority, Guard
+from authclient._judging.authority import Authority
+from authclient._judging.guard import Guard
 from authclient._judging.rules import Policy, Rule, method_name
 from authclient._judging.verified import Verified
 from authclient._serving import callers

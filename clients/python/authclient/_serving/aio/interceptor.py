@@ -3,22 +3,23 @@
 import asyncio
 import contextlib
 import inspect
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
+from google.protobuf.descriptor import FileDescriptor
 
-from authclient._judging.guard import RENEW_METHOD, RENEW_RULE
+from authclient._judging.authority import AsyncAuthority
+from authclient._judging.guard import AwaitView, Result, Step, Steps
 from authclient._judging.rules import Rule
-from authclient._judging.verified import Ask, Verified
+from authclient._judging.verified import Verified
 from authclient._serving import callers
 from authclient._serving.aio.blocking import BlockingContext, blocking_iterator, in_thread, write_all
 from authclient._serving.contexts import WithMetadata, filtered
-from authclient._serving.gate import patience
 from authclient._serving.interception import Handler, Interception
 from authclient._serving.leases import Lease
+from authclient._waiting.steps import in_task
 from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
 
@@ -31,6 +32,10 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
 
     Synchronous handlers that stream are run in a thread of their own each, not in the `migration_thread_pool`.
     """
+
+    def __init__(self, trust: AsyncAuthority, *files: FileDescriptor) -> None:
+        super().__init__(trust, *files)
+        self._trust = trust
 
     async def intercept_service(
         self,
@@ -106,46 +111,27 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
 
     async def _admit(self, method: str, rule: Rule, context: Context) -> Verified | None:
         """Return who is calling, or None where nobody has to say. Aborts the call if it is refused."""
-        if rule.is_public:
-            return None
-        verified = None
-        refused = None
-        guard = self._guard
-        try:
-            found = guard.start(rule, context.invocation_metadata())
-            asked = type(found) is Ask
-            verified = await self._ask(found, rule, context) if isinstance(found, Ask) else found
-            guard.admit(method, rule, verified, asked=asked)
-        except Exception as error:
-            refused = guard.refuse(method, rule, error)
-        if refused:
-            await abort(context, refused)
-        return verified
-
-    async def _ask(self, question: Ask, rule: Rule, context: Context) -> Verified:
-        trust = self._guard.trust
-        remaining = context.time_remaining()
-        until = time.monotonic() + patience(remaining)
-        if not trust.is_ready and await trust.until_ready(min(trust.patience, until - time.monotonic())):
-            found = self._guard.judge(rule, question.token)
-            if not isinstance(found, Ask):
-                return found
-        return await trust.ask_async(question, until - time.monotonic())
+        return await self._do(self._guard.admission(method, rule, context), context)
 
     async def _renew(self, request: stream_api.RenewStreamRequest, context: Context) -> stream_api.RenewStreamResponse:
         """Serve StreamService.RenewStream."""
-        answer = stream_api.RenewStreamResponse()
+        return await self._do(self._renewing(request, context), context)
+
+    async def _do(self, steps: Steps[Result], context: Context) -> Result:
+        """Do the steps of a call. Aborts the call if they raise Refused."""
         refused = None
         try:
-            found = self._guard.start(RENEW_RULE, context.invocation_metadata() or ())
-            verified = await self._ask(found, RENEW_RULE, context) if isinstance(found, Ask) else found
-            expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(found, Ask))
-            answer.expire_time.FromDatetime(expires_at)
-        except Exception as error:
-            refused = self._guard.refuse(RENEW_METHOD, None, error)
+            done = await in_task(steps, self._wait)
+        except Refused as error:
+            refused = error
         if refused:
             await abort(context, refused)
-        return answer
+        return done
+
+    async def _wait(self, step: Step) -> object:
+        if isinstance(step, AwaitView):
+            return await step.ready.wait_async(step.seconds)
+        return await self._trust.ask_async(step.question, step.seconds)
 
 
 class _PerCall:

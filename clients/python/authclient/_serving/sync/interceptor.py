@@ -7,9 +7,7 @@ from typing import Any, TypeAlias, cast
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
 
-from authclient._judging.guard import RENEW_METHOD, RENEW_RULE
 from authclient._judging.rules import Rule
-from authclient._judging.verified import Ask
 from authclient._serving import callers
 from authclient._serving.contexts import filtered
 from authclient._serving.gate import abort
@@ -113,17 +111,7 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         self, request: stream_api.RenewStreamRequest, context: grpc.ServicerContext
     ) -> stream_api.RenewStreamResponse:
         """Serve StreamService.RenewStream."""
-        try:
-            presented = self._guard.start(RENEW_RULE, context.invocation_metadata())
-            verified = self._gate.ask(presented, RENEW_RULE, context) if isinstance(presented, Ask) else presented
-            expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(presented, Ask))
-        except Exception as error:
-            refused = self._guard.refuse(RENEW_METHOD, None, error)
-            assert refused is not None
-            abort(context, refused)
-        answer = stream_api.RenewStreamResponse()
-        answer.expire_time.FromDatetime(expires_at)
-        return answer
+        return self._gate.do(self._renewing(request, context), context)
 
 
 Driver: TypeAlias = "Callable[[Any, grpc.ServicerContext, _Stream], None]"
