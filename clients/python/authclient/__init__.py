@@ -5,6 +5,10 @@
 
 and in a handler `authclient.current_identity(context)`. For asyncio servers there is `authclient.aio`, for callers
 `Session`, for tests `authclient.testing`.
+
+Packages with an underscore are not for services. The authentication service itself takes from inside what reads, signs
+and judges tokens, and nothing else: `_tokens.grammar`, `_tokens.signing`, `_tokens.verifier`, `_judging.rules`,
+`_judging.judge`, `_judging.knowledge` and `_judging.verified`; and for `authservice explain`, `lint`.
 """
 
 from authclient._calling.held_tokens import LoginNeeded
