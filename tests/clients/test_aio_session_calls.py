@@ -173,5 +173,5 @@ async def test_no_token_leaves_this_machine_in_the_clear(server: TokenServer, ca
 @claim
 async def test_tokens_are_in_no_text(server: TokenServer, caller: Caller) -> None:
     server.refuses, server.on_refresh = {"access-1"}, over
-    texts = [repr(caller.session), repr(caller.session._holding.require()), str(await refused(caller.call()))]
+    texts = [repr(caller.session), repr(caller.session._keeping._holding.require()), str(await refused(caller.call()))]
     assert not any(secret in text for text in texts for secret in ("access-", "refresh-", PASSWORD))

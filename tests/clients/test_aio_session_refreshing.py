@@ -51,7 +51,7 @@ async def test_a_token_is_replaced_ahead_of_time_while_calls_go_on_with_it(serve
     assert [await caller.session.access_token() for _ in range(10)] == ["access-1"] * 10, "nobody waits"
     await eventually(lambda: server.refreshes == ["refresh-1"], "it is refreshed once")
     answer.set()
-    await eventually(lambda: caller.session._refresh is None, "the refresh is over")
+    await eventually(lambda: caller.session._keeping.refresh is None, "the refresh is over")
     assert await caller.session.access_token() == "access-2"
 
 
@@ -60,7 +60,7 @@ async def test_a_failing_refresh_disturbs_nobody_until_the_token_ends(server: To
     server.on_refresh = away
     caller.hands.now += 800
     assert [await caller.call() for _ in range(20)] == [[b"access-1"]] * 20
-    await eventually(lambda: caller.session._refresh is None, "the attempt is over")
+    await eventually(lambda: caller.session._keeping.refresh is None, "the attempt is over")
     assert server.refreshes == ["refresh-1"] * 4
     caller.hands.now += 96
     for kind in KINDS:
@@ -122,7 +122,7 @@ async def test_a_login_while_an_older_session_turns_out_to_be_over_is_kept(serve
     await caller.session.login("bob", PASSWORD)
     hers = await caller.session.access_token()
     answer.set()
-    await eventually(lambda: caller.session._refresh is None, "the refresh is over")
+    await eventually(lambda: caller.session._keeping.refresh is None, "the refresh is over")
     assert await caller.session.access_token() == hers != "access-1"
 
 
@@ -133,6 +133,7 @@ async def test_close_leaves_no_task_even_in_the_middle_of_a_refresh(server: Toke
     caller.hands.now += 800
     await caller.session.access_token()
     await eventually(asked.is_set, "the refresh is under way")
+    assert [task for task in asyncio.all_tasks() if "in_task" in repr(task)]
     await caller.session.close()
-    assert not [task for task in asyncio.all_tasks() if "_ask" in repr(task)]
+    assert not [task for task in asyncio.all_tasks() if "in_task" in repr(task)]
     answer.set()

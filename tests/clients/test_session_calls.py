@@ -117,7 +117,7 @@ def test_a_session_that_lasts_remembers_its_latest_tokens_only(server: TokenServ
     for _ in range(REMEMBERED_TOKENS + 1):
         earlier, token = token, caller.replace(token)
     assert caller.replace(earlier) == token
-    assert len(caller._holding._session_ids) == REMEMBERED_TOKENS
+    assert len(caller._keeping._holding._session_ids) == REMEMBERED_TOKENS
     with pytest.raises(ValueError, match="not of the session"):
         caller.replace(first)
 

@@ -66,7 +66,7 @@ def test_a_login_while_a_refresh_is_under_way_is_kept(
     hers = caller.access_token()
     assert hers != "access-1"
     answer.set()
-    eventually(lambda: caller._refresh is None, "the refresh is over")
+    eventually(lambda: caller._keeping.refresh is None, "the refresh is over")
     assert caller.access_token() == hers
 
 

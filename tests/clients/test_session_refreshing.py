@@ -86,7 +86,7 @@ def test_a_token_is_not_used_in_its_last_seconds(server: TokenServer, hands: Han
     server.life = life
     with Session(server.address, monotonic=hands) as caller:
         caller.login("ada", PASSWORD)
-        held = caller._holding.require()
+        held = caller._keeping._holding.require()
         assert held
         assert held.refresh_at <= held.usable_until < hands.now + life
         hands.now += life - min(5, life * 0.15)
@@ -99,7 +99,7 @@ def test_while_the_token_is_good_a_failing_refresh_disturbs_nobody(
     server.on_refresh = away
     hands.now += 800
     assert [call(shop_channel) for _ in range(20)] == [[b"access-1"]] * 20
-    eventually(lambda: caller._refresh is None, "the attempt is over")
+    eventually(lambda: caller._keeping.refresh is None, "the attempt is over")
     assert server.refreshes == ["refresh-1"] * 4
     assert call(shop_channel) == [b"access-1"]
     assert len(server.refreshes) == 4, "the next attempt is a while off"

@@ -67,7 +67,7 @@ def test_tokens_are_in_no_log_and_no_text(
     server: TokenServer, caller: Session, shop_channel: grpc.Channel, hands: Hands, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    texts = [repr(caller), repr(caller._holding.require()), str(caller._holding.require())]
+    texts = [repr(caller), repr(caller._keeping._holding.require()), str(caller._keeping._holding.require())]
     server.refuses = {"access-1", "access-2"}
     texts.append(str(refused(lambda: call(shop_channel))))
     server.on_refresh = away

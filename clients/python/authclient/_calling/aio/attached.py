@@ -11,7 +11,6 @@ from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, may_repeat, refuses_token
 from authclient._calling.sync.renewals import RENEWAL_SECONDS
-from authclient._wire.channels import open_aio_channel
 from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
 
 
@@ -22,12 +21,12 @@ class TokenSource(Protocol):
     async def replace(self, refused: str) -> str: ...
 
 
-def attached_channel(
-    source: TokenSource, address: str, credentials: grpc.ChannelCredentials | None, insecure: bool
+def attach(
+    make: Callable[[list[grpc.aio.ClientInterceptor]], grpc.aio.Channel], source: TokenSource
 ) -> grpc.aio.Channel:
-    """Return a channel with a token on every call. Raises as `open_aio_channel`."""
+    """Return the channel that is made with these interceptors, with a token on every call."""
     attached = [kind(source) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
-    channel = open_aio_channel(address, credentials, insecure, interceptors=attached)
+    channel = make(list(attached))
     streams: Any = rpc.StreamServiceStub(channel)
     for interceptor in attached:
         interceptor.streams = streams
