@@ -6,7 +6,7 @@ import sys
 
 from authclient import Trust
 from authclient._judging.verified import Verified
-from authclient._serving.aio.interceptor import _Stream
+from authclient._serving.aio.stream import Stream
 from authclient._serving.interception import RENEW_RULE
 from authclient._serving.leases import Lease
 from authclient._wire.refusals import Refused
@@ -41,7 +41,7 @@ def test_a_loop_that_was_closed_with_open_streams_does_not_hurt_another(
     assert isinstance(verified, Verified)
 
     async def leave_open() -> None:
-        interceptor._leases.open(Lease("/gone", RENEW_RULE, verified, None, _Stream(object()).refuse))  # type: ignore[arg-type]
+        interceptor._leases.open(Lease("/gone", RENEW_RULE, verified, None, Stream(object()).refuse))  # type: ignore[arg-type]
 
     gone.run_until_complete(leave_open())
     gone.close()

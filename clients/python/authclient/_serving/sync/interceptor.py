@@ -1,8 +1,7 @@
 """The interceptor for synchronous servers."""
 
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
@@ -13,10 +12,10 @@ from authclient._serving.contexts import filtered
 from authclient._serving.gate import abort
 from authclient._serving.interception import Handler, Interception
 from authclient._serving.leases import Lease
+from authclient._serving.sync.handlers import Driver, driver
+from authclient._serving.sync.stream import Send, Stream, StreamContext, requests_while_open
 from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
-
-Send: TypeAlias = Callable[[Any], None]
 
 
 class AuthInterceptor(Interception, grpc.ServerInterceptor):
@@ -65,7 +64,7 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         if rule is None:
             call = self._refusal(method)
         else:
-            call = self._streaming(method, rule, _driver(handler), is_request_streaming=bool(handler.request_streaming))
+            call = self._streaming(method, rule, driver(handler), is_request_streaming=bool(handler.request_streaming))
         vars(call).update(getattr(behavior, "__dict__", {}))
         call.experimental_non_blocking = True  # type: ignore[attr-defined]  # grpc reads it from here
         make = (
@@ -73,13 +72,13 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         )
         return make(call, handler.request_deserializer, handler.response_serializer)
 
-    def _streaming(self, method: str, rule: Rule, drive: "Driver", *, is_request_streaming: bool) -> Callable[..., Any]:
+    def _streaming(self, method: str, rule: Rule, drive: Driver, *, is_request_streaming: bool) -> Callable[..., Any]:
         def call(request: Any, context: grpc.ServicerContext, send: Send) -> None:
             verified = self._gate.admit(method, rule, context)
             name = stream_name(context.invocation_metadata())
-            stream = _Stream(context, send)
-            context = cast(grpc.ServicerContext, _StreamContext(filtered(context), stream))
-            requests = _requests(request, stream) if is_request_streaming else request
+            stream = Stream(context, send)
+            context = cast(grpc.ServicerContext, StreamContext(filtered(context), stream))
+            requests = requests_while_open(request, stream) if is_request_streaming else request
             if verified is not None:
                 callers.remember(context, verified.caller)
                 lease = None if rule.observe else Lease(method, rule, verified, name, stream.refuse)
@@ -112,125 +111,3 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
     ) -> stream_api.RenewStreamResponse:
         """Serve StreamService.RenewStream."""
         return self._gate.do(self._renewing(request, context), context)
-
-
-Driver: TypeAlias = "Callable[[Any, grpc.ServicerContext, _Stream], None]"
-"""Runs a service's handler: request or requests, context, and where the answers go."""
-
-
-class StreamRefused(grpc.RpcError):
-    """The stream of a handler was refused while the handler was at work. Whatever it does now reaches nobody."""
-
-
-class _Stream:
-    """An open stream. Whoever finishes it first, the handler or the interceptor, has the last word."""
-
-    def __init__(self, context: grpc.ServicerContext, send: Send) -> None:
-        self.context = context
-        self.lock = threading.RLock()
-        self.refused: Refused | None = None
-        self._send = send
-        self._is_finished = False
-
-    def send(self, answer: Any) -> bool:
-        """Send an answer. Tells whether more can be sent."""
-        self._send(answer)
-        return self.context.is_active()
-
-    def finish(self) -> None:
-        """Say that there are no more answers."""
-        with self.lock:
-            # Not active: an answer could not be written, and grpc has ended the call.
-            if not self._is_finished and self.context.is_active():
-                self._send(None)
-            self._is_finished = True
-
-    def refuse(self, refused: Refused) -> None:
-        """Finish with a refusal, whatever the handler is doing."""
-        code, details, trailing_metadata = refused.code, refused.details, refused.trailing_metadata
-        with self.lock:
-            if not self._is_finished and self.context.is_active():
-                self.refused = refused
-                self.context.set_code(code)
-                self.context.set_details(details)
-                self.context.set_trailing_metadata(trailing_metadata)
-                self._send(None)
-            self._is_finished = True
-
-    def run(self, work: Callable[[], None]) -> None:
-        """Run the handler. What it raises after the stream was refused concerns nobody."""
-        try:
-            work()
-        except BaseException:
-            with self.lock:
-                if self.refused is None:
-                    self._is_finished = True
-                    raise
-
-
-class _StreamContext:
-    """The context of a handler whose stream may be refused meanwhile. Then it has no say any more in how that ends."""
-
-    def __init__(self, context: grpc.ServicerContext, stream: _Stream) -> None:
-        self._context = context
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._context, name)
-        return self._while_open(found) if name in _ENDINGS else found
-
-    def _while_open(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*arguments: Any, **named: Any) -> Any:
-            with self._stream.lock:
-                if self._stream.refused:
-                    raise StreamRefused(self._stream.refused.reason)
-                return call(*arguments, **named)
-
-        return guarded
-
-
-_ENDINGS = frozenset({"abort", "abort_with_status", "set_code", "set_details", "set_trailing_metadata"})
-grpc.ServicerContext.register(_StreamContext)
-
-
-def _requests(requests: Iterator[Any], stream: _Stream) -> Iterator[Any]:
-    """Yield the requests. Ends by StreamRefused and not as if the caller were done, where the stream was refused."""
-    yield from requests
-    if stream.refused:
-        raise StreamRefused(stream.refused.reason)
-
-
-def _driver(handler: Handler) -> Driver:
-    behavior: Any = handler.stream_stream or handler.stream_unary or handler.unary_stream
-    if not handler.response_streaming:
-        return _one_answer(behavior)
-    return _self_driving(behavior) if getattr(behavior, "experimental_non_blocking", False) else _many_answers(behavior)
-
-
-def _self_driving(behavior: Callable[..., Any]) -> Driver:
-    def drive(request: Any, context: grpc.ServicerContext, stream: _Stream) -> None:
-        behavior(request, context, lambda answer: stream.finish() if answer is None else stream.send(answer))
-
-    return drive
-
-
-def _one_answer(behavior: Callable[..., Any]) -> Driver:
-    def drive(requests: Any, context: grpc.ServicerContext, stream: _Stream) -> None:
-        answer = behavior(requests, context)
-        if answer is None:
-            context.abort(grpc.StatusCode.INTERNAL, "Failed to serialize response!")  # as grpc says
-        stream.send(answer)
-        stream.finish()
-
-    return drive
-
-
-def _many_answers(behavior: Callable[..., Any]) -> Driver:
-    def drive(request: Any, context: grpc.ServicerContext, stream: _Stream) -> None:
-        answers = behavior(request, context)
-        # By `next` alone, as grpc does it: what a handler returns need not be iterable.
-        while (answer := next(answers, None)) is not None and stream.send(answer):
-            pass
-        stream.finish()
-
-    return drive
