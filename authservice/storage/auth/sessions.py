@@ -11,6 +11,7 @@ from authservice.domain.revocation import LATE
 from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
+from authservice.storage.auth import quick_ends
 from authservice.storage.auth.users import ROLES, to_user
 from authservice.storage.tables.auth import sessions, users
 from authservice.storage.tables.trust import revocations
@@ -87,7 +88,9 @@ class SqlSessions:
 
     def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
         """End several sessions, whosever they are."""
-        return self._end(sessions.c.id.in_(sorted(session_ids)), reason, now, by_key=True)
+        ended = quick_ends.end_each(self._connection, session_ids, reason, now)
+        self.has_revoked = self.has_revoked or bool(ended)
+        return ended
 
     def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
         """End every session of a user, except `keep`."""
@@ -107,20 +110,15 @@ class SqlSessions:
             .group_by(sessions.c.user_id)
         )
 
-    def _end(
-        self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime, *, by_key: bool = False
-    ) -> set[UUID]:
-        """End the live ones among some sessions. Here alone, so that none ends without services learning of it."""
+    def _end(self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime) -> set[UUID]:
+        """End the live ones among some sessions.
+
+        `quick_ends` and this do it alone, so that none ends without services learning of it.
+        """
         # Locked in the order of their ids, so that two such calls do not wait for each other.
         query = select(sessions.c.id).where(condition, _live(now)).order_by(sessions.c.id).with_for_update()
-        if by_key:
-            query = _by_key(query, sessions)
-        live = list(self._connection.execute(query).scalars())
-        if live:
-            these = sessions.c.id.in_(live)
-            self._connection.execute(update(sessions).where(these).values(ended_at=now, end_reason=reason.value))
-            self._revoke(select(sessions.c.id, literal(0), _TOKEN_END).where(these, _may_have_tokens(now)))
-        return set(live)
+        live = set(self._connection.execute(query).scalars())
+        return self.end_each(live, reason, now) if live else live
 
     def _revoke(self, rules: Select[Any]) -> None:
         self.has_revoked = True
