@@ -20,7 +20,7 @@ _LIVE = """
     SELECT id FROM sessions{forced} WHERE id IN ({places}) AND ended_at IS NULL AND idle_end > {place}
     ORDER BY id{locked}
 """
-_END = "UPDATE sessions SET ended_at = {place}, end_reason = {place} WHERE id IN ({places})"
+_END = "UPDATE sessions{forced} SET ended_at = {place}, end_reason = {place} WHERE id IN ({places})"
 _REVOKE = """
     INSERT INTO revocations (subject, min_generation, token_end)
     SELECT id, 0, COALESCE(token_end, absolute_end) FROM sessions{forced}

@@ -19,6 +19,7 @@ from authservice.storage.upsert import insert_unless_there
 
 _TOKEN_END = func.coalesce(sessions.c.token_end, sessions.c.absolute_end, type_=sessions.c.token_end.type)
 _SESSION = list(sessions.c)
+_BY_KEY = "FORCE INDEX (PRIMARY)"
 
 
 class SqlSessions:
@@ -65,6 +66,8 @@ class SqlSessions:
         ]
         changed = self._connection.execute(
             update(sessions)
+            # A scan would lock the sessions of everybody.
+            .with_hint(_BY_KEY, dialect_name="mysql")
             .where(
                 sessions.c.id.in_([token.session_id for token, _ in rotations]),
                 sessions.c.refresh_hash.in_([token.hash for token, _ in rotations]),
@@ -127,7 +130,7 @@ class SqlSessions:
 
 def _by_key(query: Select[Any], table: Table) -> Select[Any]:
     """Return a query that finds the rows by their primary key, whatever old statistics tell the optimizer."""
-    return query.with_hint(table, "FORCE INDEX (PRIMARY)", "mysql")
+    return query.with_hint(table, _BY_KEY, "mysql")
 
 
 def _live(now: datetime) -> ColumnElement[bool]:
