@@ -63,6 +63,8 @@ DAMAGE: dict[str, Callable[[Any], object]] = {
     "a refusal with a caller": lambda files: files["shared.json"]["outcomes"]["TOKEN_MISSING"].update(user_id="x"),
     "a revocation of nobody": lambda files: files["revocations.json"]["cases"][0]["revocations"][0].pop("sessionId"),
     "a key with an unknown field": lambda files: files["shared.json"]["keys"]["own ES256"].update(use="sig"),
+    "a setting without a default": lambda files: files["settings.json"]["settings"][0].pop("default"),
+    "no setting": lambda files: files["settings.json"]["settings"].clear(),
     "a count of zero": lambda files: files["shared.json"]["files"].update({"calls.json": 0}),
 }
 

@@ -12,7 +12,7 @@ from tests.vectors.book import Book
 from tests.vectors.reading import FOLDER, Shared, read_vectors
 from tests.vectors.writing import collected, files_of
 
-BY_HAND = {"schema.json"}
+BY_HAND = {"schema.json", "settings.json"}
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,9 @@ import { SYSTEM_CLOCK, type Clock } from "./time.js";
 import { TokenVerifier } from "./tokens.js";
 import { PACE, Watch } from "./watch.js";
 
+/** What goes for the options that are not set. */
+export const DEFAULTS = { maxStaleness: 10, maxKeyAge: 3600, startWait: 2, rememberedTokens: 16_384 } as const;
+
 export interface GuardOptions {
   /** Address of the authentication service, `host:port`. */
   readonly authServer: string;
@@ -50,8 +53,8 @@ export class Guard {
 
   /** Throws if issuer or audience is empty. */
   constructor(options: GuardOptions) {
-    const { issuer, audience, rememberedTokens = 16_384 } = options;
-    const { maxStaleness = 10, maxKeyAge = 3600, startWait = 2 } = options;
+    const { issuer, audience, rememberedTokens = DEFAULTS.rememberedTokens } = options;
+    const { maxStaleness = DEFAULTS.maxStaleness, maxKeyAge = DEFAULTS.maxKeyAge, startWait = DEFAULTS.startWait } = options;
     this.tell = quietly(options.observer ?? new ConsoleObserver(issuer, audience));
     const verifier = new TokenVerifier(issuer, audience, rememberedTokens, {
       onRecall: (hit) => this.tell("recalled", hit),
