@@ -3,20 +3,23 @@
 import inspect
 import json
 
-from authclient import asking, channels, decisions, intake, refusals, streams, watch
-from authclient.trust import Trust
+from authclient import Trust
+from authclient._judging import guard, judge
+from authclient._serving import leases
+from authclient._view import intake, watch
+from authclient._wire import channels, refusals
 
 from tests.vectors.reading import FOLDER
 
 SETTINGS = json.loads((FOLDER / "settings.json").read_text(encoding="ascii"))["settings"]
 CONSTANTS = {
-    "ASK_SECONDS": asking,
-    "CACHED_TOKENS": decisions,
-    "LEEWAY": decisions,
-    "KEYS_ARE_KNOWN": decisions,
-    "LEAST_STALENESS": streams,
-    "ASKING_SECONDS": streams,
-    "ASKED_AT_ONCE": streams,
+    "ASK_SECONDS": guard,
+    "CACHED_TOKENS": judge,
+    "LEEWAY": judge,
+    "KEYS_ARE_KNOWN": judge,
+    "LEAST_STALENESS": leases,
+    "ASKING_SECONDS": leases,
+    "ASKED_AT_ONCE": leases,
     "FIRST_PAUSE": channels,
     "LONGEST_PAUSE": channels,
     "SILENCE_SECONDS": watch,
