@@ -12,7 +12,7 @@ from authclient import Session
 from authclient._calling.held_tokens import HeldTokens
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tests.clients.calling import call, refused
+from tests.clients.calling.calls import call, refused
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import KINDS, UNAVAILABLE
 from tests.clients.scripted import SECONDS

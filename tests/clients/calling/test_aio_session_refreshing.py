@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from authclient import LoginNeeded
 
-from tests.clients.aio_callers import Caller, claim, eventually, holding, refused
+from tests.clients.calling.aio_callers import Caller, claim, eventually, holding, refused
 from tests.clients.eventually import SOON
 from tests.clients.guarded import KINDS, UNAUTHENTICATED, UNAVAILABLE
 from tests.clients.token_server import TokenServer, away, over

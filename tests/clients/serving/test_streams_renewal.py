@@ -14,8 +14,8 @@ from google.protobuf.duration_pb2 import Duration
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, summary
-from tests.clients.open_streams import NAME, Stream, Waiting, entered
 from tests.clients.scripted import SECONDS, bearer, ended, token, uuid
+from tests.clients.serving.open_streams import NAME, Stream, Waiting, entered
 
 
 def renew(shop: Guarded, text: str | None, name: str = NAME, metadata: Any = None) -> str:

@@ -12,8 +12,8 @@ import pytest
 from authclient import Trust
 
 from tests.clients.guarded import KINDS, STREAMS, Guarded, Outcome, handler
-from tests.clients.handler_cases import CASES, INITIAL, RAISING, TRAILING, Case, Pair, named
 from tests.clients.scripted import bearer, token
+from tests.clients.serving.handler_cases import CASES, INITIAL, RAISING, TRAILING, Case, Pair, named
 
 
 def differences(trust: Trust, cases: list[Case], same: Callable[[Outcome], Any]) -> dict[str, list[Any]]:

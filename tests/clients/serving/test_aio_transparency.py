@@ -9,10 +9,10 @@ import pytest
 from authclient import Trust, current_identity
 
 from tests.clients.aio_guarded import AioGuarded
-from tests.clients.aio_handler_cases import WAYS, abort_and_go_on, ways
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Outcome, begin, handler, path
 from tests.clients.scripted import GOOD, USER
+from tests.clients.serving.aio_handler_cases import WAYS, abort_and_go_on, ways
 from tests.clients.shapes import SHAPES, name
 
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from authclient.aio import Session
 
-from tests.clients.aio_callers import Caller, claim, eventually, refused
+from tests.clients.calling.aio_callers import Caller, claim, eventually, refused
 from tests.clients.eventually import SOON
 from tests.clients.guarded import UNAVAILABLE, path
 from tests.clients.stand_ins import Hands

@@ -10,7 +10,7 @@ import pytest
 from authclient import reason_of
 from authclient.aio import Session
 
-from tests.clients.aio_callers import Caller, claim, eventually, is_ending, refused
+from tests.clients.calling.aio_callers import Caller, claim, eventually, is_ending, refused
 from tests.clients.eventually import SOON
 from tests.clients.guarded import KINDS, UNAUTHENTICATED, UNAVAILABLE, path
 from tests.clients.scripted import refuse

@@ -13,7 +13,7 @@ from authclient import LoginNeeded, Session, Trust, current_identity, forwarded,
 
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
-from tests.clients.calling import call
+from tests.clients.calling.calls import call
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, every_kind, handler, path
 from tests.observed import PASSWORD, register

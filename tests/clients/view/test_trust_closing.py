@@ -10,12 +10,12 @@ import pytest
 from authclient import Refused, Trust
 from authclient._judging.verified import Ask
 
-from tests.clients.addresses import black_hole, free_port
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
 from tests.clients.scripted import ended, identity, token
 from tests.clients.stand_ins import Heard
 from tests.clients.trusts import NewTrust, verdict
+from tests.clients.view.addresses import black_hole, free_port
 
 
 def close_in_time(trust: Trust) -> None:

@@ -13,7 +13,7 @@ from google.protobuf.wrappers_pb2 import BytesValue
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.guarded import Guarded, outcome, path
 from tests.clients.protos import service_file
-from tests.clients.shop_rules import GRACE, LEEWAY, RULES, answer, answer_later, handlers_of
+from tests.clients.testing.shop_rules import GRACE, LEEWAY, RULES, answer, answer_later, handlers_of
 
 pytest_plugins = ["authclient.testing.fixtures"]
 

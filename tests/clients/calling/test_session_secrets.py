@@ -7,7 +7,7 @@ import grpc
 import pytest
 from authclient import LoginNeeded, Session
 
-from tests.clients.calling import call, refused
+from tests.clients.calling.calls import call, refused
 from tests.clients.guarded import UNAVAILABLE
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer, away, over

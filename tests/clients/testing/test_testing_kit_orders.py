@@ -14,7 +14,7 @@ from authclient.testing.issuer import ADA
 
 from tests.clients.eventually import SOON
 from tests.clients.guarded import Guarded, Outcome, begin, ending, handler, path
-from tests.clients.shop_rules import GRACE, LEEWAY, RULES
+from tests.clients.testing.shop_rules import GRACE, LEEWAY, RULES
 from tests.examples.shops import Orders, Shop, orders_pb2, orders_pb2_grpc
 
 pytest_plugins = ["authclient.testing.fixtures"]

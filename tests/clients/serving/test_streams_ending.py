@@ -12,8 +12,8 @@ from google.protobuf.duration_pb2 import Duration
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, asking_threads, eventually
 from tests.clients.guarded import STREAMS, UNAUTHENTICATED, UNAVAILABLE, Guarded, path, summary
-from tests.clients.open_streams import Stream, Waiting, all_open, all_open_of, entered
 from tests.clients.scripted import SECONDS, ended, identity, outdated, refuse, token, uuid
+from tests.clients.serving.open_streams import Stream, Waiting, all_open, all_open_of, entered
 from tests.clients.stand_ins import Hands, Heard, unreachable
 
 

@@ -12,7 +12,7 @@ from authclient.testing import Clock, Issuer, LocalTrust
 from authclient.testing.issuer import ADA
 
 from tests.clients.guarded import Guarded, every_kind, handler, path
-from tests.clients.shop_rules import GRACE, RULES, answer, handlers_of
+from tests.clients.testing.shop_rules import GRACE, RULES, answer, handlers_of
 
 pytest_plugins = ["authclient.testing.fixtures"]
 

@@ -14,9 +14,9 @@ from authclient import Trust
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import OK, begin, handler, outcome, path
-from tests.clients.idle import Idle, Opened
 from tests.clients.noted import Noted
 from tests.clients.scripted import GOOD
+from tests.clients.serving.idle import Idle, Opened
 from tests.clients.shapes import SHAPES, every_shape, name
 
 

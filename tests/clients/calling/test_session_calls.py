@@ -8,7 +8,7 @@ from authclient import LoginNeeded, Session, reason_of
 from authclient._calling.held_tokens import REMEMBERED_TOKENS
 from authclient._wire.metadata import has_authorization
 
-from tests.clients.calling import call, refused
+from tests.clients.calling.calls import call, refused
 from tests.clients.eventually import SOON
 from tests.clients.guarded import KINDS, UNAUTHENTICATED, UNAVAILABLE, path
 from tests.clients.token_server import TokenServer, over

@@ -13,8 +13,8 @@ from authclient import Refused, Trust, reason_of
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import UNAUTHENTICATED, Guarded, begin, handler, path, summary
-from tests.clients.open_streams import NAME, Stream
 from tests.clients.scripted import bearer, ended, token, uuid
+from tests.clients.serving.open_streams import NAME, Stream
 
 
 def test_of_two_hundred_open_streams_exactly_the_hundred_that_are_revoked_end(auth: AuthServer, timed: Trust) -> None:

@@ -10,12 +10,12 @@ import pytest
 from authclient import Trust
 from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
 
-from tests.clients.addresses import free_port
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
 from tests.clients.scripted import ended, first_answer, forger, key_set
 from tests.clients.stand_ins import Heard
 from tests.clients.trusts import NewTrust, verdict
+from tests.clients.view.addresses import free_port
 
 
 def test_the_service_may_come_up_later_than_its_client(new_trust: NewTrust, heard: Heard) -> None:

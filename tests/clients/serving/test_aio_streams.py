@@ -18,8 +18,8 @@ from tests.clients.aio_guarded import AioGuarded
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, asking_threads, eventually
 from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Conversation, begin, handler, outcome, path
-from tests.clients.idle import Idle, Opened
 from tests.clients.scripted import GOOD, SECONDS, bearer, ended, identity, outdated, refuse, token, uuid
+from tests.clients.serving.idle import Idle, Opened
 from tests.clients.shapes import OPEN_SHAPES, name
 from tests.clients.trusts import NewTrust
 

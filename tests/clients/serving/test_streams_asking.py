@@ -11,8 +11,8 @@ from authclient._serving import leases
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import asking_threads, eventually
 from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Guarded, handler, summary
-from tests.clients.open_streams import Stream
 from tests.clients.scripted import identity, refuse, token, uuid
+from tests.clients.serving.open_streams import Stream
 from tests.clients.stand_ins import Hands
 
 BEYOND = 11.0

@@ -11,8 +11,8 @@ from authclient import Trust
 
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import STREAMS, Guarded, begin, ending, path
-from tests.clients.handler_cases import CASES, RAISING, named, of_each_kind
 from tests.clients.scripted import bearer, token
+from tests.clients.serving.handler_cases import CASES, RAISING, named, of_each_kind
 
 
 class Watched:

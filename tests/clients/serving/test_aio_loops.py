@@ -15,9 +15,9 @@ from authclient.aio import AuthInterceptor
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.auth_server import AuthServer
 from tests.clients.guarded import SIGNED_IN
-from tests.clients.idle import Idle, Opened
 from tests.clients.protos import service_file
 from tests.clients.scripted import bearer, ended, token, uuid
+from tests.clients.serving.idle import Idle, Opened
 from tests.clients.shapes import OPEN_SHAPES
 
 

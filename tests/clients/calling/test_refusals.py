@@ -7,7 +7,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from tests.clients.calling import call, refused
+from tests.clients.calling.calls import call, refused
 from tests.clients.guarded import UNAUTHENTICATED, Guarded
 from tests.clients.token_server import TokenServer
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from authclient import LoginNeeded, Session
 
-from tests.clients.calling import call
+from tests.clients.calling.calls import call
 from tests.clients.eventually import SOON, eventually
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer, away, over
