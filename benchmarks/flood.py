@@ -1,8 +1,7 @@
 """A load generator for unary RPCs that costs a small part of what any grpc client costs.
 
-Frames are written by hand (RFC 9113), headers without a dynamic table (RFC 7541 section 6.2.2), so that one process
-asks faster than a grpc server answers, with a different request each time. An answer counts as good if it carried a
-message: grpc sends errors as trailers only.
+One process asks faster than a grpc server answers, with a different request each time. An answer counts as good if it
+carried a message: grpc sends errors as trailers only.
 """
 
 import selectors
@@ -11,19 +10,31 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
-from multiprocessing.synchronize import Event
-from typing import TypeAlias
+from itertools import cycle, islice
+from multiprocessing.connection import Connection as Pipe
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
-_END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
+from benchmarks.frames import (
+    ACK,
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Frames,
+    frame,
+)
+
+PATIENCE_SECONDS = 15.0
+"""A server that sends nothing for so long has failed all calls under way."""
+_BURST_SECONDS = 0.5
 _FIRST_WINDOW = 65535
 _LARGEST_WINDOW = 2**31 - 1
-
-
-Request: TypeAlias = tuple[bytes, str | None]
-"""A serialized message, and the bearer token to send with it."""
+_FRAME_HEADER = struct.Struct(">BHBBI")
+"""Upper and lower part of the length, kind, flags, stream."""
 
 
 @dataclass(slots=True)
@@ -52,92 +63,77 @@ class _Connection:
     sock: socket.socket
     next_stream: int = 1
     window: int = _FIRST_WINDOW
-    received: bytearray = field(default_factory=bytearray)
+    rest: bytes = b""
     started: dict[int, float] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Flood:
-    """Calls one method for a time, `in_flight` calls at once on each of `connections` connections.
-
-    `requests` holds (serialized message, bearer token or None), taken in turn; each once if `once` is set.
-    """
+    """Makes the calls of `source` one after another, `in_flight` at once on each of `connections` connections."""
 
     port: int
-    method: str
-    requests: Sequence[Request]
+    source: Iterator[Frames]
     connections: int = 4
     in_flight: int = 16
-    once: bool = False
 
     def run(self, seconds: float) -> Outcome:
-        """Call until `seconds` have passed or the requests are used up, and wait for the answers under way."""
-        source = iter(self.requests) if self.once else cycle(self.requests)
-        selector = selectors.DefaultSelector()
+        """Call until `seconds` have passed or the source is used up, and wait for the answers under way."""
         latencies: list[float] = []
         failed = 0
         begin = time.perf_counter()
         end = begin + seconds
-        for _ in range(self.connections):
-            connection = _connect(self.port)
-            selector.register(connection.sock, selectors.EVENT_READ, connection)
-            self._send(connection, source, self.in_flight)
-        open_calls = True
-        while open_calls:
-            for key, _ in selector.select(1.0):
-                connection = key.data
-                done = _receive(connection)
-                now = time.perf_counter()
-                for stream in done:
-                    started = connection.started.pop(stream)
-                    if stream in connection.answered:
-                        connection.answered.discard(stream)
-                        latencies.append(now - started)
-                    else:
-                        failed += 1
-                if now < end:
-                    self._send(connection, source, len(done))
-            open_calls = any(key.data.started for key in selector.get_map().values())
-            if time.perf_counter() > end + 15:
-                break
+        with selectors.DefaultSelector() as selector:
+            connections = [_connect(self.port) for _ in range(self.connections)]
+            for connection in connections:
+                selector.register(connection.sock, selectors.EVENT_READ, connection)
+                self._fill(connection)
+            while any(connection.started for connection in connections):
+                ready = selector.select(PATIENCE_SECONDS)
+                if not ready:
+                    break
+                for key, _ in ready:
+                    failed += _receive(key.data, latencies)
+                    if time.perf_counter() < end:
+                        self._fill(key.data)
         elapsed = time.perf_counter() - begin
-        for key in list(selector.get_map().values()):
-            failed += len(key.data.started)
-            key.data.sock.close()
+        for connection in connections:
+            failed += len(connection.started)
+            connection.sock.close()
         return Outcome(elapsed, latencies, failed)
 
-    def _send(self, connection: _Connection, source: Iterator[Request], count: int) -> None:
-        frames = []
+    def _fill(self, connection: _Connection) -> None:
+        """Bring a connection to as many calls in flight as it should have."""
+        calls = []
         now = time.perf_counter()
-        for _ in range(count):
-            request = next(source, None)
-            if request is None:
-                break
-            message, token = request
-            body = b"\0" + struct.pack(">I", len(message)) + message
+        for before, between, behind in islice(self.source, self.in_flight - len(connection.started)):
             stream = connection.next_stream
             connection.next_stream += 2
-            connection.window -= len(body)
-            if connection.window < 0:
-                raise RuntimeError("too many bytes in flight for one connection; use more connections")
-            block = self._header_block(token)
-            frames += [_frame(_HEADERS, _END_HEADERS, stream, block), _frame(_DATA, _END_STREAM, stream, body)]
+            connection.window -= len(behind)
             connection.started[stream] = now
-        if frames:
-            connection.sock.sendall(b"".join(frames))
-
-    def _header_block(self, token: str | None) -> bytes:
-        # Indexed: POST, http. Then literals without indexing; 4, 1, 31 name :path, :authority, content-type.
-        block = b"\x83\x86" + _literal(4, self.method) + _literal(1, "localhost") + _literal(31, "application/grpc")
-        block += b"\0" + _text("te") + _text("trailers")
-        return block + (b"\0" + _text("authorization") + _text(f"Bearer {token}") if token else b"")
+            calls.append(stream.to_bytes(4).join((before, between, behind)))
+        if connection.window < 0:
+            raise RuntimeError("too many bytes in flight for one connection; use more connections")
+        if calls:
+            connection.sock.sendall(b"".join(calls))
 
 
-def flood_until(port: int, method: str, requests: Sequence[Request], stop: Event) -> None:
-    """Call without a pause until the event is set. For a process of its own."""
-    while not stop.is_set():
-        Flood(port, method, requests, connections=2).run(0.5)
+def flood_with(port: int, calls: Sequence[Frames], connections: int, in_flight: int, seconds: float) -> Outcome:
+    """Make these calls in turn for a time. For a process of its own."""
+    return Flood(port, cycle(calls), connections, in_flight).run(seconds)
+
+
+def flood_until_told(port: int, calls: Sequence[Frames], pipe: Pipe) -> None:
+    """Call without a pause until something comes through the pipe. For a process of its own.
+
+    Says through the pipe when it begins, and in the end how many good answers there were.
+    """
+    source = cycle(calls)
+    answers = 0
+    pipe.send("begins")
+    while not pipe.poll():
+        answers += len(Flood(port, source, connections=2).run(_BURST_SECONDS).latencies)
+    pipe.send(answers)
 
 
 def _connect(port: int) -> _Connection:
@@ -145,67 +141,53 @@ def _connect(port: int) -> _Connection:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     settings = struct.pack(">HI", 4, _LARGEST_WINDOW)
     grow = struct.pack(">I", _LARGEST_WINDOW - _FIRST_WINDOW)
-    sock.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, settings) + _frame(_WINDOW_UPDATE, 0, 0, grow))
+    sock.sendall(PREFACE + frame(SETTINGS, 0, settings) + frame(WINDOW_UPDATE, 0, grow))
     return _Connection(sock)
 
 
-def _receive(connection: _Connection) -> list[int]:
-    """Take in what has arrived and return the streams that ended."""
-    data = connection.sock.recv(1 << 18)
-    if not data:
+def _receive(connection: _Connection, latencies: list[float]) -> int:
+    """Take in what has arrived, note the latencies of calls that were answered, return how many ended otherwise."""
+    arrived = connection.sock.recv(1 << 18)
+    if not arrived:
         raise ConnectionError("the server closed the connection")
-    buffer = connection.received
-    buffer += data
-    done, position = [], 0
-    while len(buffer) - position >= 9:
-        length = int.from_bytes(buffer[position : position + 3])
-        if len(buffer) - position < 9 + length:
+    now = time.perf_counter()
+    data = connection.rest + arrived
+    failed, position, size = 0, 0, len(data)
+    while size - position >= _FRAME_HEADER.size:
+        upper, lower, kind, flags, stream = _FRAME_HEADER.unpack_from(data, position)
+        payload = position + _FRAME_HEADER.size
+        end = payload + (upper << 16 | lower)
+        if end > size:
             break
-        kind, flags = buffer[position + 3], buffer[position + 4]
-        stream = int.from_bytes(buffer[position + 5 : position + 9])
-        payload = buffer[position + 9 : position + 9 + length]
-        position += 9 + length
-        if kind == _DATA and length:
+        if kind == DATA and end > payload:
             connection.answered.add(stream)
-        if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            done.append(stream)
-        else:
-            _answer(connection, kind, flags, stream, bytes(payload))
-    del buffer[:position]
-    return done
+        if (kind in (DATA, HEADERS) and flags & END_STREAM) or kind == RST_STREAM:
+            failed += _end(connection, stream, now, latencies)
+        elif kind > RST_STREAM:
+            _answer(connection, kind, flags, stream, data[payload:end])
+        position = end
+    connection.rest = data[position:]
+    return failed
+
+
+def _end(connection: _Connection, stream: int, now: float, latencies: list[float]) -> bool:
+    """Note that a call has ended, and tell whether it failed."""
+    started = connection.started.pop(stream, None)
+    if started is None:
+        return False  # A reset behind the end of a call says nothing new.
+    if stream not in connection.answered:
+        return True
+    connection.answered.discard(stream)
+    latencies.append(now - started)
+    return False
 
 
 def _answer(connection: _Connection, kind: int, flags: int, stream: int, payload: bytes) -> None:
-    if kind == _SETTINGS and not flags & _ACK:
-        connection.sock.sendall(_frame(_SETTINGS, _ACK, 0, b""))
-    elif kind == _PING and not flags & _ACK:
-        connection.sock.sendall(_frame(_PING, _ACK, 0, payload))
-    elif kind == _WINDOW_UPDATE and stream == 0:
+    if kind == SETTINGS and not flags & ACK:
+        connection.sock.sendall(frame(SETTINGS, ACK, b""))
+    elif kind == PING and not flags & ACK:
+        connection.sock.sendall(frame(PING, ACK, payload))
+    elif kind == WINDOW_UPDATE and stream == 0:
         connection.window += int.from_bytes(payload)
-    elif kind == _GOAWAY:
+    elif kind == GOAWAY:
         raise ConnectionError(f"the server sent GOAWAY: {payload[8:]!r}")
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + payload
-
-
-def _literal(name_index: int, value: str) -> bytes:
-    # Four bits of the first byte hold the index; larger ones go on in the next (RFC 7541 section 5.1).
-    first = bytes((name_index,)) if name_index < 15 else bytes((15, name_index - 15))
-    return first + _text(value)
-
-
-def _text(value: str) -> bytes:
-    data = value.encode()
-    length = bytes((len(data),)) if len(data) < 127 else _long_length(len(data))
-    return length + data
-
-
-def _long_length(length: int) -> bytes:
-    rest, encoded = length - 127, bytearray((127,))
-    while rest >= 128:
-        encoded.append(rest % 128 + 128)
-        rest //= 128
-    encoded.append(rest)
-    return bytes(encoded)

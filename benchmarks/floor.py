@@ -1,60 +1,40 @@
-"""The floor: the same grpc server with handlers that do nothing. `python -m benchmarks.floor PORT THREADS`."""
+"""The floor: grpcio's ordinary synchronous server with a method that does nothing. `python -m benchmarks.floor PORT`.
+
+Nothing here is the project's own: whatever becomes of its server, the floor stays where it is.
+"""
 
 import signal
 import sys
 import threading
-from dataclasses import replace
-from typing import cast
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from authapi.v1 import auth_service_pb2 as api
-from authapi.v1 import auth_service_pb2_grpc as rpc
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.empty_pb2 import Empty
 
-from authservice.bootstrap import now_utc
-from authservice.serving.worker import settle_collector
-from authservice.transport.guard import own_guard
-from authservice.transport.registration import files_of
-from authservice.transport.server import Limits, Server
-from authservice.transport.servicers import auth, trust
-from authservice.transport.streams.watchers import Watchers
-from authservice.usecases.auth import AuthStories
-from authservice.usecases.auth.verify import Verify
-from authservice.usecases.trust import TrustStories
-from authservice.usecases.trust.revocation_feed import RevocationFeed
-
-ANSWER = api.VerifyResponse(server_time=Timestamp(seconds=1))
-"""Not empty, so that a caller can tell it from an error."""
-
-
-class Nothing(rpc.AuthServiceServicer):
-    """Answers Verify at once, and nothing else."""
-
-    def Verify(self, request: api.VerifyRequest, context: grpc.ServicerContext) -> api.VerifyResponse:
-        return ANSWER
-
-    Register = Login = Refresh = Logout = Verify  # type: ignore[assignment]  # never called
+SERVICE = "benchmarks.v1.Nothing"
+METHOD = f"/{SERVICE}/Do"
+THREADS = 16
+NOTHING = grpc.unary_unary_rpc_method_handler(
+    lambda _request, _context: Empty(), Empty.FromString, Empty.SerializeToString
+)
 
 
 def main() -> None:
+    """Serve the empty method."""
+    serve(int(sys.argv[1]), grpc.method_handlers_generic_handler(SERVICE, {"Do": NOTHING}))
+
+
+def serve(port: int, handlers: grpc.GenericRpcHandler, interceptors: Sequence[grpc.ServerInterceptor] = ()) -> None:
     """Serve until SIGTERM."""
-    port, threads = int(sys.argv[1]), int(sys.argv[2])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    watchers = Watchers(cast(RevocationFeed, None), lambda: [], 0)
-    service = auth.registration(cast(AuthStories, None), now_utc, 10.0)
-    registrations = [
-        replace(service, servicer=Nothing()),
-        trust.registration(cast(TrustStories, None), watchers, now_utc),
-    ]
-    guard = own_guard(cast(Verify, None), "nobody", "nobody", *files_of(registrations))
-    server = Server(registrations, guard, Limits(threads, 512, 1), has_reflection=False)
-    server.listen(f"127.0.0.1:{port}", None)
-    settle_collector()
+    server = grpc.server(ThreadPoolExecutor(THREADS), handlers=[handlers], interceptors=list(interceptors))
+    server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    server.set_healthy(True)
+    print("ready", flush=True)
     stop.wait()
-    server.stop(1)
+    server.stop(0)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ each token) or `verify` (one that asks the Verify RPC about each).
 import asyncio
 import signal
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import authclient
@@ -22,14 +20,13 @@ from authapi.v1 import rule_pb2
 from authapi.v1 import trust_service_pb2 as trust_api
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
-from authservice.serving.worker import settle_collector
+from benchmarks import floor
 from tests.clients.protos import MESSAGE, SERVICE, service_file
 
+__all__ = ["MESSAGE", "METHOD"]
+
 METHOD = f"/{SERVICE}/Buy"
-THREADS = 16
 ANSWER = MESSAGE(value=b"done")
 
 
@@ -115,40 +112,24 @@ def interceptors(kind: str, guard: str, address: str) -> list[Any]:
     return [ByHand(check) if kind == "sync" else ByHandAio(check)]
 
 
-def add_handlers(server: Any, behavior: Callable[..., Any]) -> None:
-    """Register the one method."""
+def handlers(behavior: Callable[..., Any]) -> grpc.GenericRpcHandler:
+    """Return the one method."""
     handler = grpc.unary_unary_rpc_method_handler(behavior, MESSAGE.FromString, MESSAGE.SerializeToString)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Buy": handler}),))
-
-
-def serve_sync(port: int, guard: str, address: str) -> None:
-    """Serve until SIGTERM."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    server = grpc.server(ThreadPoolExecutor(THREADS), interceptors=interceptors("sync", guard, address))
-    add_handlers(server, lambda _request, _context: ANSWER)
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    settle_collector()
-    server.start()
-    stop.wait()
-    server.stop(0)
+    return grpc.method_handlers_generic_handler(SERVICE, {"Buy": handler})
 
 
 async def serve_aio(port: int, guard: str, address: str) -> None:
     """Serve until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = grpc.aio.server(interceptors=interceptors("aio", guard, address))
 
     async def buy(_request: Any, _context: Any) -> Any:
         return ANSWER
 
-    add_handlers(server, buy)
-    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), server)
+    server = grpc.aio.server(handlers=(handlers(buy),), interceptors=interceptors("aio", guard, address))
     server.add_insecure_port(f"127.0.0.1:{port}")
-    settle_collector()
     await server.start()
+    print("ready", flush=True)
     await stop.wait()
     await server.stop(0)
 
@@ -157,7 +138,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     port, kind, guard, address = int(sys.argv[1]), *sys.argv[2:5]
     if kind == "sync":
-        serve_sync(port, guard, address)
+        floor.serve(port, handlers(lambda _request, _context: ANSWER), interceptors("sync", guard, address))
     else:
         asyncio.run(serve_aio(port, guard, address))
 

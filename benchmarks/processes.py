@@ -2,15 +2,13 @@
 
 import contextlib
 import os
+import selectors
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ALL_CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = ALL_CORES[:1]
@@ -22,7 +20,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(slots=True)
 class Serving:
-    """A running server."""
+    """A running server. `pid` is the process that was started: the supervisor, where there is one."""
 
     port: int
     pid: int
@@ -38,36 +36,63 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(arguments: list[str], variables: Mapping[str, str], cores: list[int]) -> Iterator[Serving]:
-    """Run `python -m arguments…` with {port} filled in, on some cores, from when it is healthy until the block ends."""
-    port = free_port()
+def serving(arguments: Sequence[str], variables: Mapping[str, str], cores: Sequence[int]) -> Iterator[Serving]:
+    """Run `python -m arguments…` with {port} filled in, on some cores, until the block ends.
+
+    A server is ready when it has printed a line. Raises RuntimeError with its last words if it does not get there.
+    """
+    port = _free_port()
     command = [sys.executable, "-m", *(argument.format(port=port) for argument in arguments)]
     environment = {"PATH": os.environ["PATH"], **variables}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    # In memory: a log on the disk would be flushed together with the database's.
+    log = os.memfd_create("log")
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log) as process:
         os.sched_setaffinity(process.pid, cores)
         try:
-            _await_healthy(port)
+            if not _says_something(process):
+                last_words = os.pread(log, 1 << 20, 0).decode()[-2000:]
+                raise RuntimeError(f"{' '.join(command)} did not start:\n{last_words}")
             yield Serving(port, process.pid)
         finally:
             process.terminate()
+            os.close(log)
 
 
-def free_port() -> int:
-    """Return a free loopback port."""
+def _says_something(process: "subprocess.Popen[bytes]") -> bool:
+    assert process.stdout
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        return bool(selector.select(START_SECONDS) and process.stdout.readline())
+
+
+def _free_port() -> int:
     with contextlib.closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _await_healthy(port: int) -> None:
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        grpc.channel_ready_future(channel).result(START_SECONDS)
-        health = health_pb2_grpc.HealthStub(channel)
-        watch = health.Watch(health_pb2.HealthCheckRequest(), timeout=START_SECONDS)  # type: ignore[attr-defined]
-        for answer in watch:
-            if answer.status == health_pb2.HealthCheckResponse.SERVING:
-                watch.cancel()
-                return
+def pin(pid: int, cores: Sequence[int]) -> None:
+    """Hold a running process, all its threads, to some cores."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # It has just ended.
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def memory(pid: int) -> float:
+    """Return the memory of a process in MiB, each page that it shares with others divided among them (PSS)."""
+    return int(_field(Path(f"/proc/{pid}/smaps_rollup"), "Pss")) / 1024
+
+
+def threads(pid: int) -> int:
+    """Return how many threads a process has."""
+    return int(_field(Path(f"/proc/{pid}/status"), "Threads"))
+
+
+def _field(file: Path, name: str) -> str:
+    for line in file.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return line.split()[1]
+    raise RuntimeError(f"no {name} in {file}")
 
 
 def _family(pid: int) -> list[int]:

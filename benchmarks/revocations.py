@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,37 +16,39 @@ from authapi.v1 import trust_service_pb2 as api
 from authapi.v1 import trust_service_pb2_grpc as rpc
 from authclient import reason_of
 
-from benchmarks.guarded_server import METHOD
-from benchmarks.processes import OTHER_CORES, SERVER_CORES, serving
-from benchmarks.rows import NONE, Bench, Row, auth_server
-from benchmarks.seeding import seed
-from tests.clients.protos import MESSAGE
+from benchmarks.bench import Bench, auth_server
+from benchmarks.guarded_server import MESSAGE, METHOD
+from benchmarks.processes import OTHER_CORES, memory, serving, threads
+from benchmarks.rows import Row
 
 GIVE_UP_SECONDS = 10.0
 STREAMS_PER_CHANNEL = 50
 
 
-def measure_logouts_seen(bench: Bench, backend: str, url: str, logouts: int, *, replicas: int) -> Iterator[Row]:
+def measure_logouts_seen(bench: Bench) -> Iterator[Row]:
     """Yield how long after an acknowledged logout another process refuses the token.
 
-    With two replicas the logout goes to one, and the service watches the other.
+    With two replicas the logout goes to one, and the service watches the other. SQLite has but one.
     """
-    settings = bench.settings(url, f"seen-{backend}-{replicas}")
-    tokens = seed(settings, logouts).access_tokens
+    for backend in bench.databases.backends:
+        for replicas in (1,) if backend == "sqlite" else (1, 2):
+            yield _measure_logouts_seen(bench, backend, replicas)
+
+
+def _measure_logouts_seen(bench: Bench, backend: str, replicas: int) -> Row:
+    settings, seeded = bench.seeded(backend, f"seen_{replicas}", bench.logouts)
     with ExitStack() as running:
-        first = running.enter_context(auth_server(settings, SERVER_CORES))
-        watched = running.enter_context(auth_server(settings, SERVER_CORES)) if replicas > 1 else first
+        first = running.enter_context(auth_server(settings))
+        watched = running.enter_context(auth_server(settings)) if replicas > 1 else first
         arguments = ["benchmarks.guarded_server", "{port}", "sync", "authclient", f"127.0.0.1:{watched.port}"]
         service = running.enter_context(serving(arguments, {}, OTHER_CORES))
         auth = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{first.port}"))
         guarded = running.enter_context(grpc.insecure_channel(f"127.0.0.1:{service.port}"))
-        stub, buy = (
-            auth_rpc.AuthServiceStub(auth),
-            guarded.unary_unary(METHOD, MESSAGE.SerializeToString, MESSAGE.FromString),
-        )
-        delays = [_until_refused(stub, buy, token) for token in tokens]
+        stub = auth_rpc.AuthServiceStub(auth)
+        buy = guarded.unary_unary(METHOD, MESSAGE.SerializeToString, MESSAGE.FromString)
+        delays = [_until_refused(stub, buy, token) for token in seeded.access_tokens]
     where = "same replica" if replicas == 1 else "other replica"
-    yield _delays(f"logout -> refused, {backend}, {where}", delays)
+    return _delays(f"logout -> refused, {backend}, {where}", delays)
 
 
 def _until_refused(stub: auth_rpc.AuthServiceStub, buy: Any, token: str) -> float:
@@ -65,27 +66,28 @@ def _until_refused(stub: auth_rpc.AuthServiceStub, buy: Any, token: str) -> floa
     raise RuntimeError("a logged-out token was still accepted; the figures would be worthless")
 
 
-def measure_fan_out(bench: Bench, url: str, watchers: int) -> Iterator[Row]:
+def measure_fan_out(bench: Bench) -> Iterator[Row]:
     """Yield how long after an acknowledged logout the last of many watchers has it, and what they cost the server."""
-    settings = bench.settings(url, "fan-out")
-    tokens = seed(settings, bench.rounds + 1).access_tokens
+    settings, seeded = bench.seeded("sqlite", "fan_out", bench.rounds)
+    watchers = bench.watchers
     context = get_context("spawn")
-    with auth_server(settings, SERVER_CORES) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    with auth_server(settings) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = auth_rpc.AuthServiceStub(channel)
-        empty = _memory(server.worker)
+        empty = memory(server.worker)
         here, there = context.Pipe()
         process = context.Process(target=watch_many, args=(server.port, watchers, bench.rounds, there))
         process.start()
+        there.close()  # So that its end is heard here.
         assert here.recv() == "ready"
         delays = []
-        for token in tokens[: bench.rounds]:
+        for token in seeded.access_tokens:
             stub.Logout(auth_api.LogoutRequest(), metadata=(("authorization", f"Bearer {token}"),))
             acknowledged = time.time()
             delays.append(max(0.0, here.recv() - acknowledged))
-        memory, threads = _memory(server.worker), _threads(server.worker)
+        full, held = memory(server.worker), threads(server.worker)
         process.join()
     row = _delays(f"logout -> last of {watchers} watchers", delays)
-    row.against = f"{(memory - empty) / 1024:.0f} MiB and {threads} threads for {watchers} watchers"
+    row.note = f"{full - empty:.1f} MiB more, {held} threads"
     yield row
 
 
@@ -121,20 +123,4 @@ async def _next_rule(stream: Any) -> None:
 def _delays(name: str, delays: list[float]) -> Row:
     ordered = sorted(delays)
     p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
-    return Row(name, NONE, statistics.median(ordered) * 1000, p99 * 1000, NONE)
-
-
-def _memory(pid: int) -> int:
-    """Return the resident memory of a process in KiB."""
-    return int(_status(pid, "VmRSS"))
-
-
-def _threads(pid: int) -> int:
-    return int(_status(pid, "Threads"))
-
-
-def _status(pid: int, field: str) -> str:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return line.split()[1]
-    raise RuntimeError(f"no {field} in /proc/{pid}/status")
+    return Row(name, p50=statistics.median(ordered) * 1000, p99=p99 * 1000)

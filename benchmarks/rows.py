@@ -1,98 +1,96 @@
-"""What every measurement shares: rows of the table, and the real server to measure."""
+"""The rows of the table."""
 
-import base64
-import os
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
 
-from authservice.config import Settings
-from benchmarks.flood import Flood, Outcome, Request
-from benchmarks.processes import Serving, serving
+from benchmarks.flood import Outcome
 
-SERVICE = "/authapi.v1.AuthService"
-MASTER_KEY = base64.b64encode(os.urandom(32)).decode()
-COST = 12
-NONE = float("nan")
-"""A figure that a row does not have."""
+HEADING = (
+    f"{'':<42}{'in flight':>10}{'calls/s':>9}{'min–max':>16}{'p50 ms':>9}{'p99 ms':>9}{'cpu µs':>8}"
+    "   ratio (min–max) x what"
+)
 
-Measured: TypeAlias = tuple[Outcome, float]
-"""An outcome, and the server's processor time per answer in microseconds."""
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measurement: what the load achieved, and the server's processor time per answer in microseconds."""
+
+    outcome: Outcome
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Good answers per second."""
+        return self.outcome.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of several measurements, and how far they lie apart."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Spread":
+        """Return the spread of at least one value."""
+        ordered = sorted(values)
+        return cls(statistics.median(ordered), ordered[0], ordered[-1])
 
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: medians over the rounds. `ratio` is to the floor that `against` names."""
+    """One line of the table. A figure that a row does not have is None.
+
+    Attributes:
+        in_flight: calls under way at once.
+        rate: good answers per second.
+        p50, p99: milliseconds, medians over the rounds.
+        cpu: the server's processor time per answer in microseconds, median over the rounds.
+        ratio: to what `note` names, of rates measured in the same round.
+        note: what the ratio is to, or a figure of another kind in words.
+    """
 
     name: str
-    rate: float
-    p50: float
-    p99: float
-    cpu: float
-    ratio: float | None = None
-    against: str = ""
+    in_flight: int | None = None
+    rate: Spread | None = None
+    p50: float | None = None
+    p99: float | None = None
+    cpu: float | None = None
+    ratio: Spread | None = None
+    note: str = ""
+
+    @classmethod
+    def of(cls, name: str, in_flight: int, measured: Iterable[Measured]) -> "Row":
+        """Return the row of several measurements of one thing."""
+        rounds = list(measured)
+        return cls(
+            name,
+            in_flight,
+            Spread.of(each.rate for each in rounds),
+            statistics.median(each.outcome.percentile(0.5) for each in rounds),
+            statistics.median(each.outcome.percentile(0.99) for each in rounds),
+            statistics.median(each.cpu for each in rounds),
+        )
+
+    def beside(self, ratios: Iterable[float], note: str) -> "Row":
+        """Return this row with its ratio to something that was measured in the same rounds."""
+        self.ratio, self.note = Spread.of(ratios), note
+        return self
 
     def __str__(self) -> str:
-        ratio = f"{self.ratio:5.2f} x {self.against}" if self.ratio is not None else self.against
-        return f"{self.name:<38}{self.rate:>9.1f}{self.p50:>10.2f}{self.p99:>10.2f}{self.cpu:>10.0f}   {ratio}"
+        rate, between, ratio = "", "", ""
+        if self.rate:
+            rate, between = f"{self.rate.median:,.1f}", f"{self.rate.least:,.0f}–{self.rate.most:,.0f}"
+        if self.ratio:
+            ratio = f"{self.ratio.median:.2f} ({self.ratio.least:.2f}–{self.ratio.most:.2f}) x "
+        return (
+            f"{self.name:<42}{self.in_flight or '':>10}{rate:>9}{between:>16}"
+            f"{_figure(self.p50, 2):>9}{_figure(self.p99, 2):>9}{_figure(self.cpu, 0):>8}   {ratio}{self.note}"
+        ).rstrip()
 
 
-@dataclass(slots=True)
-class Bench:
-    """What every measurement shares."""
-
-    seconds: float
-    rounds: int
-    sessions: int
-    folder: Path
-
-    def settings(self, url: str, name: str) -> Settings:
-        """Return settings for a database, in a folder of its own."""
-        folder = self.folder / name
-        folder.mkdir(exist_ok=True)
-        return Settings(_env_file=None, database_url=url, data_dir=folder, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
-
-    def sqlite(self, name: str) -> str:
-        """Return the address of an SQLite file that is not there yet."""
-        return f"sqlite:///{self.folder / name}.db"
-
-    def flood(self, server: Serving, method: str, requests: Sequence[Request], *, once: bool = False) -> Measured:
-        """Flood one method for a time, or with each request `once`. A name alone is one of AuthService's."""
-        before = server.cpu_seconds()
-        path = method if method.startswith("/") else f"{SERVICE}/{method}"
-        outcome = Flood(server.port, path, requests, once=once).run(600 if once else self.seconds)
-        if outcome.failed:
-            raise RuntimeError(f"{method}: {outcome.failed} calls failed; the figures would be worthless")
-        return outcome, (server.cpu_seconds() - before) / len(outcome.latencies) * 1e6
-
-
-def summary(name: str, results: list[Measured]) -> Row:
-    """Return the medians of several outcomes."""
-    return Row(
-        name,
-        statistics.median(outcome.rate for outcome, _ in results),
-        statistics.median(outcome.percentile(0.5) for outcome, _ in results),
-        statistics.median(outcome.percentile(0.99) for outcome, _ in results),
-        statistics.median(cpu for _, cpu in results),
-    )
-
-
-def variables(settings: Settings) -> dict[str, str]:
-    """Return the environment of a server with these settings."""
-    return {
-        "AUTHSERVICE_DATABASE_URL": settings.database_address().get_secret_value(),
-        "AUTHSERVICE_DATA_DIR": str(settings.data_dir),
-        "AUTHSERVICE_MASTER_KEY": MASTER_KEY,
-        "AUTHSERVICE_BCRYPT_COST": str(COST),
-    }
-
-
-@contextmanager
-def auth_server(settings: Settings, cores: list[int]) -> Iterator[Serving]:
-    """Run the real server with one worker on some cores."""
-    arguments = ["authservice", "serve", "--port", "{port}", "--workers", "1"]
-    with serving(arguments, variables(settings), cores) as server:
-        yield server
+def _figure(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -34,6 +34,8 @@ for name in list(os.environ):
 CHEAPEST = 4
 """bcrypt's lowest cost, below what the settings allow. Only for testing!"""
 MASTER_KEY = base64.b64encode(b"master-key-canary-of-32-bytes-00").decode()
+HAS_ENTRANCE = os.environ.get("AUTHSERVICE_TEST_ENTRANCE") != "off"
+"""Which of the two ways of taking calls the servers of the tests use."""
 BACKENDS = ("sqlite", "mariadb")
 
 
@@ -197,8 +199,8 @@ def serve_in_process(
     service: bootstrap.Service, *, max_calls: int = 512, max_watchers: int = 64, default_deadline: float = 10.0
 ) -> tuple[Served, int]:
     """Start a grpc server for an assembled service on a free loopback port."""
-    limits = Limits(threads=16, max_calls=max_calls, password_calls=32, max_watchers=max_watchers)
-    server = new_server(service, limits, default_deadline, has_reflection=True)
+    limits = Limits(16, max_calls, password_calls=32, max_watchers=max_watchers, default_deadline=default_deadline)
+    server = new_server(service, limits, has_reflection=True, has_entrance=HAS_ENTRANCE)
     port = server.listen("127.0.0.1:0", None)
     feeding = start_feeding(service, server)
     server.start()

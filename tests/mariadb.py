@@ -41,6 +41,12 @@ class MariaDb:
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process of the running server."""
+        assert self._process, "the server does not run"
+        return self._process.pid
+
     def url(self, database: str) -> str:
         """Return the address of one of its databases."""
         return f"mysql://authservice:db-password-canary@127.0.0.1:{self.port}/{database}"

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
+from authclient._judging.rules import Rule, RuleRejected, rule_of
 from authclient.lint import Unreadable, methods_of, read
-from authclient.rules import Rule, RuleRejected, rule_of
 
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, show

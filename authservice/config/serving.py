@@ -20,6 +20,9 @@ class ServingSettings(Area):
     max_watchers: int = Field(
         2000, ge=0, le=65536, description="watchers of revocations that one process admits, beside calls"
     )
+    entrance: Literal["auto", "off"] = Field(
+        "auto", description="auto: a call gets a thread once its request is there; off: before, as grpcio does it"
+    )
     default_deadline: float = Field(10.0, gt=0, le=300, description="seconds given to a call that brings no deadline")
     shutdown_grace: float = Field(20.0, gt=0, le=300, description="seconds that running calls get to finish on SIGTERM")
     insecure: bool = Field(False, description="allow plaintext on an address that is not loopback")

@@ -6,7 +6,7 @@ GRACE, because a client whose answer was lost, or that runs in two tabs, cannot 
 ASVS 10.4.5 know no such window; docs/tokens.md gives the reasons for the deviation.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
@@ -83,6 +83,18 @@ class Session:
     def is_live(self, now: datetime) -> bool:
         """Tell whether the session is neither ended nor expired at `now`."""
         return self.ended_at is None and now < self.idle_end and now < self.absolute_end
+
+    def rotated(self, successor_hash: bytes, now: datetime, limits: SessionLimits) -> "Session":
+        """Return the session after its current refresh token was spent at `now`."""
+        return replace(
+            self,
+            refresh_hash=successor_hash,
+            spent_hash=self.refresh_hash,
+            generation=self.generation + 1,
+            rotated_at=now,
+            idle_end=limits.idle_end(now, self.absolute_end),
+            token_end=limits.access_token_end(now, self.absolute_end),
+        )
 
     def judge(self, token_hash: bytes, generation: int, now: datetime) -> Presented:
         """Say what a refresh token of this session, whose seal is valid, means at `now`."""

@@ -1,5 +1,6 @@
 """What stories about accounts, sessions and tokens need."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import Session, SessionEnd, Standing
+from authservice.domain.session import Session, SessionEnd, SessionLimits, Standing
 from authservice.domain.signing_key import SigningKey
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import User, UserName, UserSummary
@@ -63,13 +64,16 @@ class Sessions(Protocol):
     def get(self, session_id: UUID) -> tuple[Session, User] | None:
         """Return a session and its user."""
 
-    def rotate(
-        self, token: RefreshToken, successor: RefreshToken, now: datetime, idle_end: datetime, token_end: datetime
-    ) -> bool:
-        """Spend `token` and put `successor` in its place, in one conditional step that at most one caller ever wins.
+    def hold_each(self, session_ids: set[UUID]) -> dict[UUID, tuple[Session, User]]:
+        """Return sessions with their users, as they are now, and keep others from changing them until the end."""
 
-        Fails if the token is not the session's current one or the session is not live at `now`. Neither the new idle
-        end nor `token_end`, the expiry of the access token to be issued, passes the absolute end.
+    def rotate_each(
+        self, rotations: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
+    ) -> int:
+        """Spend tokens and put their successors in their place, one of a session, in one conditional step.
+
+        Returns how many. A token is left alone that is not its session's current one, and a session that is not live at
+        `now`. Of any number of calls with one token at most one spends it.
         """
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
@@ -107,12 +111,21 @@ class LiveSessions(Protocol):
         The read starts after this call. Raises StorageUnavailable.
         """
 
+    def judge_each(self, asked: Sequence[Identity], now: datetime) -> list[Standing]:
+        """Say the same of several tokens, in their order, from one read. For one thread at a time."""
+
 
 class SessionEnds(Protocol):
     """Logouts of single sessions, which are frequent enough to be carried out together."""
 
     def logout(self, session_id: UUID, now: datetime, deadline: Deadline) -> bool:
         """End one session in a transaction. Tells whether it was live. Raises StorageUnavailable, Conflict."""
+
+    def logout_each(self, session_ids: Sequence[UUID], now: datetime, deadline: Deadline) -> list[bool]:
+        """End several in one transaction. Tells of each whether it was live; of one that is named twice, once.
+
+        Raises StorageUnavailable, Conflict, DeadlineTooShort.
+        """
 
 
 @dataclass(frozen=True, slots=True)

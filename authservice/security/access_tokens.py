@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from authclient import Claims, TokenRefused, TokenVerifier, VerificationKey
-from authclient.signing import sign
+from authclient._tokens.signing import sign
 
 from authservice.domain.errors import (
     TokenExpired,

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from authclient import TokenRefused, TokenVerifier
-from authclient.tokens import UnknownKey, check_form, header, payload
+from authclient._tokens.grammar import check_form, header, payload
+from authclient._tokens.verifier import UnknownKey
 
 from authservice.domain.check import Check
 from authservice.domain.signing_key import SigningKey

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 from authclient import VerificationKey
-from authclient.signing import PrivateKey
+from authclient._tokens.signing import PrivateKey
 
 from authservice.domain.errors import StorageUnavailable
 from authservice.domain.signing_key import KeyState, SigningKey

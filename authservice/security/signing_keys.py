@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from authclient import VerificationKey
-from authclient.signing import PrivateKey
+from authclient._tokens.signing import PrivateKey
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,

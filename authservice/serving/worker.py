@@ -4,16 +4,23 @@ import gc
 import threading
 from collections.abc import Callable
 
+import structlog
+
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.serving.chores import health_check, start_feeding, upkeep
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.preparation import tls_files
-from authservice.transport.guard import own_guard
+from authservice.transport.entrance.grpcio import grpc_version
+from authservice.transport.entrance.trial import trial
+from authservice.transport.guard import open_to_anyone, own_guard
 from authservice.transport.registration import Registration, files_of
 from authservice.transport.server import Limits, Server
 from authservice.transport.servicers import auth, trust
+from authservice.transport.servicers.together import AuthTogether
 from authservice.transport.streams.watchers import Watchers
+
+log = structlog.get_logger()
 
 COLLECT_AFTER = 50_000
 """Objects made, net, before the collector looks at the young ones."""
@@ -25,9 +32,12 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     """Run one worker until `stop` is set."""
     service = bootstrap.assemble(settings, cores=cores)
     password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
-    limits = Limits(settings.threads, settings.max_calls, password_calls, settings.max_watchers)
+    limits = Limits(
+        settings.threads, settings.max_calls, password_calls, settings.max_watchers, settings.default_deadline
+    )
+    has_entrance = settings.entrance == "auto" and is_entrance_usable()
     settle_collector()
-    server = new_server(service, limits, settings.default_deadline, has_reflection=settings.has_reflection)
+    server = new_server(service, limits, has_reflection=settings.has_reflection, has_entrance=has_entrance)
     server.listen(address, tls_files(settings))
     feeding = start_feeding(service, server)
     server.start()
@@ -46,11 +56,28 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     service.close()
 
 
-def new_server(service: bootstrap.Service, limits: Limits, default_deadline: float, *, has_reflection: bool) -> Server:
-    """Return a server for an assembled service."""
-    registrations = registrations_of(service, limits.max_watchers, default_deadline)
-    guard = own_guard(service.auth.verify, *service.token_scope, *files_of(registrations))
-    return Server(registrations, guard, limits, has_reflection=has_reflection)
+def is_entrance_usable() -> bool:
+    """Tell whether the entrance works with the installed grpcio, and warn where it does not."""
+    if found := trial():
+        # It serves as well, but slower, and sixteen callers without a request can stop it.
+        log.warning("entrance_unusable", grpcio=grpc_version(), problems=found)
+    return not found
+
+
+def new_server(
+    service: bootstrap.Service, limits: Limits, *, has_reflection: bool, has_entrance: bool = True
+) -> Server:
+    """Return a server for an assembled service.
+
+    Args:
+        has_entrance: give calls a thread only once their request is there; otherwise as grpcio does it.
+    """
+    registrations = registrations_of(service, limits.max_watchers, limits.default_deadline)
+    files = files_of(registrations)
+    guard = own_guard(service.auth.verify, *service.token_scope, *files)
+    answers = AuthTogether(service.auth, service.parts.clock)
+    together = open_to_anyone(answers.methods(), *files) if has_entrance else None
+    return Server(registrations, guard, limits, has_reflection=has_reflection, together=together)
 
 
 def registrations_of(service: bootstrap.Service, max_watchers: int, default_deadline: float) -> list[Registration]:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import grpc
 import structlog
 from authclient import EXEMPT_SERVICES
+from google.rpc.status_pb2 import Status
 
 from authservice.domain.errors import AuthError, InvalidInput, Violation
 from authservice.transport.statuses import abort, internal_status, status_of
@@ -71,18 +72,28 @@ def _guarded(method: str, handler: Handler) -> Behavior:
     def call(request: Any, context: grpc.ServicerContext, *send: Any) -> Any:
         try:
             if isinstance(request, _Unparsable):
-                raise InvalidInput(Violation("", "the bytes are not the request message of this method"))
+                raise unparsable()
             return behavior(request, context, *send)
         except AuthError as error:
             status = status_of(error)
         except Exception:
-            request_id = secrets.token_hex(8)
-            log.exception("unforeseen", method=method, request_id=request_id)
-            status = internal_status(request_id)
+            status = unforeseen(method)
         return abort(context, status)
 
     call.experimental_non_blocking = handler.response_streaming  # type: ignore[attr-defined]  # grpc reads it from here
     return call
+
+
+def unforeseen(method: str) -> Status:
+    """Return the status for an exception that is no condition of the domain, and log the exception at hand."""
+    request_id = secrets.token_hex(8)
+    log.exception("unforeseen", method=method, request_id=request_id)
+    return internal_status(request_id)
+
+
+def unparsable() -> InvalidInput:
+    """Return the condition for bytes that are no message."""
+    return InvalidInput(Violation("", "the bytes are not the request message of this method"))
 
 
 def _forgiving(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:

@@ -1,12 +1,13 @@
 """The interceptor that other services install, guarding this one: by the same rules, with the database as authority."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import TypeVar
 
 from authapi.v1.error_reason_pb2 import ErrorReason
-from authclient import AuthInterceptor, Observer, Refused
-from authclient.decisions import Ask, Judge, Verified
-from authclient.knowledge import Knowledge
+from authclient import AuthInterceptor, Observer, Policy, Refused
+from authclient._judging.judge import Judge
+from authclient._judging.knowledge import Knowledge
+from authclient._judging.verified import Ask, Verified
 from google.protobuf.descriptor import FileDescriptor
 
 from authservice.domain.deadline import Deadline
@@ -17,32 +18,14 @@ from authservice.usecases.auth.verify import Verify
 
 
 class OwnAuthority:
-    """Asks Verify about every token. See authclient.guard.Authority."""
+    """Asks Verify about every token. See authclient._judging.authority."""
 
-    patience = 0.0
-    is_ready = True
-    monotonic = staticmethod(time.monotonic)
+    following = None
 
     def __init__(self, verify: Verify, issuer: str, audience: str) -> None:
         self._verify = verify
         self.judge = Judge(Knowledge(), issuer, audience)
         self.observer = Observer()
-
-    def view_age(self) -> float:
-        """Return 0: what Verify answers is never old."""
-        return 0.0
-
-    def wait_until_ready(self, timeout: float) -> bool:
-        """Return at once."""
-        return True
-
-    async def until_ready(self, timeout: float) -> bool:
-        """Return at once."""
-        return True
-
-    async def ask_async(self, question: Ask, timeout: float) -> Verified:
-        """As `ask`. This server has no asyncio handlers."""
-        return self.ask(question, timeout)
 
     def ask(self, question: Ask, timeout: float) -> Verified:
         """Return whose token it is. Raises Refused."""
@@ -54,8 +37,14 @@ class OwnAuthority:
         except AuthError as error:
             raise Refused("VERIFICATION_UNAVAILABLE", str(error)) from None
 
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Do nothing: no method that asks for a token streams."""
+
+T = TypeVar("T")
+
+
+def open_to_anyone(methods: Mapping[str, T], *files: FileDescriptor) -> dict[str, T]:
+    """Return those of the methods that anyone may call, by their rules. The others need the guard before them."""
+    rules = Policy(*files).rules
+    return {method: value for method, value in methods.items() if method in rules and rules[method].is_public}
 
 
 def own_guard(verify: Verify, issuer: str, audience: str, *files: FileDescriptor) -> AuthInterceptor:

@@ -14,6 +14,7 @@ class Threads(Enum):
     """Which threads run a method."""
 
     CALLS = "those of ordinary calls"
+    TOGETHER = "one for all who wait; those of ordinary calls where the entrance is off"
     PASSWORDS = "those that wait for hashes, so that no other call waits behind them"
     NONE = "none while nothing is to be said: it streams"
 
@@ -35,9 +36,9 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AuthService/Register": Method(Threads.PASSWORDS, is_repeatable=True),
     # A second login is a second session.
     "/authapi.v1.AuthService/Login": Method(Threads.PASSWORDS, is_repeatable=False),
-    "/authapi.v1.AuthService/Refresh": Method(Threads.CALLS, is_repeatable=True),
-    "/authapi.v1.AuthService/Logout": Method(Threads.CALLS, is_repeatable=True),
-    "/authapi.v1.AuthService/Verify": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AuthService/Refresh": Method(Threads.TOGETHER, is_repeatable=True),
+    "/authapi.v1.AuthService/Logout": Method(Threads.TOGETHER, is_repeatable=True),
+    "/authapi.v1.AuthService/Verify": Method(Threads.TOGETHER, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

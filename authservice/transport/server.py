@@ -4,7 +4,7 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,15 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
 
-from authservice.transport.boundary import Boundary
+from authservice.domain.errors import DeadlineTooShort, Overloaded, RequestMissing, ShuttingDown
+from authservice.transport.boundary import Boundary, unforeseen
+from authservice.transport.entrance.entrance import Entrance, Terms
+from authservice.transport.entrance.line import Together
 from authservice.transport.methods import PASSWORD_METHODS, require_rows
 from authservice.transport.registration import Registration
+from authservice.transport.statuses import final_status
 from authservice.transport.streams import health
 
 MAX_MESSAGE_BYTES = 65 * 1024
@@ -24,6 +29,9 @@ MAX_METADATA_BYTES = 8 * 1024
 """Above this, other implementations refuse at random."""
 HANDSHAKE_SECONDS = 10
 MIN_PING_SECONDS = 10
+MAX_PENDING = 8192
+MAX_STREAMS = 1024
+"""Calls and watchers on one connection. A client that wants more waits, or opens another."""
 FLUSH_SECONDS = 0.5
 """What the last answers get to leave after the last handler has returned."""
 
@@ -34,6 +42,11 @@ _OPTIONS = (
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+    # Calls are taken in within microseconds. Beyond the first number, 1,000 if left alone, core turns calls away at
+    # random as CANCELLED, honest ones too; those who send no request are to go instead (see entrance).
+    ("grpc.server.max_pending_requests", MAX_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * MAX_PENDING),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
 )
 
@@ -69,12 +82,16 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a server takes on. `password_calls` is how many calls may wait for a hash."""
+    """How much a server takes on. `password_calls` is how many calls may wait for a hash.
+
+    `default_deadline` are the seconds given to a call that brings no deadline.
+    """
 
     threads: int
     max_calls: int
     password_calls: int
     max_watchers: int = 0
+    default_deadline: float = 10.0
 
 
 class Server:
@@ -83,6 +100,8 @@ class Server:
     Args:
         registrations: the services.
         guard: judges callers by the rules of the methods.
+        together: how the methods are answered whose calls are answered together, by full name. None for a grpcio that
+            the entrance does not work with: each call then has a thread from its headers on, as grpcio does it.
     """
 
     def __init__(
@@ -92,17 +111,20 @@ class Server:
         limits: Limits,
         *,
         has_reflection: bool,
+        together: Mapping[str, Together] | None,
     ) -> None:
         require_rows(registrations)
         calls = ThreadPoolExecutor(limits.threads, "call")
         password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")
         self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
+        interceptors = [guard, Boundary(PASSWORD_METHODS, password_calls)]
+        self._entrance = None if together is None else Entrance(calls, together, _terms(limits))
         self._server = grpc.server(
             calls,
-            interceptors=[guard, Boundary(PASSWORD_METHODS, password_calls)],
+            interceptors=[self._entrance, *interceptors] if self._entrance else interceptors,
             options=_OPTIONS,
-            # Watchers hold no thread, and grpc counts what does.
-            maximum_concurrent_rpcs=limits.max_calls,
+            # Watchers hold no thread, and grpc counts what does. The entrance counts calls whose request is there.
+            maximum_concurrent_rpcs=None if self._entrance else limits.max_calls,
         )
         self._services = tuple(registration.name for registration in registrations)
         self._streams = [registration.streams for registration in registrations if registration.streams is not None]
@@ -163,17 +185,33 @@ class Server:
         self._close_streams()
         stopped = self._server.stop(grace)
         until = time.monotonic() + grace
+        if self._entrance:
+            self._entrance.await_idle(until)
         for pool, threads in self._pools:
             _await_idle(pool, threads, until)
         stopped.wait(min(FLUSH_SECONDS, max(0.0, until - time.monotonic())))
         self._server.stop(0).wait()
         self._health.watchers.close()
+        if self._entrance:
+            self._entrance.close()
         for pool, _ in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _close_streams(self) -> None:
         for streams in self._streams:
             streams.close()
+
+
+def _terms(limits: Limits) -> Terms:
+    return Terms(
+        overloaded=final_status(Overloaded(1.0)),
+        request_missing=final_status(RequestMissing()),
+        too_late=final_status(DeadlineTooShort()),
+        stopping=final_status(ShuttingDown()),
+        unforeseen=lambda method: rpc_status.to_status(unforeseen(method)),
+        most_working=limits.max_calls,
+        default_time=limits.default_deadline,
+    )
 
 
 def _await_idle(pool: ThreadPoolExecutor, threads: int, until: float) -> None:

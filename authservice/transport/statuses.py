@@ -32,6 +32,7 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.StorageUnavailable: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_STORAGE_UNAVAILABLE),
     errors.Conflict: (grpc.StatusCode.ABORTED, ErrorReason.ERROR_REASON_CONFLICT),
     errors.DeadlineTooShort: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT),
+    errors.RequestMissing: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_REQUEST_MISSING),
     errors.TokenTooLarge: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_TOKEN_TOO_LARGE),
 }
 
@@ -54,6 +55,13 @@ def status_of(error: errors.AuthError) -> Status:
         delay.FromMilliseconds(round(error.retry_after * 1000))
         details.append(RetryInfo(retry_delay=delay))
     return _status(code, str(error), details)
+
+
+def final_status(error: errors.AuthError) -> grpc.Status:
+    """Return the same as grpc takes it."""
+    if isinstance(error, errors.TokenRejected):
+        return _REJECTIONS[type(error)]  # Frequent, and always the same.
+    return rpc_status.to_status(status_of(error))
 
 
 def internal_status(request_id: str) -> Status:
@@ -87,3 +95,8 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> Stat
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+_REJECTIONS = {
+    kind: rpc_status.to_status(status_of(kind())) for kind in STATUSES if issubclass(kind, errors.TokenRejected)
+}

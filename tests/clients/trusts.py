@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from authclient import Refused, Trust
-from authclient.decisions import Ask
+from authclient._judging.verified import Ask
 
 from tests.clients.scripted import token
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import grpc
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient.channels import NEVER_RESENT
+from authclient import NEVER_RESENT
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import MASTER_KEY

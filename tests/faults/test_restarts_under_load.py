@@ -9,7 +9,8 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient.channels import NEVER_RESENT, open_channel
+from authclient import NEVER_RESENT
+from authclient._wire.channels import open_channel
 
 from tests.faults.processes import running_server, wait_until
 from tests.faults.seeding import Seeder

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient import Trust, gate, reason_of
-from authclient.tokens import header
+from authclient import Trust, reason_of
+from authclient._judging import guard
+from authclient._tokens.grammar import header
 from uuid6 import uuid7
 
 from authservice import bootstrap
@@ -149,7 +150,7 @@ def test_kill_9_of_the_server_refuses_no_valid_token_in_the_limit_and_lets_no_re
 def test_a_server_that_stands_still_makes_calls_unavailable_and_then_tells_what_another_one_was_told(
     database_url: str, seeds: Seeder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "ASK_SECONDS", 0.3)  # How long each call waits for a server that says nothing.
+    monkeypatch.setattr(guard, "ASK_SECONDS", 0.3)  # How long each call waits for a server that says nothing.
     valid, ended = (session.access_token for session in sessions_of(seeds, 2))
     with ExitStack() as stack:
         servers = [ServerProcess(database_url, tmp_path / name) for name in ("a", "b")]

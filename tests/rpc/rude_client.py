@@ -40,22 +40,24 @@ class RudeClient:
 
     def call(self, method: str, request: bytes = b"") -> int:
         """Begin a call with one request message, and return its number."""
-        fields = {
-            ":method": "POST",
-            ":scheme": "http",
-            ":path": method,
-            ":authority": "localhost",
-            "te": "trailers",
-            "content-type": "application/grpc",
-        }
-        headers = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
         message = b"\0" + struct.pack(">I", len(request)) + request
         with self._lock:
             number = next(self._numbers)
-            self._socket.sendall(
-                _frame(HEADERS, END_HEADERS, number, headers) + _frame(DATA, END_STREAM, number, message)
-            )
+            self._socket.sendall(_headers(method, number) + _frame(DATA, END_STREAM, number, message))
         return number
+
+    def begin(self, method: str, *parts: bytes) -> int:
+        """Begin a call with some bytes of its request, or none, and return its number."""
+        with self._lock:
+            number = next(self._numbers)
+            frames = [_frame(DATA, 0, number, part) for part in parts]
+            self._socket.sendall(_headers(method, number) + b"".join(frames))
+        return number
+
+    def send(self, number: int, part: bytes) -> None:
+        """Send more bytes of a request. Does nothing once the server has hung up."""
+        with self._lock, contextlib.suppress(OSError):
+            self._socket.sendall(_frame(DATA, 0, number, part))
 
     def close(self) -> None:
         """Hang up without a word."""
@@ -102,6 +104,19 @@ def rude_client(port: int, window: int = 0) -> Iterator[RudeClient]:
         yield client
     finally:
         client.close()
+
+
+def _headers(method: str, number: int) -> bytes:
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": method,
+        ":authority": "localhost",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
+    return _frame(HEADERS, END_HEADERS, number, block)
 
 
 def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:

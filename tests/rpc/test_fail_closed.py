@@ -10,7 +10,8 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient import RuleRejected, rules
+from authclient import RuleRejected
+from authclient._judging import rules
 
 from authservice import bootstrap
 from tests.conftest import serve_in_process, with_auth

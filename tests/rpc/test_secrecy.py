@@ -145,6 +145,8 @@ def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_l
     def explode(*_: object) -> None:
         raise Boom("SELECT * FROM users -- mysql://root:dsn-canary@db")
 
+    explode.each = explode  # type: ignore[attr-defined]  # For calls that are answered together.
+
     broken = with_auth(logged_service, **{method.lower(): explode})
     server, port = serve_in_process(broken)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -74,7 +74,7 @@ def authority(tmp_path: Path) -> Authority:
 @contextmanager
 def tls_server(service: bootstrap.Service, tls: TlsFiles) -> Iterator[int]:
     limits = Limits(threads=4, max_calls=64, password_calls=8)
-    server = new_server(service, limits, 10, has_reflection=False)
+    server = new_server(service, limits, has_reflection=False)
     port = server.listen("127.0.0.1:0", tls)
     server.start()
     yield port

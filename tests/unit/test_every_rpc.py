@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from authapi.v1 import auth_service_pb2, stream_service_pb2, trust_service_pb2
-from authclient.rules import Rule, rule_of
+from authclient._judging.rules import Rule, rule_of
 from google.protobuf.descriptor import MethodDescriptor
 
 from authservice.transport.methods import METHODS

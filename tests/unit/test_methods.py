@@ -10,6 +10,7 @@ from authservice.transport.methods import METHODS, PASSWORD_METHODS, Method, Met
 from authservice.transport.registration import Registration
 from authservice.transport.server import Limits, Server
 from authservice.transport.servicers.auth import AuthServicer
+from authservice.transport.servicers.together import AuthTogether
 from authservice.transport.servicers.trust import TrustServicer
 
 LOGIN = "/authapi.v1.AuthService/Login"
@@ -67,7 +68,12 @@ def test_a_stream_whose_method_would_block_a_thread_is_named() -> None:
 def test_a_server_does_not_start_without_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(cast("dict[str, Method]", METHODS), LOGIN)
     with pytest.raises(MethodsUnfit, match="Login has no row"):
-        Server(SERVED, cast(Any, None), Limits(2, 8, 2), has_reflection=False)
+        Server(SERVED, cast(Any, None), Limits(2, 8, 2), has_reflection=False, together=None)
+
+
+def test_the_calls_that_are_answered_together_are_those_whose_rows_say_so() -> None:
+    answered = AuthTogether(cast(Any, None), cast(Any, None)).methods()
+    assert answered.keys() == {name for name, row in METHODS.items() if row.threads is Threads.TOGETHER}
 
 
 def test_password_calls_are_those_whose_rows_say_so() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -193,7 +194,7 @@ def test_v6_a_scope_of_a_later_contract_is_refused_and_ends_nothing() -> None:
     request = api.LogoutRequest()
     request.MergeFromString(b"\x08\x63")  # Scope 99, as a newer client may send it.
     with pytest.raises(InvalidInput) as refused:
-        desk.servicer().Logout(request, cast("grpc.ServicerContext", None))
+        desk.servicer().Logout(request, cast("grpc.ServicerContext", SimpleNamespace(invocation_metadata=tuple)))
     assert [violation.field for violation in refused.value.violations] == ["scope"]
     assert desk.logout.calls == []
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 from authapi.v1.error_reason_pb2 import ErrorReason
-from authclient import Policy, refusals
+from authclient import Policy
 from authclient import Refused as RefusedByInterceptor
+from authclient._wire import refusals
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -210,7 +211,9 @@ def test_every_reason_is_announced_by_an_rpc_a_rule_or_for_all_and_none_is_made_
         "INVALID_INPUT",
         "STORAGE_UNAVAILABLE",
         "CONFLICT",
+        "OVERLOADED",
         "DEADLINE_TOO_SHORT",
+        "REQUEST_MISSING",
         "METHOD_WITHOUT_RULE",
         # Of every service that checks tokens by itself; see docs/local-verification.md.
         "VERIFICATION_UNAVAILABLE",

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.vectors.keys import Signer, own
+from tests.vectors.keys import KINDS, Signer, own
 
 NOW = 1767268800
 """2026-01-01T12:00:00Z."""
@@ -85,24 +85,66 @@ def token(payload: bytes | None = None, header: bytes | dict[str, Any] | None = 
     return f"{signed}.{b64(signer.sign(signed.encode()))}"
 
 
-@dataclass
-class Book:
-    """Everything that goes into the file."""
+def parts_of_good_tokens() -> dict[str, str]:
+    """Return what good tokens are made of, by name."""
+    headers = {f"header {kind}": b64(to_json(own(kind).header())) for kind in KINDS}
+    return headers | {"good claims": b64(claims())}
 
-    key_sets: dict[str, Any] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=dict)
+
+@dataclass
+class Page:
+    """What one writer says, which becomes one file."""
+
+    about: str
     key_set_cases: list[dict[str, Any]] = field(default_factory=list)
     rule_cases: list[dict[str, Any]] = field(default_factory=list)
     cases: list[dict[str, Any]] = field(default_factory=list)
 
+
+@dataclass
+class Book:
+    """All pages, and what they share: texts (tokens and parts of them), keys and key sets, each by its name."""
+
+    texts: dict[str, str] = field(default_factory=parts_of_good_tokens)
+    keys: dict[str, Any] = field(default_factory=dict)
+    key_sets: dict[str, Any] = field(default_factory=dict)
+    pages: dict[str, Page] = field(default_factory=dict)
+
+    def begin(self, name: str, about: str) -> None:
+        """Open the page that what follows is written on."""
+        self.pages[name] = self._page = Page(about)
+
+    @property
+    def key_set_cases(self) -> list[dict[str, Any]]:
+        """Those of all pages."""
+        return [case for page in self.pages.values() for case in page.key_set_cases]
+
+    @property
+    def rule_cases(self) -> list[dict[str, Any]]:
+        """Those of all pages."""
+        return [case for page in self.pages.values() for case in page.rule_cases]
+
+    @property
+    def cases(self) -> list[dict[str, Any]]:
+        """Those of all pages, about calls."""
+        return [case for page in self.pages.values() for case in page.cases]
+
     def named(self, name: str, text: str) -> dict[str, str]:
         """Keep a token that several cases use, and return how they refer to it."""
-        assert self.tokens.setdefault(name, text) == text, name
+        assert self.texts.setdefault(name, text) == text, name
         return {"name": name}
 
     def good(self, kind: str = "ES256") -> dict[str, str]:
         """Return the reference to the good token of a kind of key."""
         return self.named(f"good {kind}", token(key=own(kind)))
+
+    def key_set(self, name: str, key_set: dict[str, Any], *, accepted: bool) -> None:
+        """Add a case about a key set."""
+        self._page.key_set_cases.append({"name": name, "key_set": key_set, "accepted": accepted})
+
+    def rule(self, name: str, rule: dict[str, Any], *, accepted: bool) -> None:
+        """Add a case about a rule."""
+        self._page.rule_cases.append({"name": name, "rule": rule, "accepted": accepted})
 
     def accepts(self, name: str, checks: str, sent: Any = None, *, user_id: str | None = USER, **setting: Any) -> None:
         """Add a case in which the call passes, with the identity of `user_id`."""
@@ -123,4 +165,4 @@ class Book:
         case = {"now": NOW, "keys": "own", "view_age": 0, "rule": AUTHENTICATED} | setting
         if sent is not None:
             case["token"] = sent
-        self.cases.append(case | {"name": name, "checks": checks.split(), "expect": expect})
+        self._page.cases.append(case | {"name": name, "checks": checks.split(), "expect": expect})

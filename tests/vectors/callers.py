@@ -124,7 +124,7 @@ def _max_auth_age(book: Book) -> None:
 
 
 def _combined(book: Book) -> None:
-    full, age = everything(), NOW - 91
+    full, age = book.named("meets everything", everything()), NOW - 91
     book.accepts("a caller who meets everything that a rule asks passes", "step-7", full, rule=ALL)
     book.accepts(
         "a caller who meets everything passes by a view as old as allowed", "step-7", full, rule=ALL, view_age=5
@@ -139,7 +139,7 @@ def _combined(book: Book) -> None:
         ("everything", {"roles": [], "amr": [], "auth_time": age}, "ROLE_MISSING"),
     ]
     for name, changes, reason in lacks:
-        text = everything(**changes)
+        text = book.named(f"lacks {name}", everything(**changes))
         book.refuses(f"a caller who lacks {name} is refused for the first of it", "step-7", text, reason, rule=ALL)
         # Whether the token or the answer is looked at makes no difference, because both say the same.
         answer: dict[str, Any] = {"roles": ["support"], "amr": ["pwd", "mfa"], "auth_time": NOW - 60} | changes
@@ -174,7 +174,8 @@ def _combined(book: Book) -> None:
 
 def _by_answer(book: Book) -> None:
     """Write cases in which the token cannot be read here, so that only the answer says who is calling."""
-    unknown = token(claims(sub=OTHER_USER, roles=["admin"], amr=["mfa"]), own("ES256").header(kid="new-key"))
+    text = token(claims(sub=OTHER_USER, roles=["admin"], amr=["mfa"]), own("ES256").header(kid="new-key"))
+    unknown = book.named("unknown key of another user", text)
     answer = {"roles": ["support"], "authMethods": ["pwd", "mfa"], "authTime": timestamp(NOW - 90)}
     where: dict[str, Any] = {"view_age": 60, "key_age": 0, "rule": ALL}
     book.accepts(

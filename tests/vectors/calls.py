@@ -17,6 +17,7 @@ def add_calls(book: Book) -> None:
 
 def _metadata(book: Book) -> None:
     good, other = token(), token(claims(jti="other"))
+    book.named("good ES256 with another jti", other)
     key = "authorization"
     book.refuses("a call without a token is refused", "step-2", None, "TOKEN_MISSING")
     elsewhere = ("cookie", "x-authorization", "proxy-authorization", "access_token", "token", "authorization2")

@@ -64,7 +64,7 @@ def _freshness(book: Book) -> None:
             token(key=stranger("ES256")),
             **setting,
         )
-        wrong = token(claims(aud="billing"))
+        wrong = book.named("another audience", token(claims(aud="billing")))
         book.refuses(
             f"a token for another audience is refused without asking with {shown}", "step-3 step-6", wrong, **setting
         )
@@ -78,7 +78,7 @@ def _verify_alone(book: Book) -> None:
     """Write cases that only Verify can judge: no keys, a shared secret, old keys, an unknown key in an old view."""
     good, unknown = book.good(), book.named("unknown key", token(header=own("ES256").header(kid="new-key")))
     header = {"alg": "HS256", "kid": "secret", "typ": "at+jwt"}
-    secret = f"{b64(to_json(header))}.{b64(claims())}.{b64(bytes(range(32)))}"
+    secret = book.named("shared secret", f"{b64(to_json(header))}.{b64(claims())}.{b64(bytes(range(32)))}")
     situations: list[tuple[str, Any, dict[str, Any]]] = [
         ("no keys and no view", good, {"keys": None, "view_age": None}),
         ("no keys and a fresh view", good, {"keys": None, "view_age": 0}),
@@ -136,14 +136,18 @@ def _verify_alone(book: Book) -> None:
 
 def _never_good(book: Book) -> None:
     """Write cases of tokens that no key could make good: they are refused before any key is looked for."""
+    signer = own("ES256")
     for name, text in (
         ("without a dot", "x"),
         ("of 4,097 bytes", {"repeat": "A", "times": 4097}),
         ("with a line end behind it", token() + "\n"),
-        ("with another type", token(header=own("ES256").header(typ="JWT"))),
-        ("with another member in its header", token(header=own("ES256").header(jku="http://127.0.0.1:9/"))),
-        ("without a kid", token(header={"alg": "ES256", "typ": "at+jwt"})),
-        ("with bad JSON in its header", token(header=b"{")),
+        ("with another type", book.named("another type", token(header=signer.header(typ="JWT")))),
+        (
+            "with another member in its header",
+            book.named("jku", token(header=signer.header(jku="http://127.0.0.1:9/"))),
+        ),
+        ("without a kid", book.named("no kid", token(header={"alg": "ES256", "typ": "at+jwt"}))),
+        ("with bad JSON in its header", book.named("bad header", token(header=b"{"))),
     ):
         for where, setting in (
             ("no keys are", {"keys": None, "view_age": None}),

@@ -35,6 +35,7 @@ def add_headers(book: Book) -> None:
 
 def _none(book: Book) -> None:
     signer, signature = own("ES256"), token().split(".")[2]
+    book.named("signature ES256", signature)
     spellings = ["".join(letters) for letters in itertools.product("nN", "oO", "nN", "eE")]
     assert len(spellings) == 16
     for spelling in [*spellings, "", " none", "none ", "NULL", "none\0", "unsecured"]:

@@ -43,7 +43,10 @@ SHARED_SECRET = {"isSharedSecret": True}
 
 
 def add_key_sets(book: Book) -> None:
-    """Write the key sets that cases name, and all key set cases."""
+    """Write the keys and key sets that cases name, and all key set cases."""
+    book.keys |= {f"own {kind}": entry_of(own(kind)) for kind in KINDS}
+    book.keys |= {f"stranger {kind}": entry_of(stranger(kind)) for kind in KINDS}
+    book.keys |= {key["kid"]: key for key in _many(65)}
     everything = [entry_of(own(kind)) for kind in KINDS]
     book.key_sets["own"] = key_set(*everything)
     book.key_sets["shared secret"] = SHARED_SECRET
@@ -58,9 +61,9 @@ def add_key_sets(book: Book) -> None:
             }
             book.key_sets[f"{kind} {name}"] = key_set(entry_of(own(kind), state=state, **times))
     for name, good in _good_sets():
-        book.key_set_cases.append({"name": f"a key set with {name} is taken", "key_set": good, "accepted": True})
+        book.key_set(f"a key set with {name} is taken", good, accepted=True)
     for name, bad in _bad_sets():
-        book.key_set_cases.append({"name": f"a key set with {name} is refused", "key_set": bad, "accepted": False})
+        book.key_set(f"a key set with {name} is refused", bad, accepted=False)
 
 
 def _rsa(bits: int, exponent: int = 65537) -> bytes:

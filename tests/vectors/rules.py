@@ -14,9 +14,9 @@ LONGEST = "315576000000s"
 def add_rules(book: Book) -> None:
     """Write all cases of this module."""
     for name, good in GOOD_RULES.items():
-        book.rule_cases.append({"name": f"a rule with {name} is good", "rule": good, "accepted": True})
+        book.rule(f"a rule with {name} is good", good, accepted=True)
     for name, bad in _bad_rules():
-        book.rule_cases.append({"name": f"a rule with {name} is refused", "rule": bad, "accepted": False})
+        book.rule(f"a rule with {name} is refused", bad, accepted=False)
         refused_to = {"a good token": book.good(), "no token": None}
         for caller, text in refused_to.items():
             book.refuses(

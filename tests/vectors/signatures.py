@@ -263,5 +263,5 @@ def _key_sets(book: Book) -> None:
 def _flips(book: Book) -> None:
     for kind, every in FLIP_EVERY.items():
         good = book.good(kind)
-        for bit in range(0, len(book.tokens[good["name"]]) * 8, every):
+        for bit in range(0, len(book.texts[good["name"]]) * 8, every):
             book.refuses(f"a good {kind} token with bit {bit} inverted is refused", "T11", {**good, "flip": bit})

@@ -26,6 +26,9 @@ LONGEST = 4096
 def add_spellings(book: Book) -> None:
     """Write all cases of this module."""
     good = _with_unused_bits()
+    book.named("unused bits", good)
+    for part, text in zip(("header", "claims", "signature"), good.split("."), strict=True):
+        book.named(f"{part} with unused bits", text)
     book.accepts("a token with unused bits in each part is good", "T6", good)
     for name, text in _everything(good):
         book.refuses(f"a good token {name} is refused", "T6", text)

@@ -49,6 +49,13 @@ class DeadlineTooShort(AuthError):
         super().__init__("The deadline leaves no time for this call. Nothing was changed; allow more time.")
 
 
+class RequestMissing(AuthError):
+    """The headers of a call came, and its request did not."""
+
+    def __init__(self) -> None:
+        super().__init__("The request did not arrive in time. Send the call again, on another connection if need be.")
+
+
 class Conflict(AuthError):
     """The change collided with others on every attempt."""
 

@@ -1,5 +1,6 @@
 """Whether tokens still count, for Verify: read from the database each time, together for calls that come together."""
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -9,11 +10,19 @@ from sqlalchemy import Engine
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import Standing
+from authservice.domain.tokens import Identity
 from authservice.storage.batches import Batches
+from authservice.storage.engine import is_sqlite
 from authservice.storage.reader import Reader, as_parameter
 
+# Sessions first, each by its key, then the user of each. Left to itself an optimizer with few users or old statistics
+# begins at `users` and reads all sessions of each: 435 µs a call in place of 53 where one user has 20,000.
+_FORCED = {
+    True: "sessions CROSS JOIN users",  # What SQLite takes for the order (its manual, section "query planner").
+    False: "sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users FORCE INDEX (PRIMARY)",
+}
 _QUERY = """
-    SELECT sessions.id, sessions.user_id, users.generation FROM sessions JOIN users ON users.id = sessions.user_id
+    SELECT sessions.id, sessions.user_id, users.generation FROM {tables} ON users.id = sessions.user_id
     WHERE sessions.id IN ({places}) AND sessions.ended_at IS NULL AND sessions.idle_end > {place}
     AND users.disabled_at IS NULL
 """
@@ -27,15 +36,23 @@ class BatchedLiveSessions:
 
     def __init__(self, engine: Engine) -> None:
         self._reader = Reader(engine)
+        self._reading = threading.Lock()
+        self._tables = _FORCED[is_sqlite(engine)]
         self._queries: dict[int, str] = {}
         self._batches: Batches[tuple[bytes, datetime], _Row | None] = Batches(self._read)
 
     def judge(self, session_id: UUID, user_id: UUID, generation: int, now: datetime, deadline: Deadline) -> Standing:
         """Say what a token is worth, from a read that starts now."""
-        row = self._batches.ask((session_id.bytes, now), deadline)
-        if row is None or row[0] != user_id.bytes:
-            return Standing.SESSION_OVER
-        return Standing.GOOD if generation >= row[1] else Standing.OUTDATED
+        return _standing(self._batches.ask((session_id.bytes, now), deadline), user_id, generation)
+
+    def judge_each(self, asked: Sequence[Identity], now: datetime) -> list[Standing]:
+        """Say what several tokens are worth, from one read that starts now."""
+        if not asked:
+            return []
+        rows = self._read([(identity.session_id.bytes, now) for identity in asked])
+        return [
+            _standing(row, identity.user_id, identity.generation) for row, identity in zip(rows, asked, strict=True)
+        ]
 
     def close(self) -> None:
         """Give the connection back."""
@@ -44,13 +61,22 @@ class BatchedLiveSessions:
     def _read(self, asked: Sequence[tuple[bytes, datetime]]) -> list[_Row | None]:
         session_ids = [session_id for session_id, _ in asked]
         now = max(moment for _, moment in asked)
-        rows = self._reader.read(self._query_for(len(session_ids)), (*session_ids, as_parameter(now)))
+        with self._reading:
+            rows = self._reader.read(self.query_for(len(session_ids)), (*session_ids, as_parameter(now)))
         live = {session_id: (owner, generation) for session_id, owner, generation in rows}
         return [live.get(session_id) for session_id in session_ids]
 
-    def _query_for(self, count: int) -> str:
+    def query_for(self, count: int) -> str:
+        """Return the query about so many sessions."""
         query = self._queries.get(count)
         if query is None:
             place = self._reader.place
-            query = self._queries[count] = _QUERY.format(places=", ".join([place] * count), place=place)
+            places = ", ".join([place] * count)
+            query = self._queries[count] = _QUERY.format(tables=self._tables, places=places, place=place)
         return query
+
+
+def _standing(row: _Row | None, user_id: UUID, generation: int) -> Standing:
+    if row is None or row[0] != user_id.bytes:
+        return Standing.SESSION_OVER
+    return Standing.GOOD if generation >= row[1] else Standing.OUTDATED

@@ -39,18 +39,21 @@ class BatchedSessionEnds:
                 raise StorageUnavailable from None
             raise
 
-    def _end(self, endings: Sequence[_Ending]) -> list[bool]:
-        session_ids = {ending.session_id for ending in endings}
-        now = max(ending.now for ending in endings)
-        # Whoever has more time carries on for the others.
-        patience = Deadline(max(ending.deadline.at for ending in endings), lambda: _all_gone(endings))
+    def logout_each(self, session_ids: Sequence[UUID], now: datetime, deadline: Deadline) -> list[bool]:
+        """End several sessions in one transaction."""
         ended = self._database.transact(
-            lambda tx: tx.sessions.end_each(session_ids, SessionEnd.LOGOUT, now),
-            patience,
+            lambda tx: tx.sessions.end_each(set(session_ids), SessionEnd.LOGOUT, now),
+            deadline,
             # What an earlier run ended, the last one finds ended.
             settle=lambda earlier, last: earlier | last,
         )
-        return [_take(ended, ending.session_id) for ending in endings]
+        return [_take(ended, session_id) for session_id in session_ids]
+
+    def _end(self, endings: Sequence[_Ending]) -> list[bool]:
+        # Whoever has more time carries on for the others.
+        patience = Deadline(max(ending.deadline.at for ending in endings), lambda: _all_gone(endings))
+        now = max(ending.now for ending in endings)
+        return self.logout_each([ending.session_id for ending in endings], now, patience)
 
 
 def _all_gone(endings: Sequence[_Ending]) -> bool:

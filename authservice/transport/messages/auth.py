@@ -1,11 +1,15 @@
 """Tokens, and who they belong to."""
 
 import functools
+from collections.abc import Sequence
 
 from authapi.v1 import auth_service_pb2 as api
 
+from authservice.domain.errors import InvalidInput, Violation
 from authservice.domain.tokens import Identity, SessionTokens
+from authservice.transport.caller import bearer_token
 from authservice.transport.messages.times import timestamp
+from authservice.usecases.auth.logout import LogoutRequest, Scope
 
 
 def session_tokens(tokens: SessionTokens) -> api.SessionTokens:
@@ -34,4 +38,24 @@ def identity(value: Identity) -> api.Identity:
         auth_time=timestamp(value.authenticated_at),
         auth_methods=value.auth_methods,
         expire_time=timestamp(value.expires_at),
+    )
+
+
+_SCOPES = {
+    api.LOGOUT_SCOPE_UNSPECIFIED: None,
+    api.LOGOUT_SCOPE_THIS: Scope.THIS,
+    api.LOGOUT_SCOPE_OTHERS: Scope.OTHERS,
+    api.LOGOUT_SCOPE_ALL: Scope.ALL,
+}
+
+
+def logout_request(request: api.LogoutRequest, metadata: Sequence[tuple[str, str | bytes]]) -> LogoutRequest:
+    """Return what a caller wants ended. Raises InvalidInput, TokenInvalid."""
+    if request.scope not in _SCOPES:
+        raise InvalidInput(Violation("scope", "is none of the values of LogoutScope"))
+    return LogoutRequest(
+        access_token=bearer_token(metadata),
+        refresh_token=request.refresh_token,
+        scope=_SCOPES[request.scope],
+        session_id=request.session_id,
     )

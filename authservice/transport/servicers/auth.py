@@ -6,25 +6,16 @@ import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
-from authservice.domain.errors import InvalidInput, Violation
 from authservice.ports import Clock
-from authservice.transport.caller import bearer_token, deadline_of
-from authservice.transport.messages.auth import identity, session_tokens
+from authservice.transport.caller import deadline_of
+from authservice.transport.messages.auth import identity, logout_request, session_tokens
 from authservice.transport.messages.times import timestamp
 from authservice.transport.registration import Registration
 from authservice.usecases.auth import AuthStories, register
 from authservice.usecases.auth.login import Credentials
-from authservice.usecases.auth.logout import LogoutRequest, Scope
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AuthService"]
 SERVICE = DESCRIPTOR.full_name
-
-_SCOPES = {
-    api.LOGOUT_SCOPE_UNSPECIFIED: None,
-    api.LOGOUT_SCOPE_THIS: Scope.THIS,
-    api.LOGOUT_SCOPE_OTHERS: Scope.OTHERS,
-    api.LOGOUT_SCOPE_ALL: Scope.ALL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +53,7 @@ class AuthServicer(rpc.AuthServiceServicer):
 
     def Logout(self, request: api.LogoutRequest, context: grpc.ServicerContext) -> api.LogoutResponse:
         """End sessions."""
-        if request.scope not in _SCOPES:
-            raise InvalidInput(Violation("scope", "is none of the values of LogoutScope"))
-        wanted = LogoutRequest(
-            access_token=bearer_token(context.invocation_metadata()),
-            refresh_token=request.refresh_token,
-            scope=_SCOPES[request.scope],
-            session_id=request.session_id,
-        )
+        wanted = logout_request(request, context.invocation_metadata())
         return api.LogoutResponse(
             ended_sessions=self.stories.logout(wanted, deadline_of(context, self.default_deadline))
         )

@@ -1,5 +1,6 @@
 """Logout: end sessions of the caller."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -7,6 +8,7 @@ from uuid import UUID
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import (
+    AuthError,
     InvalidInput,
     NotPermitted,
     RefreshTokenReused,
@@ -91,9 +93,48 @@ class Logout:
             facts = {"user_id": str(outcome.reused_by), "session_id": str(proof.session_id)}
             self.audit.record("refresh_reuse", **facts)
             raise RefreshTokenReused
-        scope = target.value if isinstance(target, Scope) else str(target)
-        self.audit.record("logout", session_id=str(proof.session_id), target=scope, ended=outcome.ended)
+        self._record(proof.session_id, target, outcome.ended)
         return outcome.ended
+
+    def each(self, requests: Sequence[LogoutRequest], deadline: Deadline) -> list[int | AuthError]:
+        """Do the same for several requests, in their order, and return what would be raised.
+
+        Those that end the session of their own access token share one transaction.
+        """
+        now = self.clock()
+        own = {number: found for number, request in enumerate(requests) if (found := self._own_session(request, now))}
+        ended: dict[int, int | AuthError] = {}
+        try:
+            outcomes = self.session_ends.logout_each(list(own.values()), now, deadline) if own else []
+            ended.update(zip(own, map(int, outcomes), strict=True))
+        except AuthError as error:
+            ended.update(dict.fromkeys(own, error))
+        for number, outcome in ended.items():
+            if not isinstance(outcome, AuthError):
+                self._record(own[number], Scope.THIS, outcome)
+        return [
+            ended[number] if number in ended else self._outcome(request, deadline)
+            for number, request in enumerate(requests)
+        ]
+
+    def _own_session(self, request: LogoutRequest, now: datetime) -> UUID | None:
+        """Return the session that a request ends if it is the one of its access token, and None for all others."""
+        try:
+            if read_target(request) is Scope.THIS:
+                return self.access_tokens.read(request.access_token, now).session_id
+        except AuthError:
+            pass
+        return None
+
+    def _outcome(self, request: LogoutRequest, deadline: Deadline) -> int | AuthError:
+        try:
+            return self(request, deadline)
+        except AuthError as error:
+            return error
+
+    def _record(self, session_id: UUID, target: Scope | UUID, ended: int) -> None:
+        scope = target.value if isinstance(target, Scope) else str(target)
+        self.audit.record("logout", session_id=str(session_id), target=scope, ended=ended)
 
     def _read_proof(self, request: LogoutRequest, now: datetime) -> _Proof | None:
         try:

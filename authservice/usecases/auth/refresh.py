@@ -1,11 +1,13 @@
 """Refresh: spend a refresh token and hand out its successor."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
+from uuid import UUID
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import RefreshTokenReused, SessionEnded, TokenInvalid
+from authservice.domain.errors import AuthError, RefreshTokenReused, SessionEnded, TokenInvalid
 from authservice.domain.session import Presented, Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
@@ -18,7 +20,10 @@ from authservice.ports import (
 )
 from authservice.usecases.steps.issue_tokens import IssueTokens
 
+_Rotation: TypeAlias = tuple[RefreshToken, RefreshToken]
+"""A presented token and its successor."""
 _Spent: TypeAlias = tuple[Presented, Session, User]
+"""What a presented token was to its session, and the session as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,7 @@ class Refresh:
     """Rotates refresh tokens.
 
     The successor is computed from the presented token alone, before the database is asked. Of any number of parallel
-    calls with one token, one wins the conditional update; the others find the token just spent and answer with the same
-    successor.
+    calls with one token, one spends it; the others find the token just spent and answer with the same successor.
     """
 
     database: Database[AuthStores]
@@ -43,39 +47,92 @@ class Refresh:
         Raises TokenInvalid, SessionEnded, RefreshTokenReused, TokenTooLarge, DeadlineTooShort, StorageUnavailable,
         Conflict.
         """
-        token = self.refresh_tokens.read(text)
-        successor = self.refresh_tokens.successor(token)
+        (outcome,) = self.each([text], deadline)
+        if isinstance(outcome, AuthError):
+            raise outcome
+        return outcome
+
+    def each(self, texts: Sequence[str], deadline: Deadline) -> list[SessionTokens | AuthError]:
+        """Return the successors of several tokens, or what else would be raised, in their order.
+
+        All are spent in one transaction.
+        """
+        read = [self._read(text) for text in texts]
+        rotations = [each for each in read if not isinstance(each, TokenInvalid)]
         now = self.clock()
-        presented, session, user = self.database.transact(
-            lambda tx: self._spend(tx, token, successor, now), deadline, settle=_settle
-        )
+        try:
+            spent = iter(
+                self.database.transact(lambda tx: self._spend(tx, rotations, now), deadline, settle=_settle)
+                if rotations
+                else ()
+            )
+        except AuthError as error:
+            return [each if isinstance(each, TokenInvalid) else error for each in read]
+        return [each if isinstance(each, TokenInvalid) else self._answer(each[1], next(spent), now) for each in read]
+
+    def _read(self, text: str) -> _Rotation | TokenInvalid:
+        try:
+            token = self.refresh_tokens.read(text)
+        except TokenInvalid as invalid:
+            return invalid
+        return token, self.refresh_tokens.successor(token)
+
+    def _spend(self, tx: AuthStores, rotations: Sequence[_Rotation], now: datetime) -> list[_Spent | None]:
+        """Spend what is current, and say what each token was, in their order; None for one without a session."""
+        held = tx.sessions.hold_each({token.session_id for token, _ in rotations})
+        spent: list[_Spent | None] = []
+        due: dict[UUID, _Rotation] = {}
+        reused = []
+        for token, successor in rotations:
+            if token.session_id not in held:
+                spent.append(None)
+                continue
+            session, user = held[token.session_id]
+            presented = session.judge(token.hash, token.generation, now) if user.is_active else Presented.SESSION_OVER
+            if presented is Presented.CURRENT:
+                if session.id in due:  # The successor has come already, with the token that it follows.
+                    self._rotate(tx, due, now)
+                due[session.id] = token, successor
+                session = session.rotated(successor.hash, now, self.limits)
+            elif presented is Presented.REUSED:
+                reused.append(session.id)
+                session = replace(session, ended_at=now)
+            held[session.id] = session, user
+            spent.append((presented, session, user))
+        self._rotate(tx, due, now)
+        for session_id in reused:
+            tx.sessions.end(session_id, SessionEnd.REFRESH_REUSE, now)
+        return spent
+
+    def _rotate(self, tx: AuthStores, due: dict[UUID, _Rotation], now: datetime) -> None:
+        if due:
+            rotated = tx.sessions.rotate_each(list(due.values()), now, self.limits)
+            assert rotated == len(due), "sessions have changed while they were held"
+            due.clear()
+
+    def _answer(self, successor: RefreshToken, spent: _Spent | None, now: datetime) -> SessionTokens | AuthError:
+        if spent is None:
+            return SessionEnded()
+        presented, session, user = spent
         match presented:
             case Presented.CURRENT:
                 self.audit.record("session_refreshed", session_id=str(session.id), generation=session.generation)
             case Presented.REUSED:
                 self.audit.record("refresh_reuse", user_id=str(user.id), session_id=str(session.id))
-                raise RefreshTokenReused
+                return RefreshTokenReused()
             case Presented.SESSION_OVER:
-                raise SessionEnded
+                return SessionEnded()
             case Presented.FOREIGN:
-                raise TokenInvalid
-        return self.issue_tokens(user, session, successor, now)
-
-    def _spend(self, tx: AuthStores, token: RefreshToken, successor: RefreshToken, now: datetime) -> _Spent:
-        won = tx.sessions.rotate(token, successor, now, now + self.limits.idle, now + self.limits.access_token)
-        # Read after the update, so that a loser sees what the winner has committed.
-        found = tx.sessions.get(token.session_id)
-        if found is None:
-            raise SessionEnded
-        session, user = found
-        if not user.is_active:
-            raise SessionEnded
-        presented = Presented.CURRENT if won else session.judge(token.hash, token.generation, now)
-        if presented is Presented.REUSED:
-            tx.sessions.end(session.id, SessionEnd.REFRESH_REUSE, now)
-        return presented, session, user
+                return TokenInvalid()
+        try:
+            return self.issue_tokens(user, session, successor, now)
+        except AuthError as error:
+            return error
 
 
-def _settle(earlier: _Spent, last: _Spent) -> _Spent:
+def _settle(earlier: list[_Spent | None], last: list[_Spent | None]) -> list[_Spent | None]:
     # A token that the earlier run spent is just spent to the last one.
-    return earlier if earlier[0] is Presented.CURRENT and last[0] is Presented.JUST_SPENT else last
+    return [
+        before if before and after and (before[0], after[0]) == (Presented.CURRENT, Presented.JUST_SPENT) else after
+        for before, after in zip(earlier, last, strict=True)
+    ]

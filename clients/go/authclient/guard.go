@@ -37,9 +37,9 @@ type Config struct {
 	// FirstViewWait is how long after New calls wait for the first complete view, before Verify is asked about each of
 	// them. Never beyond a call's deadline. Default 2 s.
 	FirstViewWait time.Duration
-	// VerifyTimeout bounds each question to Verify. Default 2 s.
+	// VerifyTimeout bounds each question to Verify. Default 5 s.
 	VerifyTimeout time.Duration
-	// CacheSize is how many good signatures are remembered, at about 2 KB each. Default 10,000.
+	// CacheSize is how many good signatures are remembered, at about 2 KB each. Default 16,384.
 	CacheSize int
 	// Observer is told what happens. Default: slog is told what an operator should know, once for each time that the watch
 	// is lost and once of tokens that were made for somebody else.
@@ -56,8 +56,8 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.MaxStaleness, 10*time.Second)
 	setDefault(&c.MaxKeyAge, time.Hour)
 	setDefault(&c.FirstViewWait, 2*time.Second)
-	setDefault(&c.VerifyTimeout, 2*time.Second)
-	setDefault(&c.CacheSize, 10_000)
+	setDefault(&c.VerifyTimeout, 5*time.Second)
+	setDefault(&c.CacheSize, 16_384)
 	if c.Policy == nil {
 		c.Policy = ReadPolicy(protoregistry.GlobalFiles)
 	}

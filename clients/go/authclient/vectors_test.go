@@ -3,7 +3,6 @@ package authclient
 import (
 	"encoding/json"
 	"math"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,24 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// vectorFile is clients/vectors/verification.json, whose format docs/local-verification.md describes.
-type vectorFile struct {
-	Issuer, Audience string
-	KeySets          map[string]json.RawMessage `json:"key_sets"`
-	Tokens           map[string]string
-	KeySetCases      []struct {
-		Name     string
-		KeySet   json.RawMessage `json:"key_set"`
-		Accepted bool
-	} `json:"key_set_cases"`
-	RuleCases []struct {
-		Name     string
-		Rule     json.RawMessage
-		Accepted bool
-	} `json:"rule_cases"`
-	Cases []vectorCase
-}
-
+// vectorCase is a case about a call.
 type vectorCase struct {
 	Name        string
 	Now         float64
@@ -43,38 +25,21 @@ type vectorCase struct {
 	Revocations []json.RawMessage
 	Rule        json.RawMessage
 	Token       json.RawMessage
-	Metadata    [][2]string
-	Verify      *struct {
-		Identity       json.RawMessage
-		Status, Reason string
-	}
-	Expect struct {
+	Metadata    [][2]json.RawMessage
+	Verify      json.RawMessage
+	Expect      json.RawMessage
+	expected    struct {
 		Status, Reason, Observed string
-		UserID                   *string `json:"user_id"`
+		UserID                   string `json:"user_id"`
 	}
-}
-
-func readVectors(t *testing.T) *vectorFile {
-	t.Helper()
-	text, err := os.ReadFile("../../vectors/verification.json")
-	if err != nil {
-		t.Fatalf("the vectors are missing: %v", err)
-	}
-	vectors := &vectorFile{}
-	if err := json.Unmarshal(text, vectors); err != nil {
-		t.Fatal(err)
-	}
-	if len(vectors.Cases) == 0 || len(vectors.KeySetCases) == 0 || len(vectors.RuleCases) == 0 {
-		t.Fatal("the vectors are empty")
-	}
-	return vectors
 }
 
 func TestVectorsOfKeySets(t *testing.T) {
-	for _, c := range readVectors(t).KeySetCases {
+	vectors := readVectors(t)
+	for _, c := range vectors.KeySetCases {
 		t.Run(c.Name, func(t *testing.T) {
 			set := &authapi.KeySet{}
-			fromJSON(t, c.KeySet, set)
+			fromJSON(t, vectors.keySet(t, c.KeySet), set)
 			if _, err := readKeySet(set); (err == nil) != c.Accepted {
 				t.Errorf("accepted should be %v: %v", c.Accepted, err)
 			}
@@ -83,9 +48,10 @@ func TestVectorsOfKeySets(t *testing.T) {
 }
 
 func TestVectorsOfRules(t *testing.T) {
-	for _, c := range readVectors(t).RuleCases {
+	vectors := readVectors(t)
+	for _, c := range vectors.RuleCases {
 		t.Run(c.Name, func(t *testing.T) {
-			if _, err := readRule(ruleFromJSON(t, c.Rule)); (err == nil) != c.Accepted {
+			if _, err := readRule(ruleFromJSON(t, named(t, vectors.Rules, c.Rule))); (err == nil) != c.Accepted {
 				t.Errorf("accepted should be %v: %v", c.Accepted, err)
 			}
 		})
@@ -99,12 +65,13 @@ func TestVectorsOfDecisions(t *testing.T) {
 		accepted: origin{vectors.Issuer, vectors.Audience}, maxStaleness: 10 * time.Second, maxKeyAge: time.Hour,
 		cache: newSignatureCache(10_000), tokenSeen: func(bool) {}, foreignToken: func(origin) {},
 	}
-	for _, c := range vectors.Cases {
+	for _, text := range vectors.Cases {
+		c := vectors.call(t, text)
 		t.Run(c.Name, func(t *testing.T) { vectors.check(t, j, c) })
 	}
 }
 
-func (v *vectorFile) check(t *testing.T, j *judge, c vectorCase) {
+func (v *vectors) check(t *testing.T, j *judge, c vectorCase) {
 	rule, err := readRule(ruleFromJSON(t, c.Rule))
 	if err != nil {
 		rule = nil
@@ -121,16 +88,16 @@ func (v *vectorFile) check(t *testing.T, j *judge, c vectorCase) {
 		if got.caller != nil {
 			user = got.caller.identity.UserID
 		}
-		want := c.Expect
-		if !sameStatus(status, want.Status) || reason != want.Reason || observed != want.Observed || user != deref(want.UserID) {
+		want := c.expected
+		if !sameStatus(status, want.Status) || reason != want.Reason || observed != want.Observed || user != want.UserID {
 			t.Errorf("%s time: status %q, reason %q, observed %q, user %q; want %q, %q, %q, %q", times,
-				status, reason, observed, user, want.Status, want.Reason, want.Observed, deref(want.UserID))
+				status, reason, observed, user, want.Status, want.Reason, want.Observed, want.UserID)
 		}
 	}
 }
 
 // knowledge builds the view by way of the watch, from one complete snapshot that was read view_age ago.
-func (v *vectorFile) knowledge(t *testing.T, c vectorCase) knowledge {
+func (v *vectors) knowledge(t *testing.T, c vectorCase) knowledge {
 	whole, part := math.Modf(c.Now)
 	known := knowledge{now: time.Unix(int64(whole), int64(part*1e9)).UTC()}
 	if c.ViewAge != nil {
@@ -149,7 +116,7 @@ func (v *vectorFile) knowledge(t *testing.T, c vectorCase) knowledge {
 	}
 	if c.Keys != nil {
 		message := &authapi.KeySet{}
-		fromJSON(t, v.KeySets[*c.Keys], message)
+		fromJSON(t, v.keySet(t, encode(t, *c.Keys)), message)
 		keys, err := readKeySet(message)
 		if err != nil {
 			t.Fatal(err)
@@ -162,57 +129,37 @@ func (v *vectorFile) knowledge(t *testing.T, c vectorCase) knowledge {
 	return known
 }
 
-func (v *vectorFile) metadata(t *testing.T, c vectorCase) metadata.MD {
+func (v *vectors) metadata(t *testing.T, c vectorCase) metadata.MD {
 	md := metadata.MD{}
 	for _, entry := range c.Metadata {
-		md.Append(entry[0], entry[1])
+		var key string
+		decode(t, entry[0], &key)
+		md.Append(key, v.text(t, entry[1]))
 	}
-	if token, sent := v.token(t, c.Token); sent {
-		md.Append("authorization", "Bearer "+token)
+	if c.Token != nil {
+		md.Append("authorization", "Bearer "+v.text(t, c.Token))
 	}
 	return md
 }
 
-func (v *vectorFile) token(t *testing.T, text json.RawMessage) (token string, sent bool) {
-	if len(text) == 0 || string(text) == "null" {
-		return "", false
-	}
-	if json.Unmarshal(text, &token) == nil {
-		return token, true
-	}
-	var how struct {
-		Name, Repeat string
-		Flip         *int
-		Times        int
-	}
-	if err := json.Unmarshal(text, &how); err != nil {
-		t.Fatal(err)
-	}
-	if how.Name == "" {
-		return strings.Repeat(how.Repeat, how.Times), true
-	}
-	bytes := []byte(v.Tokens[how.Name])
-	if len(bytes) == 0 {
-		t.Fatalf("there is no token %q", how.Name)
-	}
-	if how.Flip != nil {
-		bytes[*how.Flip/8] ^= 1 << (*how.Flip % 8)
-	}
-	return string(bytes), true
-}
-
 func verifyOf(t *testing.T, c vectorCase) askVerify {
 	return func(string) (*Identity, *refusal) {
-		switch {
-		case c.Verify == nil:
+		if c.Verify == nil {
 			t.Error("Verify was asked")
 			return nil, unavailable
-		case len(c.Verify.Identity) > 0:
+		}
+		var answer struct {
+			Identity       json.RawMessage
+			Status, Reason string
+		}
+		decode(t, c.Verify, &answer)
+		switch {
+		case len(answer.Identity) > 0:
 			identity := &authapi.Identity{}
-			fromJSON(t, c.Verify.Identity, identity)
+			fromJSON(t, answer.Identity, identity)
 			return identityFromMessage(identity), nil
-		case c.Verify.Status == "UNAUTHENTICATED":
-			return nil, &refusal{code: codes.Unauthenticated, reason: c.Verify.Reason}
+		case answer.Status == "UNAUTHENTICATED":
+			return nil, &refusal{code: codes.Unauthenticated, reason: answer.Reason}
 		}
 		return nil, unavailable
 	}
@@ -239,10 +186,3 @@ func sameStatus(got, want string) bool {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-func deref(text *string) string {
-	if text == nil {
-		return ""
-	}
-	return *text
-}

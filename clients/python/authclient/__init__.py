@@ -5,23 +5,31 @@
 
 and in a handler `authclient.current_identity(context)`. For asyncio servers there is `authclient.aio`, for callers
 `Session`, for tests `authclient.testing`.
+
+Packages with an underscore are not for services. The authentication service itself takes from inside what reads, signs
+and judges tokens, and nothing else: `_tokens.grammar`, `_tokens.signing`, `_tokens.verifier`, `_judging.rules`,
+`_judging.judge`, `_judging.knowledge` and `_judging.verified`; and for `authservice explain`, `lint`.
 """
 
-from authclient.claims import Claims
-from authclient.held_tokens import LoginNeeded
-from authclient.identity import Identity, current_identity, find_identity, forwarded
-from authclient.interceptor import AuthInterceptor
-from authclient.keys import ALGORITHMS, VerificationKey
-from authclient.observer import Observer
-from authclient.refusals import Refused, reason_of
-from authclient.rules import EXEMPT_SERVICES, Policy, Rule, RuleRejected
-from authclient.session import Session
-from authclient.tokens import TokenRefused, TokenVerifier
-from authclient.trust import Trust
+from authclient._calling.held_tokens import LoginNeeded
+from authclient._calling.sync.session import Session
+from authclient._judging.identity import Identity
+from authclient._judging.observer import Observer
+from authclient._judging.rules import EXEMPT_SERVICES, Policy, Rule, RuleRejected
+from authclient._serving.callers import current_identity, find_identity, forwarded
+from authclient._serving.sync.interceptor import AuthInterceptor
+from authclient._tokens.claims import Claims
+from authclient._tokens.grammar import TokenRefused
+from authclient._tokens.keys import ALGORITHMS, VerificationKey
+from authclient._tokens.verifier import TokenVerifier
+from authclient._view.trust import Trust
+from authclient._wire.channels import NEVER_RESENT
+from authclient._wire.refusals import Refused, reason_of
 
 __all__ = [
     "ALGORITHMS",
     "EXEMPT_SERVICES",
+    "NEVER_RESENT",
     "AuthInterceptor",
     "Claims",
     "Identity",

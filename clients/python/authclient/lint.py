@@ -15,8 +15,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 from google.protobuf.message import DecodeError
 
-from authclient.channels import NoAddress, open_channel
-from authclient.rules import (
+from authclient._judging.rules import (
     DESCRIBED_TWICE,
     EXEMPT_METHODS,
     EXEMPT_SERVICES,
@@ -24,6 +23,7 @@ from authclient.rules import (
     check_role_name,
     rule_of,
 )
+from authclient._wire.channels import NoAddress, open_channel
 
 FOUND, UNREADABLE = 1, 2
 SERVER_SECONDS = 10.0

@@ -10,7 +10,7 @@ import { answeredRefusal, type Refusal } from "./refusal.js";
 import { makeClient, type Client } from "./services.js";
 import { seconds } from "./time.js";
 
-const VERIFY_TIMEOUT_MS = 5_000;
+export const VERIFY_TIMEOUT_MS = 5_000;
 // grpc-js would wait up to two minutes before it connects again, and fail every call until then.
 const CHANNEL_OPTIONS = {
   "grpc.initial_reconnect_backoff_ms": 100,

@@ -49,7 +49,7 @@ export interface Decision {
 /** How far two clocks may be apart. */
 export const LEEWAY_SECONDS = 30;
 /** Keys are published a minute before they sign, so a view younger than this knows every key that signs. */
-const KEY_NOTICE_SECONDS = 10;
+export const KEY_NOTICE_SECONDS = 10;
 
 /** Judges one call by the values of its `authorization` metadata entry and the policy of its method. */
 export async function decide(

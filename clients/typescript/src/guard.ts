@@ -13,6 +13,9 @@ import { SYSTEM_CLOCK, type Clock } from "./time.js";
 import { TokenVerifier } from "./tokens.js";
 import { PACE, Watch } from "./watch.js";
 
+/** What goes for the options that are not set. */
+export const DEFAULTS = { maxStaleness: 10, maxKeyAge: 3600, startWait: 2, rememberedTokens: 16_384 } as const;
+
 export interface GuardOptions {
   /** Address of the authentication service, `host:port`. */
   readonly authServer: string;
@@ -29,7 +32,7 @@ export interface GuardOptions {
   readonly maxKeyAge?: number;
   /** Seconds that a call waits, at most, while nothing is known yet. 2 unless set. */
   readonly startWait?: number;
-  /** How many good tokens are remembered, at most. 10,000 unless set; about 2 KiB each. */
+  /** How many good tokens are remembered, at most. 16,384 unless set; about 2 KiB each. */
   readonly rememberedTokens?: number;
   /** Is told what is refused, and how the watch is getting on. Unset: faults are warned of on the console. */
   readonly observer?: Observer | undefined;
@@ -50,8 +53,8 @@ export class Guard {
 
   /** Throws if issuer or audience is empty. */
   constructor(options: GuardOptions) {
-    const { issuer, audience, rememberedTokens = 10_000 } = options;
-    const { maxStaleness = 10, maxKeyAge = 3600, startWait = 2 } = options;
+    const { issuer, audience, rememberedTokens = DEFAULTS.rememberedTokens } = options;
+    const { maxStaleness = DEFAULTS.maxStaleness, maxKeyAge = DEFAULTS.maxKeyAge, startWait = DEFAULTS.startWait } = options;
     this.tell = quietly(options.observer ?? new ConsoleObserver(issuer, audience));
     const verifier = new TokenVerifier(issuer, audience, rememberedTokens, {
       onRecall: (hit) => this.tell("recalled", hit),

@@ -4,9 +4,9 @@ import type { Identity } from "./claims.js";
 import type { Refusal } from "./refusal.js";
 import type { Clock } from "./time.js";
 
-const ASKED_AT_ONCE = 8;
+export const ASKED_AT_ONCE = 8;
 /** How long a stream may go on for want of an answer, once too little is known about its token. */
-const ASKING_MS = 5_000;
+export const ASKING_MS = 5_000;
 /** How long it counts that there was no answer. */
 const RETRY_SECONDS = 1;
 

@@ -15,7 +15,7 @@ export interface Refusal {
 
 const DOMAIN = "authservice";
 const DETAILS = "grpc-status-details-bin";
-const RETRY_SECONDS = 1n;
+export const RETRY_SECONDS = 1n;
 
 // Clients of services in any language read the same texts: they are those of refusals.py.
 const NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again.";

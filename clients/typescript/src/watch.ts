@@ -37,7 +37,7 @@ export interface WatchListener {
 export const PACE = { firstWait: 0.1, longestWait: 2, silence: 5, longestStream: 3600 };
 
 /** How far two monotonic clocks may have drifted apart in the life of a stream. */
-const MOST_DRIFT_SECONDS = 1;
+export const MOST_DRIFT_SECONDS = 1;
 
 type KnownPart = WatchPart.SNAPSHOT | WatchPart.SNAPSHOT_END | WatchPart.DELTA;
 

@@ -7,12 +7,13 @@ import pytest
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import DeadlineTooShort
-from authservice.domain.session import Presented, Session, SessionEnd, Standing
+from authservice.domain.session import Presented, Session, SessionEnd, SessionLimits, Standing
 from authservice.domain.user import User
 from tests.contracts.conftest import Stored
 from tests.contracts.things import NOW, a_session, a_token, a_user, digest
 
 LATER = NOW + timedelta(hours=1)
+LIMITS = SessionLimits(idle=timedelta(hours=1))
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_sessions_of_a_disabled_user_are_not_live(stored: Stored, user: User, se
 
 def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER))
+    assert stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     rotated = found[0]
@@ -100,20 +101,33 @@ def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> Non
 def test_rotation_fails_for_spent_foreign_and_dead(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
     foreign = a_token(session.id, "foreign")
-    assert not stored.run(lambda tx: tx.sessions.rotate(foreign, second, NOW, LATER, LATER))
-    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, session.idle_end, LATER, LATER))
-    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER))
-    assert not stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([(foreign, second)], NOW, LIMITS))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], session.idle_end, LIMITS))
+    assert stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS))
     stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
-    assert not stored.run(lambda tx: tx.sessions.rotate(second, a_token(session.id, "third", 2), NOW, LATER, LATER))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([(second, a_token(session.id, "third", 2))], NOW, LIMITS))
 
 
 def test_r7_rotation_never_passes_the_absolute_end(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, *[session.absolute_end + timedelta(days=1)] * 2))
+    stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, SessionLimits(idle=timedelta(days=30))))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     assert found[0].idle_end == session.absolute_end
+
+
+def test_many_sessions_are_rotated_in_one_step_each_by_its_own_token(stored: Stored, user: User) -> None:
+    sessions = [a_session(user) for _ in range(64)]
+    for each in sessions:
+        stored.keep_session(each)
+    stored.end_session(sessions[0], NOW)
+    rotations = [(a_token(each.id, "first"), a_token(each.id, str(n), 1)) for n, each in enumerate(sessions)]
+    assert stored.run(lambda tx: tx.sessions.rotate_each(rotations, NOW, LIMITS)) == 63
+    held = stored.run(lambda tx: tx.sessions.hold_each({each.id for each in sessions}))
+    assert [held[each.id][0].refresh_hash for each in sessions[1:]] == [digest(str(n)) for n in range(1, 64)]
+    assert held[sessions[0].id][0].refresh_hash == digest("first")
+    assert {owner for _, owner in held.values()} == {user}
 
 
 def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Session) -> None:
@@ -121,7 +135,7 @@ def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Sessio
     with ThreadPoolExecutor(50) as threads:
         outcomes = list(
             threads.map(
-                lambda _: stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, LATER, LATER)), range(50)
+                lambda _: stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS)), range(50)
             )
         )
     assert outcomes.count(True) == 1

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from authservice.domain.revocation import LATE, Revocation, least_token_end
-from authservice.domain.session import Session, SessionEnd
+from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.user import User
 from authservice.ports import Transaction
 from tests.contracts.conftest import Stored
@@ -105,12 +105,20 @@ def test_a_session_whose_tokens_have_all_expired_needs_no_rule(stored: Stored, u
 def test_a_refresh_moves_the_end_of_the_rule_but_never_past_the_session(stored: Stored, session: Session) -> None:
     later = TOKEN_END + timedelta(minutes=5)
     first, second, third = (a_token(session.id, text, number) for number, text in enumerate(("first", "2nd", "3rd")))
-    assert stored.run(lambda tx: tx.sessions.rotate(first, second, NOW, later, later))
+    assert stored.run(
+        lambda tx: tx.sessions.rotate_each(
+            [(first, second)], NOW, SessionLimits(idle=later - NOW, access_token=later - NOW)
+        )
+    )
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found
     assert found[0].token_end == later
     too_late = session.absolute_end + timedelta(days=1)
-    assert stored.run(lambda tx: tx.sessions.rotate(second, third, NOW, too_late, too_late))
+    assert stored.run(
+        lambda tx: tx.sessions.rotate_each(
+            [(second, third)], NOW, SessionLimits(too_late - NOW, access_token=too_late - NOW)
+        )
+    )
     stored.end_session(session, NOW)
     assert said(stored.rules()) == {(session.id, 0, session.absolute_end)}
 

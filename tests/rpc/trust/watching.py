@@ -10,7 +10,7 @@ from uuid import UUID
 import grpc
 from authapi.v1 import trust_service_pb2 as api
 from authapi.v1 import trust_service_pb2_grpc as rpc
-from authclient.channels import NEVER_RESENT
+from authclient import NEVER_RESENT
 from sqlalchemy import Engine, insert
 from uuid6 import uuid7
 

@@ -61,8 +61,8 @@ const (
 	ErrorReason_ERROR_REASON_NOT_PERMITTED ErrorReason = 10
 	// The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one.
 	ErrorReason_ERROR_REASON_METHOD_WITHOUT_RULE ErrorReason = 11
-	// The server has more password work queued than it can do in time, or more watchers than it admits. Status RESOURCE_EXHAUSTED with a
-	// `google.rpc.RetryInfo`. Wait that long, then try again.
+	// The server has more calls at once than it admits, more password work queued than it can do in time, or more watchers than it
+	// admits. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was changed; wait that long, then try again.
 	ErrorReason_ERROR_REASON_OVERLOADED ErrorReason = 12
 	// The database is away, failing over or busy. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Repeating the call is safe:
 	// Refresh, Verify and Logout as they are, Register with the same idempotency key, and Login at the price of one unused session.
@@ -95,6 +95,9 @@ const (
 	ErrorReason_ERROR_REASON_STREAM_UNKNOWN ErrorReason = 24
 	// The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again.
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 25
+	// The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
+	// send the call again.
+	ErrorReason_ERROR_REASON_REQUEST_MISSING ErrorReason = 26
 )
 
 // Enum value maps for ErrorReason.
@@ -126,6 +129,7 @@ var (
 		23: "ERROR_REASON_RESUME_POINT_UNKNOWN",
 		24: "ERROR_REASON_STREAM_UNKNOWN",
 		25: "ERROR_REASON_SHUTTING_DOWN",
+		26: "ERROR_REASON_REQUEST_MISSING",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":              0,
@@ -154,6 +158,7 @@ var (
 		"ERROR_REASON_RESUME_POINT_UNKNOWN":     23,
 		"ERROR_REASON_STREAM_UNKNOWN":           24,
 		"ERROR_REASON_SHUTTING_DOWN":            25,
+		"ERROR_REASON_REQUEST_MISSING":          26,
 	}
 )
 
@@ -189,7 +194,7 @@ var File_authapi_v1_error_reason_proto protoreflect.FileDescriptor
 const file_authapi_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dauthapi/v1/error_reason.proto\x12\n" +
-	"authapi.v1*\x81\a\n" +
+	"authapi.v1*\xa3\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_INPUT\x10\x01\x12 \n" +
@@ -217,7 +222,8 @@ const file_authapi_v1_error_reason_proto_rawDesc = "" +
 	"%ERROR_REASON_VERIFICATION_UNAVAILABLE\x10\x16\x12%\n" +
 	"!ERROR_REASON_RESUME_POINT_UNKNOWN\x10\x17\x12\x1f\n" +
 	"\x1bERROR_REASON_STREAM_UNKNOWN\x10\x18\x12\x1e\n" +
-	"\x1aERROR_REASON_SHUTTING_DOWN\x10\x19B-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3"
+	"\x1aERROR_REASON_SHUTTING_DOWN\x10\x19\x12 \n" +
+	"\x1cERROR_REASON_REQUEST_MISSING\x10\x1aB-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3"
 
 var (
 	file_authapi_v1_error_reason_proto_rawDescOnce sync.Once

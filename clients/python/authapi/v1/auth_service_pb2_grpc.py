@@ -28,8 +28,8 @@ if _version_not_supported:
 class AuthServiceStub:
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, DEADLINE_TOO_SHORT and INTERNAL
-    (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
+    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 
@@ -69,8 +69,8 @@ class AuthServiceStub:
 class AuthServiceServicer:
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, DEADLINE_TOO_SHORT and INTERNAL
-    (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
+    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 
@@ -169,8 +169,8 @@ def add_AuthServiceServicer_to_server(servicer, server):
 class AuthService:
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, DEADLINE_TOO_SHORT and INTERNAL
-    (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
+    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 

@@ -57,8 +57,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_METHOD_WITHOUT_RULE: _ErrorReason.ValueType  # 11
     """The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 12
-    """The server has more password work queued than it can do in time, or more watchers than it admits. Status RESOURCE_EXHAUSTED with a
-    `google.rpc.RetryInfo`. Wait that long, then try again.
+    """The server has more calls at once than it admits, more password work queued than it can do in time, or more watchers than it
+    admits. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was changed; wait that long, then try again.
     """
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 13
     """The database is away, failing over or busy. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Repeating the call is safe:
@@ -96,6 +96,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There is no such stream of this caller in the process that was asked. Status NOT_FOUND."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 25
     """The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again."""
+    ERROR_REASON_REQUEST_MISSING: _ErrorReason.ValueType  # 26
+    """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
+    send the call again.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -141,8 +145,8 @@ ERROR_REASON_NOT_PERMITTED: ErrorReason.ValueType  # 10
 ERROR_REASON_METHOD_WITHOUT_RULE: ErrorReason.ValueType  # 11
 """The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 12
-"""The server has more password work queued than it can do in time, or more watchers than it admits. Status RESOURCE_EXHAUSTED with a
-`google.rpc.RetryInfo`. Wait that long, then try again.
+"""The server has more calls at once than it admits, more password work queued than it can do in time, or more watchers than it
+admits. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was changed; wait that long, then try again.
 """
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 13
 """The database is away, failing over or busy. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Repeating the call is safe:
@@ -180,4 +184,8 @@ ERROR_REASON_STREAM_UNKNOWN: ErrorReason.ValueType  # 24
 """There is no such stream of this caller in the process that was asked. Status NOT_FOUND."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
 """The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again."""
+ERROR_REASON_REQUEST_MISSING: ErrorReason.ValueType  # 26
+"""The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
+send the call again.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -29,7 +29,8 @@ class TrustServiceStub:
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, DEADLINE_TOO_SHORT and INTERNAL (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
+    (see ErrorReason).
     """
 
     def __init__(self, channel):
@@ -54,7 +55,8 @@ class TrustServiceServicer:
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, DEADLINE_TOO_SHORT and INTERNAL (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
+    (see ErrorReason).
     """
 
     def GetSigningKeys(self, request, context):
@@ -108,7 +110,8 @@ class TrustService:
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, DEADLINE_TOO_SHORT and INTERNAL (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
+    (see ErrorReason).
     """
 
     @staticmethod

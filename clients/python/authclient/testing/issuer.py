@@ -13,10 +13,10 @@ from authapi.v1 import trust_service_pb2 as api
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from authclient.keys import VerificationKey
-from authclient.knowledge import View
-from authclient.signing import sign
-from authclient.tokens import payload
+from authclient._judging.knowledge import View
+from authclient._tokens.grammar import payload
+from authclient._tokens.keys import VerificationKey
+from authclient._tokens.signing import sign
 
 ISSUER, AUDIENCE = "authservice", "internal"
 LIFE_SECONDS = 900

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
-from authclient.decisions import MAX_KEY_AGE, MAX_STALENESS, Ask, Judge, Verified
-from authclient.knowledge import Knowledge
-from authclient.observer import Observer
-from authclient.refusals import Refused
+from authclient._judging.authority import Following
+from authclient._judging.judge import MAX_KEY_AGE, MAX_STALENESS, Judge
+from authclient._judging.knowledge import Knowledge
+from authclient._judging.observer import Observer
+from authclient._judging.verified import Ask, Verified
+from authclient._waiting.readiness import Readiness
+from authclient._wire.refusals import Refused
 from authclient.testing.issuer import Issuer
 
 
@@ -18,8 +21,6 @@ class LocalTrust:
         observer: hears of each decision.
     """
 
-    patience = 0.0
-
     def __init__(
         self,
         issuer: Issuer,
@@ -29,7 +30,6 @@ class LocalTrust:
         observer: Observer | None = None,
     ) -> None:
         self._issuer = issuer
-        self.monotonic: Callable[[], float] = issuer.clock
         self.observer = observer or Observer()
         self.knowledge = Knowledge(issuer.clock, issuer.clock)
         self.judge = Judge(
@@ -38,6 +38,9 @@ class LocalTrust:
         self.is_following = True
         self.can_ask = True
         self._listeners: list[Callable[[], None]] = []
+        ready = Readiness()
+        ready.announce()
+        self.following: Following | None = Following(ready, 0.0, self.listen)
         issuer.listen(self._follow)
         issuer.clock.listen(self._follow)
         self._follow()

@@ -7,12 +7,14 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from authclient import identity
-from authclient.decisions import Verified
-from authclient.gate import Gate, abort, filtered
-from authclient.guard import Authority, Guard
-from authclient.refusals import Refused
-from authclient.rules import Policy, Rule, method_name
+from authclient._judging.authority import Authority
+from authclient._judging.guard import Guard
+from authclient._judging.rules import Policy, Rule, method_name
+from authclient._judging.verified import Verified
+from authclient._serving import callers
+from authclient._serving.contexts import filtered
+from authclient._serving.gate import Gate, abort
+from authclient._wire.refusals import Refused
 
 Behavior = Callable[..., Any]
 
@@ -69,11 +71,11 @@ def _admitted(admit: Behavior, context: Any) -> Iterator[Any]:
     verified: Verified | None = admit(_Refusable(context))
     seen = filtered(context)
     if verified is not None:
-        identity.remember(seen, verified.caller)
+        callers.remember(seen, verified.caller)
     try:
         yield seen
     finally:
-        identity.forget(seen)
+        callers.forget(seen)
 
 
 class _Finished(Exception):

@@ -1,0 +1,145 @@
+"""authapi.v1.AuthService for calls that are answered together: decode all, call one use case, encode all.
+
+For methods that are open to anyone, because no guard stands before these. See entrance.line.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+from google.protobuf.message import DecodeError, Message
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import AuthError, DeadlineTooShort, StorageUnavailable
+from authservice.domain.tokens import Identity, SessionTokens
+from authservice.ports import Clock
+from authservice.transport.boundary import unparsable
+from authservice.transport.entrance.grpcio import Call
+from authservice.transport.entrance.line import Answer, Together
+from authservice.transport.messages.auth import identity, logout_request, session_tokens
+from authservice.transport.messages.times import timestamp
+from authservice.transport.servicers.auth import SERVICE
+from authservice.transport.statuses import final_status
+from authservice.usecases.auth import AuthStories
+from authservice.usecases.auth.logout import LogoutRequest
+
+WAIT_SECONDS = 5.0
+"""How long a writing call stands in line at most: as long as the database has a write wait for another writer."""
+_BUSY = final_status(StorageUnavailable())
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthTogether:
+    """Answers calls. Lives as long as the server; each method is for one thread at a time."""
+
+    stories: AuthStories
+    clock: Clock
+
+    def methods(self) -> Mapping[str, Together]:
+        """Return what answers each method, by full name."""
+        return {
+            f"/{SERVICE}/Verify": Together(self.verify_each),
+            f"/{SERVICE}/Refresh": Together(self.refresh_each, wait=WAIT_SECONDS, busy=_BUSY),
+            f"/{SERVICE}/Logout": Together(self.logout_each, _ends_its_own_session, WAIT_SECONDS, _BUSY),
+        }
+
+    def verify_each(self, calls: Sequence[Call]) -> list[Answer]:
+        """Say whose access tokens they are."""
+
+        def work(requests: Sequence[api.VerifyRequest]) -> Sequence[Identity | AuthError]:
+            return self.stories.verify.each([request.access_token for request in requests])
+
+        outcomes = _each(api.VerifyRequest.FromString, calls, work)
+        # Two serialized messages in a row are one that has the fields of both.
+        server_time = api.VerifyResponse(server_time=timestamp(self.clock())).SerializeToString()
+        return [
+            final_status(outcome) if isinstance(outcome, AuthError) else _whose(outcome) + server_time
+            for outcome in outcomes
+        ]
+
+    def refresh_each(self, calls: Sequence[Call]) -> list[Answer]:
+        """Spend refresh tokens."""
+
+        def work(requests: Sequence[api.RefreshRequest]) -> Sequence[SessionTokens | AuthError]:
+            return self.stories.refresh.each([request.refresh_token for request in requests], _latest(calls))
+
+        outcomes = _each(api.RefreshRequest.FromString, calls, work)
+        server_time = timestamp(self.clock())
+        return [
+            _refusal(outcome, call)
+            if isinstance(outcome, AuthError)
+            else api.RefreshResponse(tokens=session_tokens(outcome), server_time=server_time).SerializeToString()
+            for outcome, call in zip(outcomes, calls, strict=True)
+        ]
+
+    def logout_each(self, calls: Sequence[Call]) -> list[Answer]:
+        """End sessions."""
+        requests = [_logout_request(call) for call in calls]
+        sound = [request for request in requests if not isinstance(request, AuthError)]
+        ended = iter(self.stories.logout.each(sound, _latest(calls)))
+        outcomes = [request if isinstance(request, AuthError) else next(ended) for request in requests]
+        return [
+            _refusal(outcome, call)
+            if isinstance(outcome, AuthError)
+            else api.LogoutResponse(ended_sessions=outcome).SerializeToString()
+            for outcome, call in zip(outcomes, calls, strict=True)
+        ]
+
+
+def _each(
+    parse: Callable[[bytes], M], calls: Sequence[Call], work: Callable[[Sequence[M]], Sequence[T | AuthError]]
+) -> list[T | AuthError]:
+    """Return what comes of each call: of the work for all that are messages, in their order."""
+    requests = [_decoded(parse, call) for call in calls]
+    found = iter(work([request for request in requests if not isinstance(request, AuthError)]))
+    return [request if isinstance(request, AuthError) else next(found) for request in requests]
+
+
+def _decoded(parse: Callable[[bytes], M], call: Call) -> M | AuthError:
+    try:
+        return parse(call.message or b"")
+    except DecodeError:
+        return unparsable()
+
+
+def _ends_its_own_session(call: Call) -> bool:
+    """Tell whether a Logout ends the session that calls and no other; one that ends many would keep others waiting."""
+    try:
+        request = api.LogoutRequest.FromString(call.message or b"")
+    except DecodeError:
+        return False
+    return not request.session_id and request.scope in (api.LOGOUT_SCOPE_UNSPECIFIED, api.LOGOUT_SCOPE_THIS)
+
+
+def _logout_request(call: Call) -> LogoutRequest | AuthError:
+    try:
+        request = _decoded(api.LogoutRequest.FromString, call)
+        return request if isinstance(request, AuthError) else logout_request(request, call.metadata)
+    except AuthError as error:
+        return error
+
+
+def _latest(calls: Sequence[Call]) -> Deadline:
+    # Whoever has more time carries on for the others. The wait counts from when a call came, so that it does not begin
+    # anew after that of those before it in line.
+    latest = max(min(call.until, call.since + WAIT_SECONDS) for call in calls)
+    return Deadline(latest, lambda: not any(call.is_active() for call in calls))
+
+
+def _refusal(error: AuthError, call: Call) -> grpc.Status:
+    """Return the status for a call. One that had time left has met a busy database, not its deadline."""
+    if isinstance(error, DeadlineTooShort) and call.until > time.monotonic():
+        return _BUSY
+    return final_status(error)
+
+
+@functools.lru_cache(16384)
+def _whose(found: Identity) -> bytes:
+    return api.VerifyResponse(identity=identity.__wrapped__(found)).SerializeToString()

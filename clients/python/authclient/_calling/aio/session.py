@@ -1,0 +1,135 @@
+"""A session of an asyncio caller. See authclient.Session."""
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import auth_service_pb2_grpc as rpc
+
+from authclient._calling.aio.attached import attach
+from authclient._calling.held_tokens import HeldTokens
+from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
+from authclient._waiting.steps import in_task
+from authclient._wire.channels import NEVER_RESENT, open_aio_channel
+from authclient._wire.metadata import bearer
+
+
+class Session:
+    """Keeps one login alive, for the tasks of one event loop. Everything else as authclient.Session.
+
+    Args:
+        address: `host:port` of the authentication service, or an asyncio channel to it.
+    """
+
+    def __init__(
+        self,
+        address: str | grpc.aio.Channel,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._owns_channel = isinstance(address, str)
+        self._channel = (
+            open_aio_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
+        )
+        self._keeping = Keeping(rpc.AuthServiceStub(self._channel), monotonic, _begin)
+
+    async def __aenter__(self) -> "Session":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
+        if self._owns_channel:
+            await self._channel.close()
+            if refresh := self._keeping.refresh:
+                refresh.cancel()
+                await asyncio.wait([refresh])
+
+    async def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
+        """Open a session. Raises grpc.aio.AioRpcError as AuthService.Login answers it."""
+        await in_task(self._keeping.login(user_name_or_email, password, client_label), _wait)
+
+    async def logout(self, scope: api.LogoutScope.ValueType = api.LOGOUT_SCOPE_THIS) -> int:
+        """End the session, and others of the user as the scope says. Returns how many ended."""
+        return await in_task(self._keeping.logout(scope), _wait)
+
+    async def access_token(self) -> str:
+        """Return a token that is good for a while. Raises LoginNeeded, or AioRpcError if the service is away."""
+        return await in_task(self._keeping.access_token(), _wait)
+
+    async def replace(self, refused: str) -> str:
+        """Return another token of the same session than one that a service has refused.
+
+        Raises as `access_token`, and ValueError if the refused token is of a session before the last `login`.
+        """
+        return await in_task(self._keeping.replacement(refused), _wait)
+
+    def channel(
+        self, address: str, *, credentials: grpc.ChannelCredentials | None = None, insecure: bool = False
+    ) -> grpc.aio.Channel:
+        """Return a channel to a service on which every call carries the token.
+
+        Raises ValueError if the token would leave this machine in the clear, unless `insecure`.
+        """
+        return self.attach(
+            lambda interceptors: open_aio_channel(address, credentials, insecure, interceptors=interceptors)
+        )
+
+    def attach(self, make: Callable[[list[grpc.aio.ClientInterceptor]], grpc.aio.Channel]) -> grpc.aio.Channel:
+        """Return a channel that you make yourself, with the token on every call. What is done is as in authclient.
+
+        asyncio's channels take interceptors only when they are made, so `make` is called with them:
+
+            session.attach(lambda interceptors: grpc.aio.secure_channel(address, ca, interceptors=interceptors))
+        """
+        return attach(make, self)
+
+    def call_credentials(self) -> grpc.CallCredentials:
+        """Return credentials for `grpc.composite_channel_credentials`, where no interceptor can be had.
+
+        They go by the event loop that runs now.
+        """
+        loop = asyncio.get_running_loop()
+
+        def plugin(_context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+            def tell(token: concurrent.futures.Future[str]) -> None:
+                try:
+                    callback((bearer(token.result()),), None)
+                except Exception as error:
+                    callback((), error)
+
+            # grpc asks in a thread of its own.
+            asyncio.run_coroutine_threadsafe(self.access_token(), loop).add_done_callback(tell)
+
+        return grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]  # a function will do
+
+
+def _begin(steps: Steps[HeldTokens]) -> "asyncio.Task[HeldTokens]":
+    """Begin a refresh, in a task of its own, so that it goes on if those who wait for it do not."""
+    refresh = asyncio.get_running_loop().create_task(in_task(steps, _wait))
+    refresh.add_done_callback(_heard)
+    return refresh
+
+
+def _heard(refresh: "asyncio.Task[HeldTokens]") -> None:
+    """Take notice of a failure, even if nobody waits for the token."""
+    if not refresh.cancelled():
+        refresh.exception()
+
+
+async def _wait(step: Send | Pause | AwaitRefresh) -> Any:
+    match step:
+        case Send():
+            return await step.begin()
+        case Pause():
+            return await asyncio.sleep(step.seconds)
+        case AwaitRefresh():
+            return await asyncio.shield(step.refresh)

@@ -1,0 +1,154 @@
+"""The tokens that a caller holds, and when to replace them: the same for threads and for asyncio.
+
+Times are counted from the answers of the server by the local monotonic clock, so that a wrong clock here does no harm.
+"""
+
+import random
+import threading
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from authclient._wire.refusals import is_about_token, reason_of
+from authclient._wire.times import seconds
+
+REFRESH_FROM, REFRESH_UNTIL = 0.6, 0.85
+"""Parts of a token's life between which it is replaced, at a random point, so that callers do not refresh together."""
+SPARE_SECONDS = 5.0
+"""A token with less than this left is not used; less of one that lives for less than half a minute."""
+RETRY_SECONDS = 2.0
+"""After a failed refresh, for as long as the token at hand is good."""
+NO_SESSION = "There is no session. Call login first."
+CALL_SECONDS = 10.0
+ATTEMPTS = 4
+"""How often Refresh and Logout are sent before the service counts as away. Repeating them is harmless."""
+FIRST_PAUSE = 0.1
+REMEMBERED_TOKENS = 64
+"""Of how many tokens a session knows that they were its own. Calls in flight carry one of the last two."""
+
+
+class LoginNeeded(Exception):
+    """There is no session, or it is over. Log in again. `reason` is the authapi.v1.ErrorReason, if there is one."""
+
+    def __init__(self, text: str, reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+NO_TOKEN = (LoginNeeded, grpc.RpcError, ValueError, grpc.aio.UsageError)
+"""Why there is none: the session is over, the authentication service is away, or the connection to it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTokens:
+    """The tokens of a session. `refresh_at` and `usable_until` are readings of the local monotonic clock."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    session_id: str
+    refresh_at: float
+    usable_until: float
+
+    @classmethod
+    def received(cls, tokens: api.SessionTokens, server_time: Timestamp, asked_at: float) -> "HeldTokens":
+        """Return the tokens of an answer to a question that was asked at `asked_at`."""
+        life = seconds(tokens.access_token_expire_time) - seconds(server_time)
+        refresh_after = life * random.uniform(REFRESH_FROM, REFRESH_UNTIL)  # noqa: S311  # spreads, hides nothing
+        usable = life - min(SPARE_SECONDS, life * (1 - REFRESH_UNTIL))
+        return cls(
+            tokens.access_token, tokens.refresh_token, tokens.session_id, asked_at + refresh_after, asked_at + usable
+        )
+
+    def refreshed_later(self, now: float) -> "HeldTokens":
+        """Return the same tokens after an attempt to replace them has failed."""
+        return replace(self, refresh_at=min(now + RETRY_SECONDS, self.usable_until))
+
+    def is_same(self, other: "HeldTokens | None") -> bool:
+        """Tell whether the other tokens are these."""
+        return other is not None and other.access_token == self.access_token
+
+
+class Holding:
+    """Which tokens a session holds, if any. For many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: HeldTokens | None = None
+        self._over = LoginNeeded(NO_SESSION)
+        self._session_ids: dict[str, str] = {}
+
+    def require(self) -> HeldTokens:
+        """Return what is held. Raises LoginNeeded."""
+        held, over = self._held, self._over
+        if held is None:
+            raise LoginNeeded(str(over), over.reason)
+        return held
+
+    def put(self, tokens: HeldTokens) -> None:
+        """Hold the tokens of a new session."""
+        with self._lock:
+            self._hold(tokens)
+
+    def take(self) -> HeldTokens | None:
+        """Return what is held, and hold nothing from now on."""
+        with self._lock:
+            held, self._held, self._over = self._held, None, LoginNeeded(NO_SESSION)
+        return held
+
+    def settle(self, seen: HeldTokens, successor: "HeldTokens | LoginNeeded") -> None:
+        """Put what a refresh has brought in the place of what it replaces; nothing, if somebody was there before."""
+        with self._lock:
+            if not seen.is_same(self._held):
+                return
+            if isinstance(successor, LoginNeeded):
+                self._held, self._over = None, successor
+            else:
+                self._hold(successor)
+
+    def replacement(self, refused: str, tokens: HeldTokens) -> str:
+        """Return the access token of `tokens`. Raises ValueError if it is not of the session of the refused one.
+
+        Somebody else may have logged in since a call began, and a call is made by whoever began it.
+        """
+        with self._lock:
+            session_id = self._session_ids.get(refused)
+        if session_id != tokens.session_id:
+            raise ValueError("The refused token is not of the session that is held now.")
+        return tokens.access_token
+
+    def _hold(self, tokens: HeldTokens) -> None:
+        self._held = tokens
+        self._session_ids[tokens.access_token] = tokens.session_id
+        if len(self._session_ids) > REMEMBERED_TOKENS:
+            del self._session_ids[next(iter(self._session_ids))]
+
+
+def login_needed(error: Any) -> LoginNeeded | None:
+    """Return what a refused Refresh means, or None if the session may still be alive."""
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+        reason = reason_of(error.trailing_metadata())
+        return LoginNeeded(f"The session is over ({reason}). Log in again.", reason)
+    return None
+
+
+def refuses_token(code: grpc.StatusCode, trailing_metadata: Any) -> bool:
+    """Tell whether a call ended because its token is not accepted, so that another token may help.
+
+    A handler may answer UNAUTHENTICATED for reasons of its own; it has run then, and is not to run again. Where a token
+    was sent and none arrived, another one will not either.
+    """
+    reason = reason_of(trailing_metadata) if code is grpc.StatusCode.UNAUTHENTICATED else None
+    return reason is not None and reason != "TOKEN_MISSING" and is_about_token(reason)
+
+
+def may_repeat(error: Any) -> bool:
+    """Tell whether a call may succeed when it is sent again."""
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
+
+
+def pause(attempt: int) -> float:
+    """Return how many seconds to wait before the next attempt."""
+    return float(FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # spreads, hides nothing

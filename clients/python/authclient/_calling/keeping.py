@@ -1,0 +1,158 @@
+"""One login, kept alive: what a session does, told once for threads and for asyncio. See `_waiting.steps`."""
+
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+
+from authclient._calling.held_tokens import (
+    ATTEMPTS,
+    CALL_SECONDS,
+    HeldTokens,
+    Holding,
+    LoginNeeded,
+    login_needed,
+    may_repeat,
+    pause,
+)
+from authclient._wire.metadata import bearer
+
+
+class Send(NamedTuple):
+    """The step of making a call. It comes to the answer, or to grpc.RpcError."""
+
+    begin: Callable[[], Any]
+
+
+class Pause(NamedTuple):
+    """The step of waiting for so many seconds."""
+
+    seconds: float
+
+
+class AwaitRefresh(NamedTuple):
+    """The step of waiting for what `begin` of Keeping has begun. It comes to the tokens, or to what it raises."""
+
+    refresh: Any
+
+
+Result = TypeVar("Result")
+Steps: TypeAlias = Generator[Send | Pause | AwaitRefresh, Any, Result]
+
+
+class Keeping:
+    """Keeps one login alive, refreshing when a token is needed and the one at hand is getting old. For many threads.
+
+    Args:
+        auth: the AuthService, through a channel of either kind.
+        monotonic: the clock that tokens age by.
+        begin: begins a refresh in the background, so that it goes on if those who wait for it do not. Returns it.
+    """
+
+    def __init__(self, auth: Any, monotonic: Callable[[], float], begin: Callable[[Steps[HeldTokens]], Any]) -> None:
+        self._auth = auth
+        self._monotonic = monotonic
+        self._begin = begin
+        self._lock = threading.Lock()
+        self._holding = Holding()
+        self._under_way: _Refresh | None = None
+
+    @property
+    def refresh(self) -> Any:
+        """The refresh that is under way, or None."""
+        under_way = self._under_way
+        return under_way and under_way.refresh
+
+    def login(self, user_name_or_email: str, password: str, client_label: str) -> Steps[None]:
+        """Open a session. Raises grpc.RpcError."""
+        request = api.LoginRequest(user_name_or_email=user_name_or_email, password=password, client_label=client_label)
+        asked_at = self._monotonic()
+        answer = yield Send(lambda: self._auth.Login(request, timeout=CALL_SECONDS))
+        self._holding.put(HeldTokens.received(answer.tokens, answer.server_time, asked_at))
+
+    def logout(self, scope: api.LogoutScope.ValueType) -> Steps[int]:
+        """End the session, and others of the user as the scope says. Returns how many ended. Raises grpc.RpcError."""
+        held = self._holding.take()
+        if held is None:
+            return 0
+        request = api.LogoutRequest(scope=scope, refresh_token=held.refresh_token)
+        metadata = (bearer(held.access_token),)
+        answer = yield from _patiently(lambda: self._auth.Logout(request, metadata=metadata, timeout=CALL_SECONDS))
+        return int(answer.ended_sessions)
+
+    def access_token(self) -> Steps[str]:
+        """Return a token that is good for a while. Raises LoginNeeded, or grpc.RpcError if the service is away."""
+        held = self._holding.require()
+        now = self._monotonic()
+        if now < held.refresh_at:
+            return held.access_token
+        successor = self._successor(held)
+        if now < held.usable_until:
+            return held.access_token
+        tokens = yield from _awaited(successor)
+        return tokens.access_token
+
+    def replacement(self, refused: str) -> Steps[str]:
+        """Return another token of the same session than the refused one. Raises as `access_token`, and ValueError."""
+        held = self._holding.require()
+        tokens = (yield from _awaited(self._successor(held))) if held.access_token == refused else held
+        return self._holding.replacement(refused, tokens)
+
+    def _successor(self, seen: HeldTokens) -> "HeldTokens | _Refresh":
+        """Return the tokens that replace what was seen: those that are there, or under way for all who need them."""
+        with self._lock:
+            held = self._holding.require()
+            if not held.is_same(seen):
+                return held
+            if self._under_way is None or not held.is_same(self._under_way.seen):
+                self._under_way = _Refresh(held, self._begin(self._refreshing(held)))
+            return self._under_way
+
+    def _refreshing(self, seen: HeldTokens) -> Steps[HeldTokens]:
+        """Replace tokens by their successors. Returns what is held then, which may be of a later login."""
+        asked_at = self._monotonic()
+        request = api.RefreshRequest(refresh_token=seen.refresh_token)
+        successor: HeldTokens | LoginNeeded = seen
+        try:
+            answer = yield from _patiently(lambda: self._auth.Refresh(request, timeout=CALL_SECONDS))
+            successor = HeldTokens.received(answer.tokens, answer.server_time, asked_at)
+        except grpc.RpcError as error:
+            successor = login_needed(error) or seen.refreshed_later(self._monotonic())
+            if isinstance(successor, LoginNeeded):
+                raise successor from None
+            raise
+        finally:
+            self._settle(seen, successor)
+        return self._holding.require()
+
+    def _settle(self, seen: HeldTokens, successor: HeldTokens | LoginNeeded) -> None:
+        self._holding.settle(seen, successor)
+        with self._lock:
+            if self._under_way and seen.is_same(self._under_way.seen):
+                self._under_way = None
+
+
+class _Refresh(NamedTuple):
+    seen: HeldTokens
+    refresh: Any
+
+
+def _awaited(successor: HeldTokens | _Refresh) -> Steps[HeldTokens]:
+    if isinstance(successor, HeldTokens):
+        return successor
+    tokens: HeldTokens = yield AwaitRefresh(successor.refresh)
+    return tokens
+
+
+def _patiently(call: Callable[[], Any]) -> Steps[Any]:
+    """Return the answer of a call that bears repetition. Raises grpc.RpcError."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return (yield Send(call))
+        except grpc.RpcError as error:
+            if not may_repeat(error):
+                raise
+        yield Pause(pause(attempt))
+    return (yield Send(call))

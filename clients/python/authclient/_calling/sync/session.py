@@ -1,0 +1,135 @@
+"""A session of a caller: log in once, and every channel made from it sends a token that is good."""
+
+import concurrent.futures
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import auth_service_pb2_grpc as rpc
+
+from authclient._calling.held_tokens import HeldTokens
+from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
+from authclient._calling.sync.attached import attach
+from authclient._waiting.steps import in_thread
+from authclient._wire.channels import NEVER_RESENT, open_channel
+from authclient._wire.metadata import bearer
+
+
+class Session:
+    """Keeps one login alive, refreshing when a token is needed and the one at hand is getting old. For many threads.
+
+    Args:
+        address: `host:port` of the authentication service, or a channel to it.
+        credentials: how to reach it; None for plaintext, which is for loopback only.
+        insecure: allow plaintext to another machine.
+
+    Raises:
+        ValueError: plaintext would leave this machine.
+    """
+
+    def __init__(
+        self,
+        address: str | grpc.Channel,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._owns_channel = isinstance(address, str)
+        self._channel = (
+            open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
+        )
+        self._keeping = Keeping(rpc.AuthServiceStub(self._channel), monotonic, _Refresh)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
+        if self._owns_channel:
+            self._channel.close()
+            if refresh := self._keeping.refresh:
+                refresh.join()
+
+    def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
+        """Open a session. Raises grpc.RpcError as AuthService.Login answers it."""
+        return in_thread(self._keeping.login(user_name_or_email, password, client_label), _wait)
+
+    def logout(self, scope: api.LogoutScope.ValueType = api.LOGOUT_SCOPE_THIS) -> int:
+        """End the session, and others of the user as the scope says. Returns how many ended. Raises grpc.RpcError."""
+        return in_thread(self._keeping.logout(scope), _wait)
+
+    def access_token(self) -> str:
+        """Return a token that is good for a while. Raises LoginNeeded, or grpc.RpcError if the service is away."""
+        return in_thread(self._keeping.access_token(), _wait)
+
+    def replace(self, refused: str) -> str:
+        """Return another token of the same session than one that a service has refused.
+
+        Raises as `access_token`, and ValueError if the refused token is of a session before the last `login`.
+        """
+        return in_thread(self._keeping.replacement(refused), _wait)
+
+    def channel(
+        self,
+        address: str,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
+    ) -> grpc.Channel:
+        """Return a channel to a service on which every call carries the token.
+
+        Raises ValueError if the token would leave this machine in the clear, unless `insecure`.
+        """
+        return self.attach(open_channel(address, credentials, insecure))
+
+    def attach(self, channel: grpc.Channel) -> grpc.Channel:
+        """Return a channel that you have made yourself, with the token on every call.
+
+        A call whose token is refused is sent once more with a new token of the same session, unless it streams requests
+        or is a future. Streams are renewed before their token expires.
+        """
+        return attach(channel, self)
+
+    def call_credentials(self) -> grpc.CallCredentials:
+        """Return credentials for `grpc.composite_channel_credentials`, where no interceptor can be had."""
+
+        def plugin(_context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:
+            try:
+                callback((bearer(self.access_token()),), None)
+            except Exception as error:
+                callback((), error)
+
+        return grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]  # a function will do
+
+
+class _Refresh(threading.Thread):
+    """A refresh under way. In a thread of its own, so that nobody who can do without waits for it."""
+
+    def __init__(self, steps: Steps[HeldTokens]) -> None:
+        super().__init__(name="authclient-refresh", daemon=True)
+        self.tokens: concurrent.futures.Future[HeldTokens] = concurrent.futures.Future()
+        self._steps = steps
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.tokens.set_result(in_thread(self._steps, _wait))
+        except Exception as error:
+            self.tokens.set_exception(error)
+
+
+def _wait(step: Send | Pause | AwaitRefresh) -> Any:
+    match step:
+        case Send():
+            return step.begin()
+        case Pause():
+            return time.sleep(step.seconds)
+        case AwaitRefresh():
+            return step.refresh.tokens.result()

@@ -1,0 +1,123 @@
+"""The order in which a call is judged, in every kind of server."""
+
+import time
+from collections.abc import Generator
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+from authclient._judging.authority import Authority
+from authclient._judging.observer import contain, log
+from authclient._judging.rules import EXEMPT_METHODS, Policy, Rule
+from authclient._judging.verified import Ask, Verified
+from authclient._waiting.readiness import Readiness
+from authclient._wire.metadata import Metadata, bearer_token
+from authclient._wire.refusals import Refused
+
+ASK_SECONDS = 5.0
+"""How long Verify may take."""
+SPARE_SECONDS = 0.05
+"""What is left of a caller's deadline for the answer, when the authentication service takes too long to be asked."""
+
+
+class Call(Protocol):
+    """What is asked of a call. The contexts of grpc's servers are such."""
+
+    def invocation_metadata(self) -> Any: ...
+    def time_remaining(self) -> float | None: ...
+
+
+class AwaitView(NamedTuple):
+    """The step of waiting for the first view. It comes to whether there is one."""
+
+    ready: Readiness
+    seconds: float
+
+
+class AskVerify(NamedTuple):
+    """The step of asking Verify. It comes to whose token it is, or to Refused."""
+
+    question: Ask
+    seconds: float
+
+
+Step: TypeAlias = AwaitView | AskVerify
+Result = TypeVar("Result")
+Steps: TypeAlias = Generator[Step, Any, Result]
+
+
+class Guard:
+    """Judges the calls of one server. See `_waiting.steps` for what returns steps.
+
+    Args:
+        policy: the rules of its methods.
+    """
+
+    def __init__(self, policy: Policy, trust: Authority) -> None:
+        self.trust = trust
+        self._policy = policy
+
+    def is_exempt(self, method: str) -> bool:
+        """Tell whether a method is one that anyone may call, of a service whose .proto has no rules."""
+        return method in EXEMPT_METHODS
+
+    def rule(self, method: str) -> Rule | None:
+        """Return the rule of a method, or None if it is to be refused."""
+        return self._policy.rule(method)
+
+    def staleness(self, rule: Rule) -> float:
+        """Return how many seconds old the view may be for a rule."""
+        return self.trust.judge.max_staleness if rule.max_staleness is None else rule.max_staleness
+
+    def admission(self, method: str, rule: Rule, call: Call) -> Steps[Verified | None]:
+        """Return who is calling, or None where nobody has to say or the rule only observes. Raises Refused."""
+        if rule.is_public:
+            return None
+        verified = None
+        try:
+            found = self.start(rule, call.invocation_metadata())
+            verified = yield from self.settlement(rule, found, call)
+            self.admit(method, rule, verified, asked=isinstance(found, Ask))
+        except Exception as error:
+            if refused := self.refuse(method, rule, error):
+                raise refused from None
+        return verified
+
+    def start(self, rule: Rule, metadata: Metadata) -> Verified | Ask:
+        """Return who is calling, or what to ask first. Raises Refused."""
+        return self._judge(rule, bearer_token(metadata))
+
+    def settlement(self, rule: Rule, found: Verified | Ask, call: Call) -> Steps[Verified]:
+        """Return whose token it is, as Verify says, or the view if that comes in time. Raises Refused."""
+        if not isinstance(found, Ask):
+            return found
+        until = time.monotonic() + _patience(call.time_remaining())
+        following = self.trust.following
+        if following and not following.ready:
+            is_ready = yield AwaitView(following.ready, min(following.patience, until - time.monotonic()))
+            judged = self._judge(rule, found.token) if is_ready else found
+            if not isinstance(judged, Ask):
+                return judged
+        verified: Verified = yield AskVerify(found, until - time.monotonic())
+        return verified
+
+    def admit(self, method: str, rule: Rule, verified: Verified, *, asked: bool) -> None:
+        """Raise Refused unless the rule lets the caller in."""
+        contain(self.trust.observer.judged, method, asked=asked)
+        self.trust.judge.admit(verified, rule)
+
+    def refuse(self, method: str, rule: Rule | None, error: Exception) -> Refused | None:
+        """Return how a call is refused, or None if its rule lets it pass all the same."""
+        if not isinstance(error, Refused):
+            log.error("the guard of %s failed; the call is refused", method, exc_info=error)
+        refused = error if isinstance(error, Refused) else Refused("VERIFICATION_UNAVAILABLE")
+        log.debug("%s is refused: %s: %s", method, refused.reason, refused)
+        enforced = not (rule and rule.observe)
+        contain(self.trust.observer.refused, method, refused.reason, enforced=enforced)
+        return refused if enforced else None
+
+    def _judge(self, rule: Rule, token: str) -> Verified | Ask:
+        return self.trust.judge.judge(token, self.staleness(rule))
+
+
+def _patience(remaining: float | None) -> float:
+    """Return how many seconds asking may take in a call with so many left; None is no deadline."""
+    return ASK_SECONDS if remaining is None else max(0.0, min(remaining - SPARE_SECONDS, ASK_SECONDS))

@@ -1,0 +1,133 @@
+"""Whether a call is let through: docs/local-verification.md, step by step.
+
+Nothing here waits. Where the authentication service has to be asked, `judge` returns what to ask, and the caller of
+this module does so in its own way, blocking or not.
+"""
+
+import functools
+
+from authclient._judging.knowledge import Knowledge
+from authclient._judging.observer import log
+from authclient._judging.rules import Rule
+from authclient._judging.verified import Ask, Verified, verified_by
+from authclient._tokens.grammar import check_form
+from authclient._tokens.verifier import ForeignToken, TokenVerifier, UnknownKey
+from authclient._wire.refusals import Refused
+
+LEEWAY = 30.0
+"""Seconds that two clocks may be apart."""
+MAX_STALENESS = 10.0
+"""Seconds; for rules that leave it open."""
+MAX_KEY_AGE = 3600.0
+"""Seconds that a key set is used after it was last known to be current."""
+KEYS_ARE_KNOWN = 10.0
+"""Seconds. In a younger key set an unknown key is no key: keys are published before they sign."""
+CACHED_TOKENS = 16384
+"""Tokens whose signatures need no second look. About 40 MB."""
+
+
+class Judge:
+    """Judges calls to one service. Safe for many threads.
+
+    Args:
+        issuer: the only accepted `iss`.
+        audience: the only accepted `aud`.
+        max_staleness: seconds, for rules that leave it open.
+        max_key_age: seconds that keys are used after they were last known to be current.
+    """
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        issuer: str,
+        audience: str,
+        *,
+        max_staleness: float = MAX_STALENESS,
+        max_key_age: float = MAX_KEY_AGE,
+    ) -> None:
+        self.knowledge = knowledge
+        self.max_staleness = max_staleness
+        self._max_key_age = max_key_age
+        self._verifier = TokenVerifier(issuer, audience, knowledge.find_key)
+        self._has_warned = False
+        self._read_once = functools.lru_cache(CACHED_TOKENS)(self._read)
+
+    @property
+    def signatures_checked(self) -> int:
+        """How many tokens were seen for the first time."""
+        return self._read_once.cache_info().misses
+
+    def judge(self, token: str, max_staleness: float) -> Verified | Ask:
+        """Return whose token it is, or that Verify has to be asked. Raises Refused."""
+        verified = self._verify(token)
+        if isinstance(verified, Ask):
+            return verified
+        age = self.knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
+        self.check(verified)
+        if age > max_staleness or not max_staleness:
+            return Ask(token, verified)
+        return verified
+
+    def check(self, verified: Verified) -> None:
+        """Raise Refused if the time of a token is over or has not come, or it is revoked, as far as is known here."""
+        now = self.knowledge.now()
+        if now - LEEWAY >= verified.ends:
+            raise Refused("TOKEN_EXPIRED")
+        if now + LEEWAY < verified.begins:
+            raise Refused("TOKEN_NOT_YET_VALID")
+        identity, view = verified.caller.identity, self.knowledge.view
+        if identity.session_id in view.sessions:
+            raise Refused("SESSION_ENDED")
+        if verified.generation < view.generations.get(identity.user_id, 0):
+            raise Refused("TOKEN_OUTDATED")
+
+    def admit(self, verified: Verified, rule: Rule) -> None:
+        """Raise Refused unless the rule lets this caller in."""
+        if rule.any_role and rule.any_role.isdisjoint(verified.roles):
+            raise Refused("ROLE_MISSING")
+        if rule.mfa and not verified.has_mfa:
+            raise Refused("MFA_REQUIRED")
+        if rule.max_auth_age is None:
+            return
+        if self.knowledge.now() - LEEWAY > verified.authenticated_at + rule.max_auth_age:
+            raise Refused("AUTHENTICATION_TOO_OLD")
+
+    def _verify(self, token: str) -> Verified | Ask:
+        knowledge = self.knowledge
+        if knowledge.key_age() > self._max_key_age:
+            check_form(token)
+            return Ask(token)
+        try:
+            verified = self._read_once(token)
+            if verified.key is None or knowledge.keys.get(verified.key.kid) is not verified.key:
+                verified = self._read(token)
+        except UnknownKey:
+            if knowledge.is_shared_secret or max(knowledge.view_age(), knowledge.key_age()) > KEYS_ARE_KNOWN:
+                return Ask(token)
+            raise
+        return verified
+
+    def _read(self, token: str) -> Verified:
+        keys = self.knowledge.keys
+        try:
+            claims = self._verifier.read(token)
+        except ForeignToken as foreign:
+            self._warn_of(foreign)
+            raise
+        key = keys.get(claims.key_id)
+        if key is None or self.knowledge.find_key(claims.key_id) is not key:  # Changed between two lines.
+            raise UnknownKey("TOKEN_INVALID", "its key was replaced")
+        return verified_by(key, token, claims)
+
+    def _warn_of(self, foreign: ForeignToken) -> None:
+        """Say once what is nearly always a wrong setting, and else looks like callers with bad tokens."""
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "good tokens are refused, because they are of issuer %.100r for audience %.100r; "
+                "here, only issuer %r and audience %r are accepted",
+                foreign.issuer,
+                foreign.audience,
+                self._verifier.issuer,
+                self._verifier.audience,
+            )

@@ -1,0 +1,165 @@
+"""The interceptor for asyncio servers, with asyncio handlers and with synchronous ones."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
+
+import grpc
+from authapi.v1 import stream_service_pb2 as stream_api
+from google.protobuf.descriptor import FileDescriptor
+
+from authclient._judging.authority import AsyncAuthority
+from authclient._judging.guard import AwaitView, Result, Step, Steps
+from authclient._judging.rules import Rule
+from authclient._judging.verified import Verified
+from authclient._serving.aio.handlers import Driver, driver, known
+from authclient._serving.aio.stream import Context, Stream, StreamContext, abort
+from authclient._serving.contexts import WithMetadata, filtered
+from authclient._serving.interception import Handler, Interception
+from authclient._serving.leases import Lease
+from authclient._waiting.steps import in_task
+from authclient._wire.metadata import stream_name
+from authclient._wire.refusals import Refused
+
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
+
+class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
+    """Lets the calls of a `grpc.aio.server` through, or refuses them. See authclient.AuthInterceptor.
+
+    Synchronous handlers that stream are run in a thread of their own each, not in the `migration_thread_pool`.
+    """
+
+    def __init__(self, trust: AsyncAuthority, *files: FileDescriptor) -> None:
+        super().__init__(trust, *files)
+        self._trust = trust
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler | None":
+        """Return the guarded handler."""
+        method = handler_call_details.method
+        handler = self._own(method) or self._guarded(method, await continuation(handler_call_details))
+        if isinstance(handler, _PerCall):
+            return handler.of_call(tuple(handler_call_details.invocation_metadata or ()))
+        return handler
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        rule = self._guard.rule(method)
+        behavior: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        make = _MAKERS[handler.request_streaming, handler.response_streaming]
+        if rule is None:
+            call: Callable[..., Any] = self._refusal(method)
+        elif handler.unary_unary and not inspect.iscoroutinefunction(behavior):
+            call = self._gate.unary(method, rule, behavior)
+        elif handler.unary_unary:
+            call = self._unary(method, rule, behavior)
+        else:
+            call = self._stream(method, rule, driver(handler, behavior))
+        return cast(Handler, _PerCall(make, call, handler))
+
+    def _refusal(self, method: str) -> Callable[..., Any]:
+        async def refuse(_request: Any, context: Context) -> Any:
+            error = self._guard.refuse(method, None, Refused("METHOD_WITHOUT_RULE"))
+            assert error is not None
+            await abort(context, error)
+
+        return refuse
+
+    def _unary(self, method: str, rule: Rule, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        drive = known(behavior)
+
+        async def call(request: Any, context: Context) -> Any:
+            verified = await self._admit(method, rule, context)
+            return await drive(request, filtered(context), verified)
+
+        return call
+
+    def _stream(self, method: str, rule: Rule, drive: Driver) -> Callable[..., Any]:
+        async def call(request: Any, context: Context) -> Any:
+            verified = await self._admit(method, rule, context)
+            stream = Stream(context)
+            lease = None
+            try:
+                if verified is not None and not rule.observe:
+                    name = stream_name(context.invocation_metadata())
+                    lease = Lease(method, rule, verified, name, stream.refuse)
+                    await self._open(lease, stream, context)
+                return await drive(request, StreamContext(filtered(context), stream), verified)
+            finally:
+                stream.is_finished = True
+                if lease:
+                    self._leases.close(lease)
+
+        return call
+
+    async def _open(self, lease: Lease, stream: Stream, context: Context) -> None:
+        """Open a lease. Aborts the call if its stream is to be refused, or was refused meanwhile."""
+        refused = None
+        try:
+            refused = self._leases.open(lease)
+        except Exception as error:
+            refused = self._guard.refuse(lease.method, lease.rule, error)
+        if refused:
+            stream.is_finished = True
+            await abort(context, refused)
+
+    async def _admit(self, method: str, rule: Rule, context: Context) -> Verified | None:
+        """Return who is calling, or None where nobody has to say. Aborts the call if it is refused."""
+        return await self._do(self._guard.admission(method, rule, context), context)
+
+    async def _renew(self, request: stream_api.RenewStreamRequest, context: Context) -> stream_api.RenewStreamResponse:
+        """Serve StreamService.RenewStream."""
+        return await self._do(self._renewing(request, context), context)
+
+    async def _do(self, steps: Steps[Result], context: Context) -> Result:
+        """Do the steps of a call. Aborts the call if they raise Refused."""
+        refused = None
+        try:
+            done = await in_task(steps, self._wait)
+        except Refused as error:
+            refused = error
+        if refused:
+            await abort(context, refused)
+        return done
+
+    async def _wait(self, step: Step) -> object:
+        if isinstance(step, AwaitView):
+            return await step.ready.wait_async(step.seconds)
+        return await self._trust.ask_async(step.question, step.seconds)
+
+
+_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+class _PerCall:
+    """A guarded handler, of which each call gets one of its own that knows the call's metadata.
+
+    They are taken over before anything waits. Once a caller has left, grpc frees the memory where the context of an
+    asyncio server reads them, and a thread that still runs would be told those of other callers (grpcio 1.85).
+    """
+
+    def __init__(self, make: Callable[..., Handler], serve: Callable[..., Any], handler: Handler) -> None:
+        self._make = make
+        self._serve = serve
+        self._codecs = handler.request_deserializer, handler.response_serializer
+        self._is_blocking = not inspect.iscoroutinefunction(serve)
+
+    def of_call(self, metadata: Metadata) -> Handler:
+        """Return the handler of one call."""
+        serve = self._serve
+
+        if self._is_blocking:
+            return self._make(lambda request, context: serve(request, WithMetadata(context, metadata)), *self._codecs)
+
+        async def call(request: Any, context: Any) -> Any:
+            return await serve(request, WithMetadata(context, metadata))
+
+        return self._make(call, *self._codecs)

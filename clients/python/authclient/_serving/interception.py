@@ -1,0 +1,109 @@
+"""What the interceptors for synchronous and asyncio servers share: what they hold, and how a method is looked up."""
+
+import abc
+import functools
+from typing import Any, NoReturn, TypeAlias
+
+import grpc
+from authapi.v1 import stream_service_pb2 as api
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.message import DecodeError
+
+from authclient._judging.authority import Authority
+from authclient._judging.guard import Call, Guard, Steps
+from authclient._judging.observer import log
+from authclient._judging.rules import Policy, Rule
+from authclient._judging.verified import Ask
+from authclient._serving.gate import Gate
+from authclient._serving.leases import Leases
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+RENEW_METHOD = "/authapi.v1.StreamService/RenewStream"
+RENEW_RULE = Rule()
+"""Anyone with a good token; which stream it may renew is decided by that stream's own rule."""
+
+OTHER_METHODS = "/*"
+"""The name that the observer hears for methods of no file, once there have been many different ones."""
+MOST_OTHER_METHODS = 256
+"""A server that answers every path can be called by more paths than its memory, or its metrics, has room for."""
+
+
+class Interception(abc.ABC):
+    """Wraps each handler once, on its first call, in what its rule asks for."""
+
+    def __init__(self, trust: Authority, *files: FileDescriptor) -> None:
+        policy = Policy(*files)
+        for method, why in policy.rejected.items():
+            log.warning("%s is refused to everybody: %s", method, why)
+        self._guard = Guard(policy, trust)
+        self._gate = Gate(self._guard)
+        self._leases = Leases(self._guard)
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+        self._described = policy.rules.keys() | policy.rejected.keys()
+        self._renewal = grpc.unary_unary_rpc_method_handler(
+            self._renew,
+            request_deserializer=_renewal_request,
+            response_serializer=api.RenewStreamResponse.SerializeToString,
+        )
+
+    def _own(self, method: str) -> "Handler | None":
+        """Return the handler of a method that the interceptor serves itself."""
+        return self._renewal if method == RENEW_METHOD else None
+
+    def _guarded(self, method: str, handler: "Handler | None") -> "Handler | None":
+        """Return what is served instead of a service's own handler."""
+        if handler is None:
+            return None
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        if self._guard.is_exempt(method):
+            return handler
+        if known is None and method not in self._described and self._is_full():
+            return self._refusal_of_others
+        wrapped = self._wrap(method, handler)
+        self._wrapped[method] = handler, wrapped
+        return wrapped
+
+    def _is_full(self) -> bool:
+        return len(self._wrapped) >= len(self._described) + MOST_OTHER_METHODS
+
+    @functools.cached_property
+    def _refusal_of_others(self) -> Handler:
+        # As one that streams it is the same on the wire for all four kinds, and reads nothing before it refuses.
+        return self._wrap(OTHER_METHODS, grpc.stream_stream_rpc_method_handler(_never))
+
+    @abc.abstractmethod
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        """Return a handler that calls the other one if the rule of the method lets it."""
+
+    @abc.abstractmethod
+    def _renew(self, request: api.RenewStreamRequest, context: Any) -> Any:
+        """Serve StreamService.RenewStream."""
+
+    def _renewing(self, request: api.RenewStreamRequest, call: Call) -> Steps[api.RenewStreamResponse]:
+        """Let a stream go on with the token of this call. Raises Refused."""
+        try:
+            found = self._guard.start(RENEW_RULE, call.invocation_metadata() or ())
+            verified = yield from self._guard.settlement(RENEW_RULE, found, call)
+            expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(found, Ask))
+        except Exception as error:
+            refused = self._guard.refuse(RENEW_METHOD, None, error)
+            assert refused is not None
+            raise refused from None
+        answer = api.RenewStreamResponse()
+        answer.expire_time.FromDatetime(expires_at)
+        return answer
+
+
+def _never(*_: object) -> NoReturn:
+    raise AssertionError("a method without a rule was called")
+
+
+def _renewal_request(data: bytes) -> api.RenewStreamRequest:
+    """Return the request, or one that names no stream for bytes that are none: grpc alone would say INTERNAL."""
+    try:
+        return api.RenewStreamRequest.FromString(data)
+    except DecodeError:
+        return api.RenewStreamRequest()

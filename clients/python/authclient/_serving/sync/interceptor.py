@@ -1,0 +1,113 @@
+"""The interceptor for synchronous servers."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import grpc
+from authapi.v1 import stream_service_pb2 as stream_api
+
+from authclient._judging.rules import Rule
+from authclient._serving import callers
+from authclient._serving.contexts import filtered
+from authclient._serving.gate import abort
+from authclient._serving.interception import Handler, Interception
+from authclient._serving.leases import Lease
+from authclient._serving.sync.handlers import Driver, driver
+from authclient._serving.sync.stream import Send, Stream, StreamContext, requests_while_open
+from authclient._wire.metadata import stream_name
+from authclient._wire.refusals import Refused
+
+
+class AuthInterceptor(Interception, grpc.ServerInterceptor):
+    """Lets the calls of a `grpc.server` through, or refuses them, as the rules in the .proto files say.
+
+    A method without a usable rule is refused to everybody. Health and reflection are let through.
+
+    Args:
+        trust: what this process knows about tokens.
+        files: descriptors of the .proto files of the server's services, such as `orders_pb2.DESCRIPTOR`.
+    """
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], "Handler | None"],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler | None":
+        """Return the guarded handler. Runs on grpc's one serving thread, so it only looks up."""
+        method = handler_call_details.method
+        return self._own(method) or self._guarded(method, continuation(handler_call_details))
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        rule = self._guard.rule(method)
+        if handler.request_streaming or handler.response_streaming:
+            return self._stream(method, rule, handler)
+        behavior: Any = handler.unary_unary
+        call = self._refusal(method) if rule is None else self._gate.unary(method, rule, behavior)
+        vars(call).update(getattr(behavior, "__dict__", {}))  # Such as the pool that grpc is to run it in.
+        return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
+
+    def _refusal(self, method: str) -> Callable[..., Any]:
+        def refuse(_request: Any, context: grpc.ServicerContext, *_: Any) -> Any:
+            error = self._guard.refuse(method, None, Refused("METHOD_WITHOUT_RULE"))
+            assert error is not None
+            abort(context, error)
+
+        return refuse
+
+    def _stream(self, method: str, rule: Rule | None, handler: Handler) -> Handler:
+        """Return a handler whose stream can be ended while the service's own handler waits for something.
+
+        grpc lets another thread finish a stream only where the handler is given the function that sends. So each shape
+        is served as one that streams answers, which is the same on the wire.
+        """
+        behavior = handler.stream_stream or handler.stream_unary or handler.unary_stream
+        if rule is None:
+            call = self._refusal(method)
+        else:
+            call = self._streaming(method, rule, driver(handler), is_request_streaming=bool(handler.request_streaming))
+        vars(call).update(getattr(behavior, "__dict__", {}))
+        call.experimental_non_blocking = True  # type: ignore[attr-defined]  # grpc reads it from here
+        make = (
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        return make(call, handler.request_deserializer, handler.response_serializer)
+
+    def _streaming(self, method: str, rule: Rule, drive: Driver, *, is_request_streaming: bool) -> Callable[..., Any]:
+        def call(request: Any, context: grpc.ServicerContext, send: Send) -> None:
+            verified = self._gate.admit(method, rule, context)
+            name = stream_name(context.invocation_metadata())
+            stream = Stream(context, send)
+            context = cast(grpc.ServicerContext, StreamContext(filtered(context), stream))
+            requests = requests_while_open(request, stream) if is_request_streaming else request
+            if verified is not None:
+                callers.remember(context, verified.caller)
+                lease = None if rule.observe else Lease(method, rule, verified, name, stream.refuse)
+                # The context lives as long as this callback is kept, so nobody else gets its place meanwhile.
+                if not stream.context.add_callback(lambda: self._end(context, lease)):
+                    self._end(context, lease)
+                    return
+                if lease and not self._open(lease, context):
+                    return
+            stream.run(lambda: drive(requests, context, stream))
+
+        return call
+
+    def _open(self, lease: Lease, context: grpc.ServicerContext) -> bool:
+        """Open a lease. Tells whether the stream may begin; it may not if it was refused meanwhile."""
+        try:
+            return self._leases.open(lease) is None
+        except Exception as error:
+            if refused := self._guard.refuse(lease.method, lease.rule, error):
+                abort(context, refused)
+            return True
+
+    def _end(self, context: grpc.ServicerContext, lease: Lease | None) -> None:
+        callers.forget(context)
+        if lease:
+            self._leases.close(lease)
+
+    def _renew(
+        self, request: stream_api.RenewStreamRequest, context: grpc.ServicerContext
+    ) -> stream_api.RenewStreamResponse:
+        """Serve StreamService.RenewStream."""
+        return self._gate.do(self._renewing(request, context), context)

@@ -1,0 +1,115 @@
+"""What one process knows about tokens, and where it asks about the rest."""
+
+import time
+from collections.abc import Callable
+
+import grpc
+
+from authclient._judging import judge as judging
+from authclient._judging.authority import Following
+from authclient._judging.judge import Judge
+from authclient._judging.knowledge import MONOTONIC, Knowledge
+from authclient._judging.observer import Observer
+from authclient._judging.verified import Ask, Verified
+from authclient._tokens.key_sets import SHARED_SECRET_ID
+from authclient._tokens.keys import VerificationKey
+from authclient._view.asking import Asking
+from authclient._view.watch import Watch
+from authclient._wire.channels import NEVER_RESENT, open_channel
+
+
+class Trust:
+    """What one process knows about tokens, kept up to date in the background. Lives as long as the process.
+
+    Starts without the authentication service and goes on trying to reach it. Must be made after a fork.
+
+    Args:
+        address: `host:port` of the authentication service, or a channel to it, with NEVER_RESENT among its options.
+        audience: the only `aud` that is accepted; whatever the authentication service issues for you.
+        issuer: the only accepted `iss`.
+        credentials: how to reach the service; None for plaintext, which is for loopback only.
+        insecure: allow plaintext to another machine.
+        shared_secret: the JWT_SECRET of the authentication service, where it signs with that.
+        max_staleness: seconds that the view may be old, for rules that leave it open.
+        max_key_age: seconds that keys are used after they were last known to be current.
+        patience: seconds that a call may wait for the first view after the start.
+        observer: hears of the connection and of each decision.
+
+    Raises:
+        ValueError: issuer or audience is empty, or plaintext would leave this machine.
+    """
+
+    def __init__(
+        self,
+        address: str | grpc.Channel,
+        *,
+        audience: str,
+        issuer: str = "authservice",
+        credentials: grpc.ChannelCredentials | None = None,
+        insecure: bool = False,
+        shared_secret: bytes | None = None,
+        max_staleness: float = judging.MAX_STALENESS,
+        max_key_age: float = judging.MAX_KEY_AGE,
+        patience: float = 2.0,
+        observer: Observer | None = None,
+        monotonic: Callable[[], float] = MONOTONIC,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.knowledge = Knowledge(monotonic, clock)
+        self.judge = Judge(self.knowledge, issuer, audience, max_staleness=max_staleness, max_key_age=max_key_age)
+        self.observer = observer or Observer()
+        self._owns_channel = isinstance(address, str)
+        self._channel = (
+            open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
+        )
+        self._asking = Asking(self._channel)
+        secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
+        self._watch = Watch(self._channel, self.knowledge, secret, self.observer, monotonic)
+        self.following: Following | None = Following(self._watch.ready, patience, self.listen)
+        self._watch.start()
+
+    def __enter__(self) -> "Trust":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the background work. Calls are judged by what is known until that is too old."""
+        self._watch.close()
+        if self._owns_channel:
+            self._channel.close()
+
+    def view_age(self) -> float:
+        """Return how many seconds ago the knowledge of revocations was complete; infinite if it never was."""
+        return self.knowledge.view_age()
+
+    @property
+    def signatures_checked(self) -> int:
+        """How many tokens were seen for the first time."""
+        return self.judge.signatures_checked
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there was a complete view once."""
+        return bool(self._watch.ready)
+
+    def wait_until_ready(self, timeout: float) -> bool:
+        """Wait for the first complete view. Tells whether it is there."""
+        return self._watch.ready.wait(timeout)
+
+    async def until_ready(self, timeout: float) -> bool:
+        """As `wait_until_ready`, for asyncio."""
+        return await self._watch.ready.wait_async(timeout)
+
+    def ask(self, question: Ask, timeout: float) -> Verified:
+        """Return whose token it is, as Verify says. Raises Refused."""
+        return self._asking.ask(question, timeout)
+
+    async def ask_async(self, question: Ask, timeout: float) -> Verified:
+        """As `ask`, for asyncio."""
+        return await self._asking.ask_async(question, timeout)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change of the view, and twice a second. It must not wait."""
+        self._watch.listen(listener)

@@ -1,0 +1,181 @@
+"""The stream that keeps the knowledge young: opened, listened to, and opened again for as long as the process lives."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from authapi.v1 import trust_service_pb2 as api
+from authapi.v1 import trust_service_pb2_grpc as rpc
+
+from authclient._judging.knowledge import Knowledge
+from authclient._judging.observer import Observer, contain, log
+from authclient._tokens.keys import VerificationKey
+from authclient._view.intake import Incomplete, Intake, is_news
+from authclient._waiting.readiness import Readiness
+from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
+
+SILENCE_SECONDS = 5.0
+"""A stream without any answer for so long is dead: a living one answers every second."""
+LONGEST_STREAM = 3600.0
+"""Seconds after which a stream is opened anew: two monotonic clocks drift apart by some 70 ms in that time."""
+CONNECT_SECONDS = 2.0
+TICK_SECONDS = 0.5
+
+
+class Watch:
+    """Writes into the knowledge what the authentication service says, from `start` to `close`.
+
+    Args:
+        secret: the key of a service that signs with a shared secret, where it is known here.
+        observer: hears of the connection.
+        monotonic: the clock that the knowledge goes by.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        knowledge: Knowledge,
+        secret: VerificationKey | None,
+        observer: Observer,
+        monotonic: Callable[[], float],
+    ) -> None:
+        stub = rpc.TrustServiceStub(channel)
+        self._get_keys, self._watch = stub.GetSigningKeys, stub.WatchRevocations
+        self._knowledge = knowledge
+        self._secret = secret
+        self._observer = observer
+        self._monotonic = monotonic
+        self._closing = threading.Event()
+        self._call: Any = None
+        self._heard_at = 0.0
+        self._resume_point: api.ResumePoint | None = None
+        self._pause = FIRST_PAUSE
+        self._is_away = False
+        self._listeners: list[Callable[[], None]] = []
+        self.ready = Readiness()
+        """Whether there was a complete view once."""
+        self.threads = [
+            threading.Thread(target=work, name=f"authclient-{name}", daemon=True)
+            for name, work in (("trust", self._stay_connected), ("clock", self._tick))
+        ]
+
+    def start(self) -> None:
+        """Begin, in threads of its own. Does not wait."""
+        for thread in self.threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End, and wait for the end."""
+        self._closing.set()
+        if call := self._call:
+            call.cancel()
+        for thread in self.threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change of what is known, and twice a second. It must not wait."""
+        self._listeners.append(listener)
+
+    def _stay_connected(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._await_connection()
+                self._follow()
+            except Exception as error:
+                self._disconnected(_why(error))
+            self._closing.wait(self._pause * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _await_connection(self) -> None:
+        # Before the stream is opened, so that the time this takes does not make every answer look older. By a call:
+        # asking grpc for the state of a channel leaves a thread behind that complains when the channel is closed.
+        call = self._get_keys.future(api.GetSigningKeysRequest(), wait_for_ready=True, timeout=CONNECT_SECONDS)
+        with self._interruptible(call):
+            try:
+                call.result()
+            except grpc.RpcError:
+                # Whatever else it answers, it is there.
+                if call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    raise
+
+    def _follow(self) -> None:
+        """Open the stream and take its answers. Returns when it is to be opened anew; raises what ends it before."""
+        opened_at = self._monotonic()
+        intake = Intake(self._knowledge, self._secret, opened_at, self._monotonic, self._observer)
+        is_connected = False
+        call = self._watch(api.WatchRevocationsRequest(resume_point=self._resume_point))
+        with self._interruptible(call):
+            try:
+                for answer in call:
+                    self._heard_at = time.monotonic()
+                    if intake.take(answer):
+                        self._resume_point = answer.resume_point
+                        if not is_connected:
+                            is_connected, self._pause = True, FIRST_PAUSE
+                            self._connected()
+                        self._completed(answer)
+                    if self._monotonic() > opened_at + LONGEST_STREAM:
+                        return
+            except Incomplete:
+                self._resume_point = None
+                raise
+            except grpc.RpcError:
+                if call.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    self._resume_point = None
+                raise
+
+    def _connected(self) -> None:
+        log.info("the authentication service says what is revoked")
+        self._is_away = False
+        contain(self._observer.connected)
+
+    def _disconnected(self, why: str) -> None:
+        if not (self._is_away or self._closing.is_set()):
+            log.warning(
+                "the authentication service does not say what is revoked (%s). Calls are judged by what is known for "
+                "as long as their rules allow; it is tried again until it does.",
+                why,
+            )
+        self._is_away = True
+        contain(self._observer.disconnected, why)
+
+    def _completed(self, answer: api.WatchRevocationsResponse) -> None:
+        if not self.ready:
+            self.ready.announce()
+        if is_news(answer):
+            self._notify()
+
+    @contextlib.contextmanager
+    def _interruptible(self, call: Any) -> Iterator[None]:
+        """Let `close` and the clock end a call, and leave nothing of it behind."""
+        self._heard_at = time.monotonic()
+        self._call = call
+        try:
+            if self._closing.is_set():
+                raise grpc.FutureCancelledError
+            yield
+        finally:
+            self._call = None
+            call.cancel()
+
+    def _tick(self) -> None:
+        while not self._closing.wait(TICK_SECONDS):
+            call = self._call
+            if call and time.monotonic() - self._heard_at > SILENCE_SECONDS:
+                call.cancel()
+            self._notify()
+
+    def _notify(self) -> None:
+        for listener in self._listeners:
+            contain(listener)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, grpc.RpcError):
+        return f"{error.code()}: {error.details()}"
+    return f"{type(error).__name__}: {error}"

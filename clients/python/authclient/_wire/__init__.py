@@ -1,0 +1,1 @@
+"""What callers, guarded services and the authentication service say to each other, and over which connections."""

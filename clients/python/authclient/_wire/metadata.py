@@ -1,0 +1,75 @@
+"""Metadata entries: the token, the name of a stream, and those by which other systems say who is calling."""
+
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from authclient._wire.refusals import Refused
+
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+
+STREAM_ENTRY = "authclient-stream"
+"""Metadata entry by which a caller names a stream that it wants to be able to renew."""
+
+_FIRST = ("x-", "x_user", "remote-user", "authclient-")
+"""How every one of them begins, for a quick look at each entry of each call."""
+_FORGEABLE = re.compile(
+    r"x-(?:user(?:-.*|id|name|info)?|auth-.*|authenticated-.*|remote-user|roles?|identity-.*|email|groups|subject"
+    r"|forwarded-(?:user|email|groups|preferred-username|client-cert)|consumer-.*|credential-.*|jwt-.*"
+    r"|goog-authenticated-.*|endpoint-api-userinfo|amzn-oidc-.*|ms-client-principal.*)"
+    r"|x_user.*|remote-user|authclient-.*"
+)
+
+
+def bearer_token(metadata: Metadata) -> str:
+    """Return the token of the `authorization` entry.
+
+    Raises Refused: TOKEN_MISSING without such an entry; TOKEN_INVALID for two, of which a proxy and a server may choose
+    different ones, and for another scheme.
+    """
+    found = None
+    for key, value in metadata:
+        if key == "authorization":
+            if found is not None:
+                raise Refused("TOKEN_INVALID", "there are two authorization entries")
+            found = value
+    if found is None:
+        raise Refused("TOKEN_MISSING", "there is no authorization entry")
+    scheme, _, token = found.partition(" ") if isinstance(found, str) else ("", "", "")
+    if not token or scheme.lower() != "bearer":
+        raise Refused("TOKEN_INVALID", "the authorization entry is not a bearer token")
+    return token
+
+
+def bearer(token: str) -> tuple[str, str]:
+    """Return the metadata entry that carries a token."""
+    return ("authorization", f"Bearer {token}")
+
+
+def has_authorization(metadata: Any) -> bool:
+    """Tell whether a call already says who is calling."""
+    return any(re.fullmatch("authorization", key, re.IGNORECASE) for key, _ in metadata or ())
+
+
+def stream_name(metadata: Sequence[tuple[str, str | bytes]]) -> str | None:
+    """Return the name that a caller gave to a stream, if there is a usable one."""
+    names = [value for key, value in metadata if key == STREAM_ENTRY]
+    if len(names) == 1 and isinstance(names[0], str) and re.fullmatch(r"[A-Za-z0-9_-]{22,64}", names[0], re.ASCII):
+        return names[0]
+    return None
+
+
+def new_stream_name() -> str:
+    """Return a name for a stream that nobody else can guess."""
+    return secrets.token_urlsafe(16)
+
+
+def is_forged(metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Tell whether there are entries by which other systems say who is calling. Here anybody could have set them."""
+    return any(key.startswith(_FIRST) and _FORGEABLE.fullmatch(key) for key, _ in metadata)
+
+
+def without_forged(metadata: Iterable[tuple[str, str | bytes]]) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the metadata without such entries."""
+    return tuple(entry for entry in metadata if not _FORGEABLE.fullmatch(entry[0]))

@@ -1,0 +1,117 @@
+"""The hot queries find their rows by key, whatever the optimizer has been told about the tables."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, event, insert
+
+from authservice.domain.deadline import Deadline
+from authservice.domain.session import SessionEnd, SessionLimits
+from authservice.ports import last_counts
+from authservice.storage.auth.live_sessions import BatchedLiveSessions
+from authservice.storage.database import SqlDatabase
+from authservice.storage.engine import open_engine
+from authservice.storage.tables.auth import sessions
+from tests.conftest import migrate
+from tests.contracts.things import NOW, a_session, a_token, a_user
+
+SESSIONS = 3000
+"""Of one user, so that looking through them all is seen."""
+ASKED = 64
+_LIES = (
+    "UPDATE mysql.innodb_table_stats SET n_rows = IF(table_name = 'sessions', 1000000, 1)"
+    " WHERE database_name = DATABASE()",
+    "UPDATE mysql.innodb_index_stats SET stat_value = 1000000"
+    " WHERE database_name = DATABASE() AND table_name = 'sessions' AND stat_name LIKE 'n_diff%%'",
+    "FLUSH TABLES",
+)
+"""There is one user, and a million sessions of as many users."""
+
+
+@pytest.fixture
+def engine(new_mariadb_url: Callable[[], str]) -> Iterator[Engine]:
+    """Yield a database in which one user has all the sessions, and whose statistics say otherwise."""
+    url = new_mariadb_url()
+    migrate(url)
+    engine = open_engine(url, pool_size=2)
+    database, user = SqlDatabase(engine), a_user()
+    database.transact(lambda tx: tx.users.add(user), Deadline.after(20), settle=last_counts)
+    with engine.begin() as connection:
+        row = {column.name: getattr(a_session(user), column.name) for column in sessions.c}
+        rows = [{**row, "id": UUID(int=number)} for number in range(SESSIONS)]
+        for begin in range(0, SESSIONS, 1000):
+            connection.execute(insert(sessions).values(rows[begin : begin + 1000]))
+        for lie in _LIES:
+            connection.exec_driver_sql(lie, ())
+    yield engine
+    engine.dispose()
+
+
+MOST = 8 * ASKED
+"""A look at the session, at its user, and past the end of each range."""
+
+
+def rows_read(engine: Engine, work: Callable[[], object]) -> int:
+    """Return how many rows the hungriest statement of some work has made the server read."""
+    statements: list[tuple[str, Any]] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if re.match(r"\s*(SELECT|UPDATE|INSERT)", statement):
+            statements.append((statement, parameters))
+
+    work()
+    event.remove(engine, "before_cursor_execute", note)
+    assert statements
+    return max(_reads(engine, statement, parameters) for statement, parameters in statements)
+
+
+def _reads(engine: Engine, statement: str, parameters: Any) -> int:
+    """Run a statement and return how many rows it has made the server read."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("FLUSH STATUS")
+        connection.exec_driver_sql(statement, parameters)
+        counted = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'", ()).all()
+        connection.rollback()
+    return sum(int(value) for _, value in counted)
+
+
+def test_verify_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
+    live = BatchedLiveSessions(engine)
+    query = live.query_for(ASKED)
+    live.close()
+    ids = [UUID(int=number).bytes for number in range(ASKED)]
+    assert _reads(engine, query, (*ids, "2020-01-01 00:00:00")) <= MOST
+
+
+def test_refresh_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
+    ids = {UUID(int=number) for number in range(ASKED)}
+    rotations = [(a_token(each, "first"), a_token(each, "second", 1)) for each in ids]
+    database = SqlDatabase(engine)
+
+    def refresh() -> None:
+        database.transact(lambda tx: tx.sessions.hold_each(ids), Deadline.after(20), settle=last_counts)
+        database.transact(
+            lambda tx: tx.sessions.rotate_each(rotations, NOW, SessionLimits()), Deadline.after(20), settle=last_counts
+        )
+
+    assert rows_read(engine, refresh) <= MOST
+
+
+def test_logout_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
+    ids = {UUID(int=number) for number in range(ASKED)}
+    database = SqlDatabase(engine)
+
+    def log_out() -> None:
+        work = database.transact
+        work(
+            lambda tx: tx.sessions.end_each(ids, SessionEnd.LOGOUT, NOW + timedelta(seconds=1)),
+            Deadline.after(20),
+            settle=last_counts,
+        )
+
+    assert rows_read(engine, log_out) <= MOST
