@@ -74,7 +74,7 @@ class Guard:
         verified = None
         try:
             found = self.start(rule, call.invocation_metadata())
-            verified = yield from self.settlement(rule, found, call)
+            verified = (yield from self.settlement(rule, found, call)) if isinstance(found, Ask) else found
             self.admit(method, rule, verified, asked=isinstance(found, Ask))
         except Exception as error:
             if refused := self.refuse(method, rule, error):
@@ -85,18 +85,16 @@ class Guard:
         """Return who is calling, or what to ask first. Raises Refused."""
         return self._judge(rule, bearer_token(metadata))
 
-    def settlement(self, rule: Rule, found: Verified | Ask, call: Call) -> Steps[Verified]:
+    def settlement(self, rule: Rule, question: Ask, call: Call) -> Steps[Verified]:
         """Return whose token it is, as Verify says, or the view if that comes in time. Raises Refused."""
-        if not isinstance(found, Ask):
-            return found
         until = time.monotonic() + _patience(call.time_remaining())
         following = self.trust.following
         if following and not following.ready:
             is_ready = yield AwaitView(following.ready, min(following.patience, until - time.monotonic()))
-            judged = self._judge(rule, found.token) if is_ready else found
-            if not isinstance(judged, Ask):
-                return judged
-        verified: Verified = yield AskVerify(found, until - time.monotonic())
+            found = self._judge(rule, question.token) if is_ready else question
+            if not isinstance(found, Ask):
+                return found
+        verified: Verified = yield AskVerify(question, until - time.monotonic())
         return verified
 
     def admit(self, method: str, rule: Rule, verified: Verified, *, asked: bool) -> None:

@@ -86,7 +86,7 @@ class Interception(abc.ABC):
         """Let a stream go on with the token of this call. Raises Refused."""
         try:
             found = self._guard.start(RENEW_RULE, call.invocation_metadata() or ())
-            verified = yield from self._guard.settlement(RENEW_RULE, found, call)
+            verified = (yield from self._guard.settlement(RENEW_RULE, found, call)) if isinstance(found, Ask) else found
             expires_at = self._leases.renew(request.stream_id, verified, asked=isinstance(found, Ask))
         except Exception as error:
             refused = self._guard.refuse(RENEW_METHOD, None, error)
