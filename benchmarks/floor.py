@@ -25,11 +25,17 @@ def main() -> None:
     serve(int(sys.argv[1]), grpc.method_handlers_generic_handler(SERVICE, {"Do": NOTHING}))
 
 
-def serve(port: int, handlers: grpc.GenericRpcHandler, interceptors: Sequence[grpc.ServerInterceptor] = ()) -> None:
+def serve(
+    port: int,
+    handlers: grpc.GenericRpcHandler,
+    interceptors: Sequence[grpc.ServerInterceptor] = (),
+    pool: ThreadPoolExecutor | None = None,
+) -> None:
     """Serve until SIGTERM."""
+    pool = pool or ThreadPoolExecutor(THREADS)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    server = grpc.server(ThreadPoolExecutor(THREADS), handlers=[handlers], interceptors=list(interceptors))
+    server = grpc.server(pool, handlers=[handlers], interceptors=list(interceptors))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     print("ready", flush=True)

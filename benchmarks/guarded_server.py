@@ -1,6 +1,7 @@
 """A service that does nothing, guarded in one way: `python -m benchmarks.guarded_server PORT KIND GUARD AUTH`.
 
-KIND is `sync` or `aio`. GUARD is `bare` (none), `authclient`, `pyjwt` (a hand-written interceptor that has PyJWT check
+KIND is `sync` or `aio`. GUARD is `bare` (none), `authclient`, `patient` (the same, and no thread of the server's waits
+for a request), `pyjwt` (a hand-written interceptor that has PyJWT check
 each token) or `verify` (one that asks the Verify RPC about each).
 """
 
@@ -8,6 +9,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import authclient
@@ -91,15 +93,17 @@ def pyjwt_check(address: str) -> Callable[[str], Any]:
     return check
 
 
-def interceptors(kind: str, guard: str, address: str) -> list[Any]:
-    """Return the interceptors of a server."""
+def interceptors(kind: str, guard: str, address: str, pool: ThreadPoolExecutor | None = None) -> list[Any]:
+    """Return the interceptors of a server that has a pool, if it is a synchronous one."""
     if guard == "bare":
         return []
-    if guard == "authclient":
+    if guard in {"authclient", "patient"}:
         trust = authclient.Trust(address, audience="internal")
         assert trust.wait_until_ready(20)
         file = service_file(Buy=rule_pb2.Rule(authenticated=True))
-        return [(authclient if kind == "sync" else authclient.aio).AuthInterceptor(trust, file)]
+        if kind == "aio":
+            return [authclient.aio.AuthInterceptor(trust, file)]
+        return [authclient.AuthInterceptor(trust, file, pool=pool if guard == "patient" else None)]
     if guard == "pyjwt":
         check = pyjwt_check(address)
     else:
@@ -138,7 +142,9 @@ def main() -> None:
     """Serve until SIGTERM."""
     port, kind, guard, address = int(sys.argv[1]), *sys.argv[2:5]
     if kind == "sync":
-        floor.serve(port, handlers(lambda _request, _context: ANSWER), interceptors("sync", guard, address))
+        pool = ThreadPoolExecutor(floor.THREADS)
+        handler = handlers(lambda _request, _context: ANSWER)
+        floor.serve(port, handler, interceptors("sync", guard, address, pool), pool)
     else:
         asyncio.run(serve_aio(port, guard, address))
 

@@ -58,6 +58,7 @@ class Guarded:
         authority: None for no interceptor at all.
         rules: by the name of the method.
         handlers: by the name of the method.
+        patience: seconds that requests may take to come; None for a guard that leaves waiting to grpc.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class Guarded:
         *,
         threads: int = 32,
         extra: Iterable[Any] = (),
+        patience: float | None = None,
     ) -> None:
         rules = dict.fromkeys(handlers, SIGNED_IN) if rules is None else rules
-        self.interceptor = AuthInterceptor(authority, service_file(**rules)) if authority else None
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = ThreadPoolExecutor(threads, "working")
+        patiently: dict[str, Any] = {"pool": self._pool, "request_patience": patience} if patience else {}
+        self.interceptor = AuthInterceptor(authority, service_file(**rules), **patiently) if authority else None
         self._server = grpc.server(self._pool, interceptors=[self.interceptor] if self.interceptor else [])
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers), *extra))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
@@ -82,6 +85,13 @@ class Guarded:
     def new_channel(self) -> grpc.Channel:
         """Return a connection of its own."""
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)])
+
+    @property
+    def awaited(self) -> int:
+        """How many calls have not sent their request."""
+        assert self.interceptor
+        assert self.interceptor._patience
+        return len(self.interceptor._patience._waiting)
 
     @property
     def leases(self) -> int:
@@ -96,6 +106,8 @@ class Guarded:
         self.channel.close()
         self.has_stopped = self._server.stop(0).wait(2.0)
         self._pool.shutdown(wait=self.has_stopped)
+        if self.interceptor and self.interceptor._patience:
+            self.interceptor._patience._room.shutdown(wait=self.has_stopped)
 
     def call(self, kind: str, *messages: bytes, name: str | None = None, **options: Any) -> "Outcome":
         """Make one call and wait for its end."""

@@ -176,8 +176,8 @@ RAISING: list[Case] = [raises, raises_midway, raises_with_a_code]
 class Pair:
     """The same handlers with and without a guard."""
 
-    def __init__(self, trust: Trust, handlers: dict[str, Any]) -> None:
-        self.servers = [Guarded(None, handlers), Guarded(trust, handlers)]
+    def __init__(self, trust: Trust, handlers: dict[str, Any], patience: float | None = None) -> None:
+        self.servers = [Guarded(None, handlers), Guarded(trust, handlers, patience=patience)]
 
     def __enter__(self) -> "Pair":
         return self

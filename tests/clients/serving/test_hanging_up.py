@@ -66,10 +66,12 @@ class Open:
         self._end.set()
 
 
-def gone(trust: Trust | None, kind: str, leave: Callable[[Any], None], timeout: float | None) -> tuple[Any, ...]:
+def gone(
+    trust: Trust | None, patience: float | None, kind: str, leave: Callable[[Any], None], timeout: float | None
+) -> tuple[Any, ...]:
     """Let a caller go away during a call, and return what the handler and the caller saw."""
     watched, requests = Watched(), Open()
-    with Guarded(trust, watched.handlers) as server:
+    with Guarded(trust, watched.handlers, patience=patience) as server:
         messages: Any = requests if kind.startswith("stream_") else [b"one"]
         call = begin(server.channel, kind, path(kind), messages, bearer(token()), timeout)
         assert watched.entered.wait(SOON)
@@ -92,15 +94,17 @@ def alike(plain: list[str], guarded: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_a_caller_who_hangs_up_stops_the_handler_as_without_a_guard(trust: Trust, kind: str) -> None:
-    plain, guarded = (gone(each, kind, lambda call: call.cancel(), None) for each in (None, trust))
+def test_a_caller_who_hangs_up_stops_the_handler_as_without_a_guard(
+    trust: Trust, patience: float | None, kind: str
+) -> None:
+    plain, guarded = (gone(each, patience, kind, lambda call: call.cancel(), None) for each in (None, trust))
     assert plain[0] is guarded[0] is grpc.StatusCode.CANCELLED
     alike(plain[1], guarded[1])
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-def test_a_deadline_stops_the_handler_as_without_a_guard(trust: Trust, kind: str) -> None:
-    plain, guarded = (gone(each, kind, lambda _call: None, 0.3) for each in (None, trust))
+def test_a_deadline_stops_the_handler_as_without_a_guard(trust: Trust, patience: float | None, kind: str) -> None:
+    plain, guarded = (gone(each, patience, kind, lambda _call: None, 0.3) for each in (None, trust))
     assert plain[0] is guarded[0] is grpc.StatusCode.DEADLINE_EXCEEDED
     alike(plain[1], guarded[1])
 
@@ -123,8 +127,8 @@ def test_a_server_that_stops_ends_guarded_streams_too(trust: Trust) -> None:
             assert not each or server.leases == 0
 
 
-def test_calls_leave_no_lease_however_they_end(trust: Trust) -> None:
-    with Guarded(trust, named([*CASES, *RAISING])) as server:
+def test_calls_leave_no_lease_however_they_end(trust: Trust, patience: float | None) -> None:
+    with Guarded(trust, named([*CASES, *RAISING]), patience=patience) as server:
         for case in (*CASES, *RAISING):
             for kind in STREAMS:
                 server.call(kind, name=f"{case.__name__}__{kind}", metadata=(*bearer(token()), ("a-question", "?")))

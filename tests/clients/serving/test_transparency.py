@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-import pytest
 from authclient import Trust
 
 from tests.clients.guarded import KINDS, STREAMS, Guarded, Outcome, handler
@@ -16,10 +15,12 @@ from tests.clients.scripted import bearer, token
 from tests.clients.serving.handler_cases import CASES, INITIAL, RAISING, TRAILING, Case, Pair, named
 
 
-def differences(trust: Trust, cases: list[Case], same: Callable[[Outcome], Any]) -> dict[str, list[Any]]:
+def differences(
+    trust: Trust, patience: float | None, cases: list[Case], same: Callable[[Outcome], Any]
+) -> dict[str, list[Any]]:
     handlers = named(cases)
     found = {}
-    with Pair(trust, handlers) as pair:
+    with Pair(trust, handlers, patience) as pair:
         for name in handlers:
             outcomes = pair.outcomes(name, name.rpartition("__")[2], b"one", b"two", b"three")
             if same(outcomes[0]) != same(outcomes[1]):
@@ -27,8 +28,8 @@ def differences(trust: Trust, cases: list[Case], same: Callable[[Outcome], Any])
     return found
 
 
-def test_a_caller_cannot_tell_a_guarded_handler_from_another(trust: Trust) -> None:
-    assert differences(trust, CASES, lambda outcome: outcome) == {}
+def test_a_caller_cannot_tell_a_guarded_handler_from_another(trust: Trust, patience: float | None) -> None:
+    assert differences(trust, patience, CASES, lambda outcome: outcome) == {}
 
 
 def test_the_cases_are_what_their_names_say(trust: Trust) -> None:
@@ -45,8 +46,13 @@ def test_the_cases_are_what_their_names_say(trust: Trust) -> None:
         assert (broken.code, broken.messages) == (grpc.StatusCode.UNKNOWN, [b"one"])
 
 
-def test_a_handler_that_raises_ends_with_the_same_status_after_the_same_messages(trust: Trust) -> None:
-    assert differences(trust, RAISING, lambda each: (each.code, each.messages, each.initial, each.trailing)) == {}
+def test_a_handler_that_raises_ends_with_the_same_status_after_the_same_messages(
+    trust: Trust, patience: float | None
+) -> None:
+    assert (
+        differences(trust, patience, RAISING, lambda each: (each.code, each.messages, each.initial, each.trailing))
+        == {}
+    )
 
 
 class OnlyNext:
@@ -79,47 +85,47 @@ BROKEN: dict[str, Any] = {
 }
 
 
-def test_iterators_of_any_make_are_answered_alike(trust: Trust, request: pytest.FixtureRequest) -> None:
-    with Pair(trust, UNUSUAL) as pair:
+def test_iterators_of_any_make_are_answered_alike(trust: Trust, patience: float | None) -> None:
+    with Pair(trust, UNUSUAL, patience) as pair:
         for name in ("iterator", "none_midway"):
             plain, guarded = pair.outcomes(name, "unary_stream")
             assert plain == guarded, name
             assert plain.messages
 
 
-def test_an_iterator_without_iter_is_answered_alike(trust: Trust) -> None:
-    with Pair(trust, UNUSUAL) as pair:
+def test_an_iterator_without_iter_is_answered_alike(trust: Trust, patience: float | None) -> None:
+    with Pair(trust, UNUSUAL, patience) as pair:
         plain, guarded = pair.outcomes("only_next", "unary_stream")
         assert plain.messages == [b"one", b"two"]
         assert plain == guarded
 
 
-def test_a_client_streaming_handler_that_returns_nothing_fails_alike(trust: Trust) -> None:
-    with Pair(trust, UNUSUAL) as pair:
+def test_a_client_streaming_handler_that_returns_nothing_fails_alike(trust: Trust, patience: float | None) -> None:
+    with Pair(trust, UNUSUAL, patience) as pair:
         plain, guarded = pair.outcomes("nothing_returned", "stream_unary")
         assert plain.code is not grpc.StatusCode.OK
         assert plain == guarded
 
 
-def broken_answers(trust: Trust | None, kinds: tuple[str, ...]) -> tuple[list[Any], bool]:
+def broken_answers(trust: Trust | None, patience: float | None, kinds: tuple[str, ...]) -> tuple[list[Any], bool]:
     """Return how calls end whose answer cannot be written, and whether the server can be stopped afterwards."""
-    with Guarded(trust, BROKEN) as server:
+    with Guarded(trust, BROKEN, patience=patience) as server:
         outcomes = [server.call(kind, metadata=bearer(token())) for kind in kinds]
     return [(each.code, each.details, each.messages) for each in outcomes], server.has_stopped
 
 
-def test_an_answer_that_cannot_be_written_fails_alike(trust: Trust) -> None:
-    plain, guarded = (broken_answers(each, ("unary_unary",)) for each in (None, trust))
+def test_an_answer_that_cannot_be_written_fails_alike(trust: Trust, patience: float | None) -> None:
+    plain, guarded = (broken_answers(each, patience, ("unary_unary",)) for each in (None, trust))
     assert plain == guarded
     assert plain[0][0][0] is grpc.StatusCode.INTERNAL
 
 
-def test_an_answer_of_a_stream_that_cannot_be_written_fails_alike(trust: Trust) -> None:
-    plain, guarded = (broken_answers(each, STREAMS) for each in (None, trust))
+def test_an_answer_of_a_stream_that_cannot_be_written_fails_alike(trust: Trust, patience: float | None) -> None:
+    plain, guarded = (broken_answers(each, patience, STREAMS) for each in (None, trust))
     assert plain == guarded
 
 
-def test_a_handler_keeps_the_pool_and_the_way_it_asked_grpc_for(trust: Trust) -> None:
+def test_a_handler_keeps_the_pool_and_the_way_it_asked_grpc_for(trust: Trust, patience: float | None) -> None:
     def direct(_request: bytes, context: Any, send: Callable[[bytes | None], None]) -> None:
         def work() -> None:
             for number in range(3):
@@ -129,7 +135,7 @@ def test_a_handler_keeps_the_pool_and_the_way_it_asked_grpc_for(trust: Trust) ->
         threading.Thread(target=work).start()
 
     direct.experimental_non_blocking = True  # type: ignore[attr-defined]
-    with Pair(trust, {"direct": handler("unary_stream", direct)}) as pair:
+    with Pair(trust, {"direct": handler("unary_stream", direct)}, patience) as pair:
         plain, guarded = pair.outcomes("direct", "unary_stream")
     assert plain.messages == [b"0", b"1", b"2"]
     assert plain == guarded

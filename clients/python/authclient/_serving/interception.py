@@ -59,7 +59,7 @@ class Interception(abc.ABC):
         if known is not None and known[0] is handler:
             return known[1]
         if self._guard.is_exempt(method):
-            return handler
+            return self._exempt(method, handler)
         if known is None and method not in self._described and self._is_full():
             return self._refusal_of_others
         wrapped = self._wrap(method, handler)
@@ -73,6 +73,10 @@ class Interception(abc.ABC):
     def _refusal_of_others(self) -> Handler:
         # As one that streams it is the same on the wire for all four kinds, and reads nothing before it refuses.
         return self._wrap(OTHER_METHODS, grpc.stream_stream_rpc_method_handler(_never))
+
+    def _exempt(self, method: str, handler: Handler) -> Handler:
+        """Return what is served for a method that anyone may call."""
+        return handler
 
     @abc.abstractmethod
     def _wrap(self, method: str, handler: Handler) -> Handler:

@@ -16,7 +16,7 @@ def driver(handler: Handler) -> Driver:
     """Return what runs the handler."""
     behavior: Any = handler.stream_stream or handler.stream_unary or handler.unary_stream
     if not handler.response_streaming:
-        return _one_answer(behavior)
+        return one_answer(behavior)
     return _self_driving(behavior) if getattr(behavior, "experimental_non_blocking", False) else _many_answers(behavior)
 
 
@@ -27,7 +27,9 @@ def _self_driving(behavior: Callable[..., Any]) -> Driver:
     return drive
 
 
-def _one_answer(behavior: Callable[..., Any]) -> Driver:
+def one_answer(behavior: Callable[..., Any]) -> Driver:
+    """Return what runs a handler that has one answer."""
+
     def drive(requests: Any, context: grpc.ServicerContext, stream: Stream) -> None:
         answer = behavior(requests, context)
         if answer is None:

@@ -1,18 +1,22 @@
 """The interceptor for synchronous servers."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import grpc
 from authapi.v1 import stream_service_pb2 as stream_api
+from google.protobuf.descriptor import FileDescriptor
 
+from authclient._judging.authority import Authority
 from authclient._judging.rules import Rule
 from authclient._serving import callers
 from authclient._serving.contexts import filtered
 from authclient._serving.gate import abort
-from authclient._serving.interception import Handler, Interception
+from authclient._serving.interception import RENEW_METHOD, Handler, Interception
 from authclient._serving.leases import Lease
 from authclient._serving.sync.handlers import Driver, driver
+from authclient._serving.sync.patience import REQUEST_SECONDS, Patience
 from authclient._serving.sync.stream import Send, Stream, StreamContext, requests_while_open
 from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
@@ -26,7 +30,22 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
     Args:
         trust: what this process knows about tokens.
         files: descriptors of the .proto files of the server's services, such as `orders_pb2.DESCRIPTOR`.
+        pool: the pool that `grpc.server` is given too. With it, no call holds a thread of the pool before its request
+            is there. The interceptor is to be the first of the list then: to others, each call streams.
+        request_patience: seconds that a request may take to come, where `pool` is given. None or 0 leaves it to grpc.
     """
+
+    def __init__(
+        self,
+        trust: Authority,
+        *files: FileDescriptor,
+        pool: ThreadPoolExecutor | None = None,
+        request_patience: float | None = REQUEST_SECONDS,
+    ) -> None:
+        super().__init__(trust, *files)
+        self._patience = Patience(request_patience, pool) if pool and request_patience else None
+        self._exempted: dict[str, tuple[Handler, Handler]] = {}
+        self._renewal = self._patiently(RENEW_METHOD, self._renewal)
 
     def intercept_service(
         self,
@@ -37,7 +56,19 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         method = handler_call_details.method
         return self._own(method) or self._guarded(method, continuation(handler_call_details))
 
+    def _exempt(self, method: str, handler: Handler) -> Handler:
+        known = self._exempted.get(method)
+        if known is None or known[0] is not handler:
+            known = self._exempted[method] = handler, self._patiently(method, handler)
+        return known[1]
+
     def _wrap(self, method: str, handler: Handler) -> Handler:
+        return self._patiently(method, self._guarding(method, handler))
+
+    def _patiently(self, method: str, handler: Handler) -> Handler:
+        return self._patience.serve(method, handler) if self._patience else handler
+
+    def _guarding(self, method: str, handler: Handler) -> Handler:
         rule = self._guard.rule(method)
         if handler.request_streaming or handler.response_streaming:
             return self._stream(method, rule, handler)

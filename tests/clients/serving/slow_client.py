@@ -1,0 +1,88 @@
+"""Callers who send no request: through grpc, which tells how the call ends, and by hand, a byte at a time."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from tests.clients.eventually import SOON
+from tests.clients.guarded import begin, path
+from tests.rpc.rude_client import ACK, DATA, END_HEADERS, HEADERS, PING, RudeClient, _frame
+
+
+class Unsent:
+    """The messages of a call, as late as a test says. Without any, only headers are sent."""
+
+    def __init__(self) -> None:
+        self._said = threading.Event()
+        self._messages: tuple[bytes, ...] = ()
+
+    def say(self, *messages: bytes) -> None:
+        """Send messages, and no more after these."""
+        self._messages = messages
+        self._said.set()
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._said.wait(SOON)
+        yield from self._messages
+
+
+def open_call(channel: grpc.Channel, kind: str, unsent: Unsent, name: str | None = None, **options: Any) -> Any:
+    """Begin a call of a method that takes one request, as if it took many: the same on the wire."""
+    kind_of_caller = kind.replace("unary_", "stream_", 1)
+    return begin(channel, kind_of_caller, name or path(kind), unsent, **options)
+
+
+class SlowClient(RudeClient):
+    """One connection, on which calls are begun and not gone on with."""
+
+    def __init__(self, port: int, window: int = 0) -> None:
+        self._answered = threading.Event()
+        super().__init__(port, window)
+
+    def open(self, method: str, token: str) -> int:
+        """Send the headers of a call, and return its number."""
+        fields = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": method,
+            ":authority": "localhost",
+            "te": "trailers",
+            "content-type": "application/grpc",
+            "authorization": f"Bearer {token}",
+        }
+        headers = b"".join(b"\0" + _long_text(name) + _long_text(value) for name, value in fields.items())
+        with self._lock:
+            number = next(self._numbers)
+            self._socket.sendall(_frame(HEADERS, END_HEADERS, number, headers))
+        return number
+
+    def await_server(self) -> None:
+        """Return when the server has read everything so far: it answers in order (RFC 9113, 6.7)."""
+        self._answered.clear()
+        with self._lock:
+            self._socket.sendall(_frame(PING, 0, 0, b"are read"))
+        assert self._answered.wait(SOON)
+
+    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        super()._take(kind, flags, number, payload)
+        if kind == PING and flags & ACK:
+            self._answered.set()
+
+    def send(self, number: int, part: bytes) -> None:
+        """Send a part of what a call has to say."""
+        with self._lock:
+            self._socket.sendall(_frame(DATA, 0, number, part))
+
+
+def _long_text(text: str) -> bytes:
+    """Return a string literal. The length is an integer with a prefix of seven bits (RFC 7541, 5.1 and 5.2)."""
+    encoded = text.encode()
+    if len(encoded) < 127:
+        return bytes([len(encoded)]) + encoded
+    left, length = len(encoded) - 127, bytearray([127])
+    while left >= 128:
+        length.append(left % 128 + 128)
+        left //= 128
+    return bytes([*length, left]) + encoded

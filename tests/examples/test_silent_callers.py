@@ -1,0 +1,38 @@
+"""Calls that send headers and no request, at services in other languages: they hold memory, and stop nobody."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.clients.serving.slow_client import SlowClient
+from tests.examples.programs import AuthProcess, Program, customer, free_address
+
+SILENT = 500
+Start = Callable[..., Program]
+
+
+def serves_beside_silent_callers(orders: str, auth: AuthProcess, client: Path, folder: Path) -> None:
+    auth.register("silent")
+    token = auth.login("silent").access_token  # Or a guard that does not wait for the request would refuse at once.
+    slow = SlowClient(int(orders.rpartition(":")[2]))
+    for _ in range(SILENT):
+        slow.open("/orders.v1.OrdersService/PlaceOrder", token)
+    slow.await_server()
+    done = customer([client, "call"], auth, orders, folder)
+    assert done.returncode == 0, done
+    assert "refused with SESSION_ENDED" in done.stdout
+    assert not slow.ended, "they are still there"
+    slow.close()
+
+
+def test_a_go_service_serves_beside_them(auth: AuthProcess, start: Start, go_orders: Path, tmp_path: Path) -> None:
+    orders = free_address()
+    start(go_orders, "serve", "-listen", orders, "-auth", auth.address).wait_for("serving on")
+    serves_beside_silent_callers(orders, auth, go_orders, tmp_path)
+
+
+def test_a_typescript_service_serves_beside_them(
+    auth: AuthProcess, start: Start, typescript_orders: tuple[str | Path, ...], go_orders: Path, tmp_path: Path
+) -> None:
+    orders = free_address()
+    start(*typescript_orders, "serve", "--listen", orders, "--auth", auth.address).wait_for("listening on")
+    serves_beside_silent_callers(orders, auth, go_orders, tmp_path)
