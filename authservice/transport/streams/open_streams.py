@@ -22,6 +22,14 @@ RETRY_SECONDS = 1.0
 """After which one that was refused may find a place."""
 
 
+def _connection(stream: Stream) -> str:
+    return stream.peer
+
+
+def _host(stream: Stream) -> str:
+    return stream.host
+
+
 class OpenStreams(ABC, Generic[S]):
     """Lives as long as the server; safe for many threads. `lock` is held for moments, and never during a write.
 
@@ -43,7 +51,7 @@ class OpenStreams(ABC, Generic[S]):
     @property
     @abstractmethod
     def most(self) -> int:
-        """How many there may be. More are refused."""
+        """How many there may be. Whoever has many of them then gives way to one who has few; others are refused."""
 
     @property
     def unread_per_host(self) -> int | None:
@@ -129,12 +137,25 @@ class OpenStreams(ABC, Generic[S]):
         with self.lock:
             if self._is_closed:
                 raise ShuttingDown
-            if len(self._open) >= self.most:
-                raise Overloaded(RETRY_SECONDS)
-            pushed_out = self._one_too_many(stream)
+            is_full = len(self._open) >= self.most
+            pushed_out = self._one_of_many(stream) if is_full else self._one_too_many(stream)
             self._open.add(stream)
             self._unread[stream] = None
         return pushed_out
+
+    def _one_of_many(self, stream: S) -> S:
+        """Return whose place a stream gets where all are taken. Raises Overloaded.
+
+        Anyone may take places, and whoever takes many is to give way to one who has few: first the connection with the
+        most streams, then the host. Its oldest stream goes, which has had the most of it.
+        """
+        for share_of in (_connection, _host):
+            counts = Counter(map(share_of, self._open))
+            most = max(counts.values(), default=0)
+            if most > counts[share_of(stream)] + 1:  # Or the two would only change places.
+                fullest = (each for each in self._open if counts[share_of(each)] == most)
+                return min(fullest, key=lambda each: each.number)
+        raise Overloaded(RETRY_SECONDS)
 
     def _one_too_many(self, stream: S) -> S | None:
         if self.unread_per_host is None:

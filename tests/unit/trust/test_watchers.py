@@ -318,6 +318,28 @@ def test_no_more_are_admitted_than_there_is_room_for(room: Room) -> None:
     room.open(Stream())
 
 
+def test_s5_where_all_places_are_taken_who_has_many_gives_way_to_who_has_few(room: Room) -> None:
+    greedy = [Stream(f"ipv4:10.0.0.1:{1 + number % 3}") for number in range(MOST)]
+    for stream in greedy:
+        room.open(stream)
+    guard = Stream("ipv4:10.0.0.1:9")
+    room.open(guard)
+    assert guard.next().part == api.WATCH_PART_SNAPSHOT_END
+    assert greedy[0].cancelled.is_set(), "the longest-standing of the fullest connection"
+    assert sum(stream.cancelled.is_set() for stream in greedy) == 1
+    assert len(room.watchers) == MOST
+
+
+def test_s5_where_one_host_has_a_place_for_each_of_its_connections_another_host_still_gets_in(room: Room) -> None:
+    greedy = [Stream(f"ipv4:10.0.0.1:{number}") for number in range(MOST)]
+    for stream in greedy:
+        room.open(stream)
+    with pytest.raises(Overloaded):
+        room.open(Stream("ipv4:10.0.0.1:9999"))
+    room.open(Stream("ipv4:10.0.0.2:1"))
+    assert [stream.cancelled.is_set() for stream in greedy] == [True] + [False] * (MOST - 1)
+
+
 def test_a_resume_point_that_is_unknown_takes_no_place(room: Room) -> None:
     with pytest.raises(ResumePointUnknown):
         room.open(Stream(), api.ResumePoint(history="another", seq=1))
