@@ -18,10 +18,13 @@ import structlog
 
 from authservice.transport.entrance.grpcio import Call, Handler, in_pool, received_first
 from authservice.transport.entrance.line import Line, Together
+from authservice.transport.entrance.memory import give_back
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.1
+FLOOD = 500
+"""Calls at once after which memory is given back when most of them are over."""
 STREAM_THREADS = 4
 """For methods of several requests. Of ours that is reflection alone, which takes milliseconds and is for people."""
 NEVER = 10 * 365 * 86400.0
@@ -186,8 +189,13 @@ class Entrance(grpc.ServerInterceptor):
                 call.refuse(self._terms.overloaded)
 
     def _tick(self) -> None:
+        most_lately = 0
         while not self._is_closing.wait(TICK_SECONDS):
             now = time.monotonic()
+            most_lately = max(most_lately, len(self._open))
+            if most_lately >= FLOOD and len(self._open) < most_lately / 10:
+                most_lately = 0
+                give_back()
             self._refuse_unfinished(self._terms.request_patience, self._terms.request_missing)
             self._drop_unread(now)
             for context, since in list(self._streams.items()):

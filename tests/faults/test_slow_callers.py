@@ -1,0 +1,120 @@
+"""Callers who send headers and no request, dribble, or read no answer: the others hardly notice, and nothing stays.
+
+`AUTHSERVICE_TEST_SLOW_CALLERS` says how many send nothing; a tenth of them each dribble and read nothing.
+"""
+
+import contextlib
+import functools
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from authapi.v1 import auth_service_pb2 as api
+
+from tests.faults.processes import ServerProcess, running_server, wait_until
+from tests.faults.seeding import Seeder
+from tests.observed import verify
+from tests.rpc.rude_client import WINDOW, RudeClient
+
+SILENT = int(os.environ.get("AUTHSERVICE_TEST_SLOW_CALLERS", "2000"))
+CONNECTIONS = 20
+METHODS = [f"/authapi.v1.AuthService/{name}" for name in ("Verify", "Refresh", "Logout", "Login", "Register")]
+METHODS += [f"/authapi.v1.TrustService/{name}" for name in ("GetSigningKeys", "WatchRevocations")]
+ROUNDS = 5
+CALLS = 400
+PATIENCE_SECONDS = 5.0
+FEW_THREADS = 8
+"""What may come and stay: grpc has a few more where more connections are, and pools make theirs when first needed."""
+ROOM_KB = 40_000
+"""What memory may stay that grpc has taken once and keeps for the next time."""
+
+
+@pytest.fixture
+def server(database_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    with running_server(database_url, tmp_path / "server", workers=1) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def slow_callers(port: int) -> Iterator[list[RudeClient]]:
+    """Yield connections with slow calls of every kind, of which new ones follow those that the server ends."""
+    over = threading.Event()
+    clients: list[RudeClient] = []
+
+    def again(number: int, _ended: int) -> None:
+        if not over.is_set():
+            clients[number].begin(METHODS[number % len(METHODS)])
+
+    try:
+        clients += [RudeClient(port, WINDOW, functools.partial(again, number)) for number in range(CONNECTIONS)]
+        for number in range(SILENT):
+            clients[number % CONNECTIONS].begin(METHODS[number % len(METHODS)])
+        unread = RudeClient(port, window=0)
+        clients.append(unread)
+        for _ in range(SILENT // 10):
+            unread.call(METHODS[0], api.VerifyRequest(access_token="x").SerializeToString())
+        dribblers = RudeClient(port, WINDOW)
+        clients.append(dribblers)
+        begun = [dribblers.begin(METHODS[0], b"\0\0\0\0\x7f") for _ in range(SILENT // 10)]
+        threading.Thread(target=_dribble, args=(dribblers, begun, over), daemon=True).start()
+        yield clients
+    finally:
+        over.set()
+        for client in clients:
+            client.close()
+
+
+def _dribble(client: RudeClient, calls: list[int], over: threading.Event) -> None:
+    while not over.wait(1.0):
+        for number in calls:
+            if number not in client.ended:
+                client.send(number, b"x")
+
+
+def latencies(server: ServerProcess, token: str) -> list[float]:
+    """Return how many seconds each of many calls took, one after another."""
+    taken = []
+    with server.stub() as stub:
+        verify(stub, token)
+        for _ in range(CALLS):
+            begin = time.perf_counter()
+            verify(stub, token)
+            taken.append(time.perf_counter() - begin)
+    return taken
+
+
+def p99(taken: list[float]) -> float:
+    return statistics.quantiles(taken, n=100)[-1]
+
+
+def status(pid: int, name: str) -> int:
+    """Return a number of /proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def test_o1_thousands_of_slow_callers_hold_no_thread_slow_nobody_down_and_leave_nothing(
+    server: ServerProcess, seeds: Seeder
+) -> None:
+    token = seeds.sessions(seeds.user("ada"), 1)[0].access_token
+    (worker,) = server.workers()
+    latencies(server, token)
+    threads, memory = status(worker, "Threads"), status(worker, "VmRSS")
+    alone, beside = [], []
+    for _ in range(ROUNDS):
+        alone.append(p99(latencies(server, token)))
+        with slow_callers(server.port):
+            beside.append(p99(latencies(server, token)))
+            assert status(worker, "Threads") <= threads + FEW_THREADS, "they hold threads"
+    print(
+        f"O1: {SILENT} silent, {SILENT // 10} dribbling, {SILENT // 10} unread on {CONNECTIONS + 2} connections: "
+        f"p99 {statistics.median(beside) * 1000:.2f} ms, {statistics.median(alone) * 1000:.2f} ms without"
+    )
+    assert statistics.median(beside) <= 2 * max(statistics.median(alone), 0.002)
+    wait_until(lambda: status(worker, "Threads") <= threads + FEW_THREADS, 2 * PATIENCE_SECONDS, "threads as before")
+    wait_until(lambda: status(worker, "VmRSS") <= memory + ROOM_KB, 2 * PATIENCE_SECONDS, "memory as before")
+    assert server.workers() == [worker]
