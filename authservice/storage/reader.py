@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from sqlalchemy import Engine
@@ -10,22 +9,23 @@ from sqlalchemy import Engine
 from authservice.domain.errors import StorageUnavailable
 from authservice.storage.engine import is_sqlite
 from authservice.storage.faults import Fault, judge
+from authservice.storage.wording import spelled
 
 
 class Reader:
-    """One connection outside of transactions, for one thread at a time. Lives as long as the process.
-
-    Attributes:
-        place: how this database spells the place of a parameter.
-    """
+    """One connection outside of transactions, for one thread at a time. Lives as long as the process."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Any = None
-        self.place = "?" if is_sqlite(engine) else "%s"
+        self._is_sqlite = is_sqlite(engine)
 
-    def read(self, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of a query as they are when it is called. Raises StorageUnavailable."""
+    def read(self, statement: str, count: int, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query about so many things, as they are when it is called.
+
+        See wording.spelled. Raises StorageUnavailable.
+        """
+        query = spelled(statement, count, is_sqlite=self._is_sqlite)
         try:
             return self._query(query, parameters)
         except Exception as error:
@@ -62,17 +62,7 @@ class Reader:
     def _connect(self) -> Any:
         connection = self._engine.raw_connection()
         connection.detach()
-        if not is_sqlite(self._engine):
+        if not self._is_sqlite:
             # Each query has to see the latest commits, not the snapshot of the first.
             cast(Any, connection.dbapi_connection).autocommit(True)
         return connection
-
-
-def as_parameter(moment: datetime) -> str:
-    """Return a moment as both databases keep it."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-def as_moment(value: datetime | str) -> datetime:
-    """Return the moment that a driver has read: SQLite's answers texts."""
-    return (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)

@@ -12,17 +12,14 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import Standing
 from authservice.domain.tokens import Identity
 from authservice.storage.batches import Batches
-from authservice.storage.engine import is_sqlite
-from authservice.storage.reader import Reader, as_parameter
+from authservice.storage.reader import Reader
+from authservice.storage.wording import as_parameter
 
 # Sessions first, each by its key, then the user of each. Left to itself an optimizer with few users or old statistics
 # begins at `users` and reads all sessions of each: 435 µs a call in place of 53 where one user has 20,000.
-_FORCED = {
-    True: "sessions CROSS JOIN users",  # What SQLite takes for the order (its manual, section "query planner").
-    False: "sessions FORCE INDEX (PRIMARY) STRAIGHT_JOIN users FORCE INDEX (PRIMARY)",
-}
-_QUERY = """
-    SELECT sessions.id, sessions.user_id, users.generation FROM {tables} ON users.id = sessions.user_id
+QUERY = """
+    SELECT sessions.id, sessions.user_id, users.generation
+    FROM sessions{forced} {then} users{forced} ON users.id = sessions.user_id
     WHERE sessions.id IN ({places}) AND sessions.ended_at IS NULL AND sessions.idle_end > {place}
     AND users.disabled_at IS NULL
 """
@@ -37,8 +34,6 @@ class BatchedLiveSessions:
     def __init__(self, engine: Engine) -> None:
         self._reader = Reader(engine)
         self._reading = threading.Lock()
-        self._tables = _FORCED[is_sqlite(engine)]
-        self._queries: dict[int, str] = {}
         self._batches: Batches[tuple[bytes, datetime], _Row | None] = Batches(self._read)
 
     def judge(self, session_id: UUID, user_id: UUID, generation: int, now: datetime, deadline: Deadline) -> Standing:
@@ -62,18 +57,9 @@ class BatchedLiveSessions:
         session_ids = [session_id for session_id, _ in asked]
         now = max(moment for _, moment in asked)
         with self._reading:
-            rows = self._reader.read(self.query_for(len(session_ids)), (*session_ids, as_parameter(now)))
+            rows = self._reader.read(QUERY, len(session_ids), (*session_ids, as_parameter(now)))
         live = {session_id: (owner, generation) for session_id, owner, generation in rows}
         return [live.get(session_id) for session_id in session_ids]
-
-    def query_for(self, count: int) -> str:
-        """Return the query about so many sessions."""
-        query = self._queries.get(count)
-        if query is None:
-            place = self._reader.place
-            places = ", ".join([place] * count)
-            query = self._queries[count] = _QUERY.format(tables=self._tables, places=places, place=place)
-        return query
 
 
 def _standing(row: _Row | None, user_id: UUID, generation: int) -> Standing:

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, literal, select
 
 from authservice.domain.revocation import LATE
 from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
-from authservice.storage.auth import quick_ends
+from authservice.storage.auth import endings, rotations
 from authservice.storage.auth.users import ROLES, to_user
 from authservice.storage.tables.auth import sessions, users
 from authservice.storage.tables.trust import revocations
@@ -19,7 +19,6 @@ from authservice.storage.upsert import insert_unless_there
 
 _TOKEN_END = func.coalesce(sessions.c.token_end, sessions.c.absolute_end, type_=sessions.c.token_end.type)
 _SESSION = list(sessions.c)
-_BY_KEY = "FORCE INDEX (PRIMARY)"
 
 
 class SqlSessions:
@@ -48,42 +47,13 @@ class SqlSessions:
 
     def hold_each(self, session_ids: set[UUID]) -> dict[UUID, tuple[Session, User]]:
         """Return sessions with their users, the sessions locked until the transaction ends."""
-        # In the order of their ids, so that two such calls do not wait for each other. The sessions first: a read that
-        # does not lock would fix what this transaction sees before the locks are granted.
-        query = select(sessions).where(sessions.c.id.in_(sorted(session_ids))).order_by(sessions.c.id)
-        held = [_to_session(row) for row in self._connection.execute(_by_key(query, sessions).with_for_update())]
-        query = select(users, ROLES).where(users.c.id.in_({session.user_id for session in held}))
-        owners = {user.id: user for user in map(to_user, self._connection.execute(_by_key(query, users)))}
-        return {session.id: (session, owners[session.user_id]) for session in held}
+        return rotations.hold_each(self._connection, session_ids)
 
     def rotate_each(
-        self, rotations: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
+        self, tokens: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
     ) -> int:
         """Spend tokens: one conditional update, whose row count says how many."""
-        successors = [
-            (sessions.c.id == token.session_id, literal(new.hash, sessions.c.refresh_hash.type))
-            for token, new in rotations
-        ]
-        changed = self._connection.execute(
-            update(sessions)
-            # A scan would lock the sessions of everybody.
-            .with_hint(_BY_KEY, dialect_name="mysql")
-            .where(
-                sessions.c.id.in_([token.session_id for token, _ in rotations]),
-                sessions.c.refresh_hash.in_([token.hash for token, _ in rotations]),
-                _live(now),
-            )
-            # In this order: MySQL reads what it has just written.
-            .ordered_values(
-                (sessions.c.spent_hash, sessions.c.refresh_hash),
-                (sessions.c.refresh_hash, case(*successors)),
-                (sessions.c.generation, sessions.c.generation + 1),
-                (sessions.c.rotated_at, now),
-                (sessions.c.idle_end, _not_past_the_end(now + limits.idle)),
-                (sessions.c.token_end, _not_past_the_end(now + limits.access_token)),
-            )
-        )
-        return changed.rowcount
+        return rotations.rotate_each(self._connection, tokens, now, limits)
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session."""
@@ -91,7 +61,7 @@ class SqlSessions:
 
     def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
         """End several sessions, whosever they are."""
-        ended = quick_ends.end_each(self._connection, session_ids, reason, now)
+        ended = endings.end_each(self._connection, session_ids, reason, now)
         self.has_revoked = self.has_revoked or bool(ended)
         return ended
 
@@ -116,7 +86,7 @@ class SqlSessions:
     def _end(self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime) -> set[UUID]:
         """End the live ones among some sessions.
 
-        `quick_ends` and this do it alone, so that none ends without services learning of it.
+        `endings` and this do it alone, so that none ends without services learning of it.
         """
         # Locked in the order of their ids, so that two such calls do not wait for each other.
         query = select(sessions.c.id).where(condition, _live(now)).order_by(sessions.c.id).with_for_update()
@@ -128,18 +98,9 @@ class SqlSessions:
         self._connection.execute(insert(revocations).from_select(["subject", "min_generation", "token_end"], rules))
 
 
-def _by_key(query: Select[Any], table: Table) -> Select[Any]:
-    """Return a query that finds the rows by their primary key, whatever old statistics tell the optimizer."""
-    return query.with_hint(table, _BY_KEY, "mysql")
-
-
 def _live(now: datetime) -> ColumnElement[bool]:
     # The idle end never lies after the absolute end, so it alone decides.
     return and_(sessions.c.ended_at.is_(None), sessions.c.idle_end > now)
-
-
-def _not_past_the_end(moment: datetime) -> ColumnElement[datetime]:
-    return case((sessions.c.absolute_end < moment, sessions.c.absolute_end), else_=moment)
 
 
 def _may_have_tokens(now: datetime) -> ColumnElement[bool]:

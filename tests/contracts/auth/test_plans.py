@@ -12,10 +12,11 @@ from sqlalchemy import Engine, event, insert
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd, SessionLimits
 from authservice.ports import last_counts
-from authservice.storage.auth.live_sessions import BatchedLiveSessions
+from authservice.storage.auth.live_sessions import QUERY
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
 from authservice.storage.tables.auth import sessions
+from authservice.storage.wording import spelled
 from tests.conftest import migrate
 from tests.contracts.things import NOW, a_session, a_token, a_user
 
@@ -81,9 +82,7 @@ def _reads(engine: Engine, statement: str, parameters: Any) -> int:
 
 
 def test_verify_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
-    live = BatchedLiveSessions(engine)
-    query = live.query_for(ASKED)
-    live.close()
+    query = spelled(QUERY, ASKED, is_sqlite=False)
     ids = [UUID(int=number).bytes for number in range(ASKED)]
     assert _reads(engine, query, (*ids, "2020-01-01 00:00:00")) <= MOST
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -128,6 +129,21 @@ def test_many_sessions_are_rotated_in_one_step_each_by_its_own_token(stored: Sto
     assert [held[each.id][0].refresh_hash for each in sessions[1:]] == [digest(str(n)) for n in range(1, 64)]
     assert held[sessions[0].id][0].refresh_hash == digest("first")
     assert {owner for _, owner in held.values()} == {user}
+
+
+def test_what_is_held_is_what_is_got(stored: Stored, user: User) -> None:
+    plain, rotated, ended = (a_session(user) for _ in range(3))
+    for each in (plain, rotated, ended):
+        stored.keep_session(each)
+    tokens = a_token(rotated.id, "first"), a_token(rotated.id, "second", 1)
+    stored.run(lambda tx: tx.sessions.rotate_each([tokens], NOW, LIMITS))
+    stored.end_session(ended, NOW)
+    for role in ("reader", "admin"):
+        stored.run(lambda tx, role=role: tx.users.grant(user.id, role, NOW))  # type: ignore[misc]
+    for is_disabled in (False, True):
+        stored.run(lambda tx, at=NOW if is_disabled else None: tx.users.set_disabled(user.id, at))  # type: ignore[misc]
+        got = {each.id: stored.run(lambda tx, each=each: tx.sessions.get(each.id)) for each in (plain, rotated, ended)}  # type: ignore[misc]
+        assert stored.run(lambda tx: tx.sessions.hold_each({plain.id, rotated.id, ended.id, UUID(int=1)})) == got
 
 
 def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Session) -> None:

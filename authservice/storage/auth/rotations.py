@@ -1,0 +1,102 @@
+"""Rotating refresh tokens, many at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from authservice.domain.session import Session, SessionEnd, SessionLimits
+from authservice.domain.tokens import RefreshToken
+from authservice.domain.user import User, UserName
+from authservice.storage.wording import as_moment, as_moment_or_none, as_parameter, execute
+
+# Locked in the order of their ids, so that two such calls do not wait for each other.
+_SESSIONS = """
+    SELECT id, user_id, client_label, authenticated_at, idle_end, absolute_end, refresh_hash, generation, spent_hash,
+    rotated_at, ended_at, token_end, end_reason FROM sessions{forced} WHERE id IN ({places}) ORDER BY id{locked}
+"""
+_OWNERS = """
+    SELECT users.id, name, canonical_name, email, password_hash, created_at, registration_key, disabled_at, generation,
+    role FROM users{forced} LEFT JOIN user_roles{forced} ON user_id = users.id WHERE users.id IN ({places})
+"""
+# In this order: MySQL reads what it has just written.
+_ROTATE = """
+    UPDATE sessions{forced} SET spent_hash = refresh_hash, refresh_hash = CASE id {cases} END,
+    generation = generation + 1, rotated_at = {place},
+    idle_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END,
+    token_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END
+    WHERE id IN ({places}) AND refresh_hash IN ({places}) AND ended_at IS NULL AND idle_end > {place}
+"""
+
+
+def hold_each(connection: Connection, session_ids: set[UUID]) -> dict[UUID, tuple[Session, User]]:
+    """Return sessions with their users, the sessions locked until the transaction ends."""
+    # The sessions first: a read that does not lock would fix what this transaction sees before the locks are granted.
+    asked = sorted(each.bytes for each in session_ids)
+    held = [_to_session(row) for row in execute(connection, _SESSIONS, len(asked), asked)]
+    owners = _users(connection, {session.user_id for session in held})
+    return {session.id: (session, owners[session.user_id]) for session in held}
+
+
+def rotate_each(
+    connection: Connection,
+    rotations: Sequence[tuple[RefreshToken, RefreshToken]],
+    now: datetime,
+    limits: SessionLimits,
+) -> int:
+    """Spend tokens: one conditional update, whose row count says how many."""
+    moment, idle, token = (as_parameter(each) for each in (now, now + limits.idle, now + limits.access_token))
+    parameters: list[object] = [part for spent, new in rotations for part in (spent.session_id.bytes, new.hash)]
+    parameters += [moment, idle, idle, token, token]
+    parameters += [spent.session_id.bytes for spent, _ in rotations]
+    parameters += [spent.hash for spent, _ in rotations]
+    return execute(connection, _ROTATE, len(rotations), [*parameters, moment]).rowcount
+
+
+def _users(connection: Connection, user_ids: set[UUID]) -> dict[UUID, User]:
+    """Return some users. Each comes in as many rows as they have roles."""
+    asked = [each.bytes for each in user_ids]
+    rows: dict[bytes, Any] = {}
+    roles: dict[bytes, list[str]] = {}
+    for row in execute(connection, _OWNERS, len(asked), asked) if asked else ():
+        rows[row[0]] = row[:-1]
+        roles.setdefault(row[0], []).extend([row[-1].decode()] if row[-1] else [])
+    users = (_to_user(row, tuple(sorted(roles[key]))) for key, row in rows.items())
+    return {user.id: user for user in users}
+
+
+def _to_session(row: Any) -> Session:
+    session_id, user_id, label, authenticated, idle_end, absolute_end, current, generation, spent, *later = row
+    rotated, ended, token_end, reason = later
+    return Session(
+        UUID(bytes=session_id),
+        UUID(bytes=user_id),
+        label,
+        as_moment(authenticated),
+        as_moment(idle_end),
+        as_moment(absolute_end),
+        current,
+        generation,
+        spent,
+        as_moment_or_none(rotated),
+        as_moment_or_none(ended),
+        as_moment_or_none(token_end),
+        SessionEnd(reason.decode()) if reason else None,
+    )
+
+
+def _to_user(row: Any, roles: tuple[str, ...]) -> User:
+    user_id, name, canonical, email, password_hash, created, registration_key, disabled, generation = row
+    return User(
+        UUID(bytes=user_id),
+        UserName(name, canonical.decode()),
+        email,
+        password_hash.decode(),
+        as_moment(created),
+        registration_key,
+        as_moment_or_none(disabled),
+        generation,
+        roles,
+    )
