@@ -149,20 +149,24 @@ class Call:
 
     def answer(self, message: bytes) -> None:
         """End with a serialized response, unless the call has ended already."""
-        with self._state.condition:
-            if core._is_rpc_state_active(self._state):
-                core._status(self._event, self._state, message)
-        self._finish()
+        self._end(message)
 
     def refuse(self, status: grpc.Status) -> None:
         """End with a status, unless the call has ended already."""
+        self._end(None, status)
+
+    def _end(self, message: bytes | None, status: grpc.Status | None = None) -> None:
         state = self._state
         with state.condition:
             if core._is_rpc_state_active(state):
-                state.code, state.details = status.code, common.encode(status.details)
-                state.trailing_metadata = status.trailing_metadata
-                core._status(self._event, state, None)
-        self._finish()
+                if status:
+                    state.code, state.details = status.code, common.encode(status.details)
+                    state.trailing_metadata = status.trailing_metadata
+                core._status(self._event, state, message)
+            # Under the same lock: grpc's serving thread takes it as soon as the answer has left, and holds it while it
+            # waits for the interpreter. To ask for it again cost two changes of threads for each answer.
+            over, self._over = self._over, None
+        self._tell(over)
 
     def begin(self) -> None:
         """Begin to read the request. On the serving thread, from `submit` alone."""
@@ -208,6 +212,9 @@ class Call:
         """Tell grpc that the handler has returned, once."""
         with self._state.condition:
             over, self._over = self._over, None
+        self._tell(over)
+
+    def _tell(self, over: Callable[[Any], None] | None) -> None:
         if over:
             self.ended_at = time.monotonic()
             over(self)
