@@ -31,8 +31,12 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 class LogAudit:
-    """Writes audit events to the log. See ports.Audit."""
+    """Writes audit events to the log. See ports.Audit. To be made once the log is configured."""
+
+    def __init__(self) -> None:
+        # Put together once: for each event it would take a third of what the event takes.
+        self._log = structlog.get_logger().bind()
 
     def record(self, event: str, **facts: Any) -> None:
         """Write one event."""
-        structlog.get_logger().info("audit", audit=event, **facts)
+        self._log.info("audit", audit=event, **facts)
