@@ -1,8 +1,10 @@
 """From what a command has raised to its exit code and what is said about it, in one table."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import pymysql
 import structlog
 from sqlalchemy.exc import DBAPIError
 
@@ -44,7 +46,7 @@ def failure_of(error: Exception) -> Failure | None:
 
 def _database(error: Exception) -> Failure:
     structlog.get_logger().debug("database", error=type(error).__name__)
-    cause = error.orig if isinstance(error, DBAPIError) else None
+    cause = error.orig if isinstance(error, DBAPIError) else error
     if refusal := _REFUSALS.get(cause.args[0]) if cause and cause.args else None:
         return WRONG_SETTINGS, refusal
     return NO_DATABASE, "The database does not answer. `authservice doctor` says more."
@@ -69,8 +71,7 @@ _TABLE: dict[type[Exception], Callable[[Any], Failure]] = {
         WRONG_SETTINGS,
         f"{error.filename}: {error.strerror}. Run as the owner, or set AUTHSERVICE_DATA_DIR.",
     ),
-    DBAPIError: _database,
-    StorageUnavailable: _database,
+    **dict.fromkeys((DBAPIError, pymysql.MySQLError, sqlite3.Error, StorageUnavailable), _database),
     InvalidInput: lambda error: (
         COULD_NOT,
         "\n".join(f"{violation.field}: {violation.description}" for violation in error.violations),

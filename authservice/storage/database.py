@@ -22,7 +22,7 @@ from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
 from authservice.storage.engine import BUSY_SECONDS, is_sqlite
 from authservice.storage.expired import SqlExpired
-from authservice.storage.faults import Fault, judge
+from authservice.storage.faults import DATABASE_ERRORS, Fault, judge
 from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class SqlDatabase:
                 with self._connect(deadline) as connection:
                     transaction = SqlTransaction(connection)
                     result = _run(work, transaction, connection, deadline, unconfirmed)
-            except SQLAlchemyError as error:
+            except DATABASE_ERRORS as error:
                 fault = judge(error)
                 connections_lost += fault is Fault.LOST
                 if fault is Fault.UNFORESEEN:

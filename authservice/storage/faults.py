@@ -7,6 +7,9 @@ import pymysql
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, pymysql.MySQLError)
+"""What SQLAlchemy raises, and what drivers do where they are asked themselves."""
+
 
 class Fault(Enum):
     """What to do about a failed transaction."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User, UserName
-from authservice.storage.wording import as_moment, as_moment_or_none, as_parameter, execute
+from authservice.storage.wording import as_moment, as_moment_or_none, as_parameter, change, rows
 
 # Locked in the order of their ids, so that two such calls do not wait for each other.
 _SESSIONS = """
@@ -35,7 +35,7 @@ def hold_each(connection: Connection, session_ids: set[UUID]) -> dict[UUID, tupl
     """Return sessions with their users, the sessions locked until the transaction ends."""
     # The sessions first: a read that does not lock would fix what this transaction sees before the locks are granted.
     asked = sorted(each.bytes for each in session_ids)
-    held = [_to_session(row) for row in execute(connection, _SESSIONS, len(asked), asked)]
+    held = [_to_session(row) for row in rows(connection, _SESSIONS, len(asked), asked)]
     owners = _users(connection, {session.user_id for session in held})
     return {session.id: (session, owners[session.user_id]) for session in held}
 
@@ -52,18 +52,18 @@ def rotate_each(
     parameters += [moment, idle, idle, token, token]
     parameters += [spent.session_id.bytes for spent, _ in rotations]
     parameters += [spent.hash for spent, _ in rotations]
-    return execute(connection, _ROTATE, len(rotations), [*parameters, moment]).rowcount
+    return change(connection, _ROTATE, len(rotations), [*parameters, moment])
 
 
 def _users(connection: Connection, user_ids: set[UUID]) -> dict[UUID, User]:
     """Return some users. Each comes in as many rows as they have roles."""
     asked = [each.bytes for each in user_ids]
-    rows: dict[bytes, Any] = {}
+    found: dict[bytes, Any] = {}
     roles: dict[bytes, list[str]] = {}
-    for row in execute(connection, _OWNERS, len(asked), asked) if asked else ():
-        rows[row[0]] = row[:-1]
+    for row in rows(connection, _OWNERS, len(asked), asked) if asked else ():
+        found[row[0]] = row[:-1]
         roles.setdefault(row[0], []).extend([row[-1].decode()] if row[-1] else [])
-    users = (_to_user(row, tuple(sorted(roles[key]))) for key, row in rows.items())
+    users = (_to_user(row, tuple(sorted(roles[key]))) for key, row in found.items())
     return {user.id: user for user in users}
 
 

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, event, insert
+from pymysql.cursors import Cursor
+from sqlalchemy import Engine, insert
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd, SessionLimits
@@ -59,15 +61,16 @@ MOST = 8 * ASKED
 def rows_read(engine: Engine, work: Callable[[], object]) -> int:
     """Return how many rows the hungriest statement of some work has made the server read."""
     statements: list[tuple[str, Any]] = []
+    execute = Cursor.execute
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def noted(cursor: Cursor, statement: str, parameters: Any = None) -> int:
         if re.match(r"\s*(SELECT|UPDATE|INSERT)", statement):
             statements.append((statement, parameters))
+        return execute(cursor, statement, parameters)
 
-    work()
-    event.remove(engine, "before_cursor_execute", note)
-    assert statements
+    with patch.object(Cursor, "execute", noted):
+        work()
+    assert len(statements) > 1
     return max(_reads(engine, statement, parameters) for statement, parameters in statements)
 
 
