@@ -23,7 +23,8 @@ class AioGuarded:
         authority: None for no interceptor at all.
         handlers: by the name of the method.
         rules: by the name of the method; None for callers who are signed in everywhere.
-        pool: where grpc runs synchronous handlers.
+        pool: where grpc runs synchronous handlers. It has to be over before the event loop is, which they answer to:
+            `with AioGuarded(..., pool=pool) as served, pool:`
     """
 
     def __init__(

@@ -99,11 +99,8 @@ class RudeClient:
 @contextlib.contextmanager
 def rude_client(port: int, window: int = 0) -> Iterator[RudeClient]:
     """Yield a connection, and hang up."""
-    client = RudeClient(port, window)
-    try:
+    with contextlib.closing(RudeClient(port, window)) as client:
         yield client
-    finally:
-        client.close()
 
 
 def _headers(method: str, number: int) -> bytes:

@@ -163,7 +163,18 @@ export function duration(time: number): PlainTime {
   return { seconds: BigInt(seconds), nanos: Math.floor((time - seconds) * 1e9) };
 }
 
-/** Waits until the condition holds; the time limit of the test is the limit. */
+/** How long a test waits for something before it fails, in milliseconds. */
+const SOON = 30_000;
+
+/**
+ * Waits until the condition holds.
+ *
+ * Has a limit of its own: a loop that goes on after its test has failed would keep the process from ending.
+ */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
+  const begin = performance.now();
+  while (!condition()) {
+    if (performance.now() - begin > SOON) throw new Error(`still not: ${condition.toString()}`);
+    await new Promise(setImmediate);
+  }
 }

@@ -61,7 +61,8 @@ def test_while_verify_hangs_others_are_served(trust: Trust, noted: Noted, silenc
     asked, over = silence
     strict = {f"Strict_{name}": each for name, each in noted.by_shape.items()}
     rules = dict.fromkeys(strict, ASK) | dict.fromkeys(noted.by_shape, SIGNED_IN)
-    with ThreadPoolExecutor(16) as pool, AioGuarded(trust, strict | noted.by_shape, rules, pool=pool) as served:
+    pool = ThreadPoolExecutor(16)
+    with AioGuarded(trust, strict | noted.by_shape, rules, pool=pool) as served, pool:
         waiting = [
             begin(served.channel, shape[1], path(f"Strict_{name(shape)}"), metadata=GOOD, timeout=SOON)
             for shape in SHAPES
@@ -82,7 +83,8 @@ def test_while_calls_wait_for_the_first_view_others_are_served(
     watch = scripted.next_watch()
     public = {f"Public_{name}": each for name, each in noted.by_shape.items()}
     rules = dict.fromkeys(public, PUBLIC) | dict.fromkeys(noted.by_shape, SIGNED_IN)
-    with ThreadPoolExecutor(16) as pool, AioGuarded(trust, public | noted.by_shape, rules, pool=pool) as served:
+    pool = ThreadPoolExecutor(16)
+    with AioGuarded(trust, public | noted.by_shape, rules, pool=pool) as served, pool:
         waiting = [begin(served.channel, shape[1], path(name(shape)), metadata=GOOD, timeout=SOON) for shape in SHAPES]
         for shape in SHAPES:
             assert served.call(shape, method=f"Public_{name(shape)}").code is OK, name(shape)

@@ -83,6 +83,7 @@ def test_a_stream_of_nothing_that_its_handler_did_not_expect_is_an_error_and_no_
 
 
 def test_handlers_work_with_a_pool_of_the_services_own(trust: Trust, noted: Noted) -> None:
-    with ThreadPoolExecutor(1) as pool, AioGuarded(trust, noted.by_shape, pool=pool) as served:
+    pool = ThreadPoolExecutor(1)
+    with AioGuarded(trust, noted.by_shape, pool=pool) as served, pool:
         for shape in SHAPES:
             assert served.call(shape, metadata=GOOD).code is OK, name(shape)

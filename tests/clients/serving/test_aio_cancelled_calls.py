@@ -104,7 +104,7 @@ def test_a_call_that_its_caller_gave_up_while_it_waited_is_judged_by_its_own_tok
     monkeypatch.setattr(ready, "wait", wait)
     forged = bearer(token()[:-86] + "A" * 86)
     pool = ThreadPoolExecutor(16)
-    with pool, AioGuarded(trust, {"Work": handler("unary_unary", work)}, pool=pool) as served:
+    with AioGuarded(trust, {"Work": handler("unary_unary", work)}, pool=pool) as served, pool:
         watch = scripted.next_watch()
         attackers = served.new_channel()
         attacks = [begin(attackers, "unary_unary", path("Work"), [b"forged"], forged) for _ in range(8)]
