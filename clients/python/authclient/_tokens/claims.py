@@ -54,12 +54,7 @@ class Claims:
 def read_object(data: bytes) -> dict[str, Any]:
     """Read one JSON object. Raises MalformedJson for anything that two readers could understand differently."""
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique_names,
-            parse_constant=_no_constant,
-            parse_int=_small_int,
-        )
+        value = _STRICT.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         raise MalformedJson from None
     if not isinstance(value, dict):
@@ -148,3 +143,6 @@ def _small_int(text: str) -> int:
     if len(text.lstrip("-")) > _DIGITS:
         raise MalformedJson
     return int(text)
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_unique_names, parse_constant=_no_constant, parse_int=_small_int)
