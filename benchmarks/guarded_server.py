@@ -1,8 +1,8 @@
 """A service that does nothing, guarded in one way: `python -m benchmarks.guarded_server PORT KIND GUARD AUTH`.
 
-KIND is `sync` or `aio`. GUARD is `bare` (none), `authclient`, `patient` (the same, and no thread of the server's waits
-for a request), `pyjwt` (a hand-written interceptor that has PyJWT check
-each token) or `verify` (one that asks the Verify RPC about each).
+KIND is `sync` or `aio`. GUARD is `bare` (no interceptor), `idle` (one that does nothing), `authclient`, `patient` (the
+same, and no thread of the server's waits for a request), `pyjwt` (a hand-written interceptor that has PyJWT check each
+token) or `verify` (one that asks the Verify RPC about each).
 """
 
 import asyncio
@@ -76,6 +76,20 @@ class ByHandAio(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
 
 
+class Idle(grpc.ServerInterceptor):
+    """Does nothing: what grpc itself takes for having an interceptor."""
+
+    def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
+        return continuation(details)
+
+
+class IdleAio(grpc.aio.ServerInterceptor):
+    """The same for asyncio."""
+
+    async def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
+        return await continuation(details)
+
+
 def _token(context: Any) -> str:
     return str(dict(context.invocation_metadata())["authorization"]).removeprefix("Bearer ")
 
@@ -97,6 +111,8 @@ def interceptors(kind: str, guard: str, address: str, pool: ThreadPoolExecutor |
     """Return the interceptors of a server that has a pool, if it is a synchronous one."""
     if guard == "bare":
         return []
+    if guard == "idle":
+        return [Idle() if kind == "sync" else IdleAio()]
     if guard in {"authclient", "patient"}:
         trust = authclient.Trust(address, audience="internal")
         assert trust.wait_until_ready(20)
