@@ -1,18 +1,22 @@
 """Sessions, and what a presented refresh token means for one.
 
 A login opens one session. Each refresh replaces the session's refresh token by its successor: the generation grows by
-one and the hash of the spent token stays beside that of the new one. A spent token still gets the same successor for
-GRACE, because a client whose answer was lost, or that runs in two tabs, cannot know better. RFC 9700 section 4.14.2 and
-ASVS 10.4.5 know no such window; docs/tokens.md gives the reasons for the deviation.
+one, and the session remembers when the token was spent. Each token is judged by its own first use: for GRACE it is
+answered with whatever the session's current token is by then, because a client whose answer was lost, or that runs in
+several tabs, cannot know better. RFC 9700 section 4.14.2 and ASVS 10.4.5 know no such window; docs/tokens.md gives the
+reasons for the deviation.
 """
 
+import itertools
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
 GRACE = timedelta(seconds=30)
-"""How long a spent refresh token is answered with its successor. Covers a client's retries after a lost answer."""
+"""How long a spent refresh token is still answered. Covers a client's retries after a lost answer."""
+MOST_SPENT = 64
+"""How often a session is rotated within GRACE, so that it can remember each time. Beyond, its token stays."""
 
 
 class SessionEnd(Enum):
@@ -35,6 +39,7 @@ class Presented(Enum):
     """What a refresh token with a valid seal is to its session."""
 
     CURRENT = "current"
+    KEPT = "kept"
     JUST_SPENT = "just_spent"
     REUSED = "reused"
     FOREIGN = "foreign"
@@ -62,8 +67,10 @@ class SessionLimits:
 class Session:
     """One session of one user.
 
-    Times are UTC in microseconds; `refresh_hash` and `spent_hash` are SHA-256 of refresh tokens. `token_end` is when
-    the last access token of the session expires; rows of the first schema have none.
+    Times are UTC in microseconds; `refresh_hash` and `spent_hash` are SHA-256 of refresh tokens, the current one and
+    the one before. `spent_at` says when the latest ones were spent, oldest first; servers of the version before note
+    the last of them alone, as `rotated_at`. `token_end` is when the last access token of the session expires; rows of
+    the first schema have none.
     """
 
     id: UUID
@@ -79,6 +86,7 @@ class Session:
     ended_at: datetime | None = None
     token_end: datetime | None = None
     end_reason: SessionEnd | None = None
+    spent_at: tuple[datetime, ...] = ()
 
     def is_live(self, now: datetime) -> bool:
         """Tell whether the session is neither ended nor expired at `now`."""
@@ -92,18 +100,39 @@ class Session:
             spent_hash=self.refresh_hash,
             generation=self.generation + 1,
             rotated_at=now,
+            spent_at=(*self._spent_lately(now), now),
             idle_end=limits.idle_end(now, self.absolute_end),
             token_end=limits.access_token_end(now, self.absolute_end),
         )
 
-    def judge(self, token_hash: bytes, generation: int, now: datetime) -> Presented:
-        """Say what a refresh token of this session, whose seal is valid, means at `now`."""
+    def knows(self, generation: int) -> bool:
+        """Tell whether it is known when the token of a generation was spent, if it was."""
+        return 0 <= self.generation - generation <= len(self._spends)
+
+    def judge(self, heir_hash: bytes, generation: int, now: datetime) -> Presented:
+        """Say what a refresh token of this session, whose seal is valid, means at `now`.
+
+        Args:
+            heir_hash: of the token that has followed from it by the generation of this session.
+            generation: of the token.
+        """
         if not self.is_live(now):
             return Presented.SESSION_OVER
-        if token_hash == self.refresh_hash:
-            return Presented.CURRENT
-        if token_hash == self.spent_hash and self.rotated_at is not None and now <= self.rotated_at + GRACE:
-            return Presented.JUST_SPENT
+        age = self.generation - generation
+        if heir_hash == self.refresh_hash and self.knows(generation):
+            if not age:
+                return Presented.CURRENT if len(self._spent_lately(now)) < MOST_SPENT else Presented.KEPT
+            if now <= self._spends[-age] + GRACE:
+                return Presented.JUST_SPENT
         # A later generation than ours comes from a database that was restored to an earlier state. Its holder did
         # nothing wrong.
-        return Presented.REUSED if generation < self.generation else Presented.FOREIGN
+        return Presented.REUSED if age > 0 else Presented.FOREIGN
+
+    @property
+    def _spends(self) -> tuple[datetime, ...]:
+        if self.rotated_at is None or (self.spent_at and self.spent_at[-1] == self.rotated_at):
+            return self.spent_at
+        return (self.rotated_at,)
+
+    def _spent_lately(self, now: datetime) -> tuple[datetime, ...]:
+        return tuple(itertools.dropwhile(lambda moment: moment + GRACE < now, self._spends))

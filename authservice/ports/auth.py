@@ -68,9 +68,9 @@ class Sessions(Protocol):
         """Return sessions with their users, as they are now, and keep others from changing them until the end."""
 
     def rotate_each(
-        self, rotations: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
+        self, rotations: Sequence[tuple[RefreshToken, Session]], now: datetime, limits: SessionLimits
     ) -> int:
-        """Spend tokens and put their successors in their place, one of a session, in one conditional step.
+        """Spend tokens, one of a session, in one conditional step, after which each session is as is said with it.
 
         Returns how many. A token is left alone that is not its session's current one, and a session that is not live at
         `now`. Of any number of calls with one token at most one spends it.
@@ -198,6 +198,9 @@ class RefreshTokens(Protocol):
 
     def successor(self, token: RefreshToken) -> RefreshToken:
         """Return the one token that follows. The same for every call."""
+
+    def heir(self, token: RefreshToken, generation: int) -> RefreshToken:
+        """Return the token that has followed from one by a later generation; that itself, if it is of this one."""
 
     def read(self, text: str) -> RefreshToken:
         """Return the token whose text this is. Raises TokenInvalid unless this service made it."""

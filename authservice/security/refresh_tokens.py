@@ -40,6 +40,12 @@ class SealedRefreshTokens:
         body = _decode(token.text)[:_BODY_BYTES]
         return self._token(token.session_id, token.generation + 1, self._mac(b"successor", body))
 
+    def heir(self, token: RefreshToken, generation: int) -> RefreshToken:
+        """Return the token that has followed from one by a later generation; that itself, if it is of this one."""
+        while token.generation < generation:
+            token = self.successor(token)
+        return token
+
     def read(self, text: str) -> RefreshToken:
         """Return the token whose text this is.
 

@@ -4,7 +4,8 @@ MariaDB's text collations pad and fold (`admin` = `admin␠` even under utf8mb4_
 whatever decides identity is bytes: ids, hashes, canonical names and addresses.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -80,6 +81,42 @@ class Time(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None else None
+
+
+class Times(TypeDecorator[tuple[datetime, ...]]):
+    """Up to `most` moments in one value: microseconds since the epoch, eight bytes each."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, most: int) -> None:
+        super().__init__(8 * most)
+        self.most = most
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        size = 8 * self.most
+        return dialect.type_descriptor(mysql.VARBINARY(size) if dialect.name == "mysql" else LargeBinary(size))
+
+    def process_bind_param(self, value: tuple[datetime, ...] | None, dialect: Dialect) -> bytes | None:
+        return packed(value) if value else None
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[datetime, ...]:
+        return unpacked(value)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def packed(moments: Iterable[datetime]) -> bytes:
+    """Return moments as a Times column keeps them."""
+    return b"".join(((moment - _EPOCH) // _MICROSECOND).to_bytes(8) for moment in moments)
+
+
+def unpacked(value: bytes | None) -> tuple[datetime, ...]:
+    """Return the moments that a Times column keeps."""
+    parts = (value[at : at + 8] for at in range(0, len(value), 8)) if value else ()
+    return tuple(_EPOCH + int.from_bytes(part) * _MICROSECOND for part in parts)
 
 
 class Keys(TypeDecorator[tuple[str, ...]]):

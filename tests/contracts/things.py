@@ -7,7 +7,7 @@ from uuid import UUID
 
 from uuid6 import uuid7
 
-from authservice.domain.session import Session
+from authservice.domain.session import Session, SessionLimits
 from authservice.domain.signing_key import KeyState, SigningKey
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User, UserName
@@ -40,6 +40,11 @@ def a_session(user: User, **fields: object) -> Session:
 def a_token(session_id: UUID, text: str, generation: int = 0) -> RefreshToken:
     """Return a refresh token."""
     return RefreshToken(text, session_id, generation, digest(text))
+
+
+def spent(session: Session, token: RefreshToken, successor: RefreshToken) -> tuple[RefreshToken, Session]:
+    """Return what a rotation is told: a token, and its session after that has been spent."""
+    return token, session.rotated(successor.hash, NOW, SessionLimits())
 
 
 def a_key(created_at: datetime = NOW) -> SigningKey:

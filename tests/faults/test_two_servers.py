@@ -61,6 +61,20 @@ def test_r1_refreshes_of_one_token_at_both_servers_yield_one_successor(
             assert seeds.generation(tokens.session_id) == 1
 
 
+def test_r1_a_token_spent_at_one_server_gets_the_current_one_at_the_other_however_many_followed(
+    two_servers: list[ServerProcess], seeds: Seeder
+) -> None:
+    sessions = seeds.sessions(seeds.user("ada"), TOKENS)
+    with two_servers[0].stub() as a, two_servers[1].stub() as b:
+        for tokens in sessions:
+            line = [tokens.refresh_token]
+            for number in range(6):
+                line.append(refresh((a, b)[number % 2], line[-1]).refresh_token)
+            for number, spent in enumerate(line[:-1]):
+                assert refresh((a, b)[number % 2], spent).refresh_token == line[-1]
+            assert seeds.generation(tokens.session_id) == 6
+
+
 def test_a_user_registered_at_one_server_is_served_by_the_other(two_servers: list[ServerProcess]) -> None:
     with two_servers[0].stub() as a, two_servers[1].stub() as b:
         user = register(a, "grace")

@@ -10,12 +10,14 @@ from sqlalchemy import Connection
 from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User, UserName
+from authservice.storage.columns import packed, unpacked
 from authservice.storage.wording import as_moment, as_moment_or_none, as_parameter, change, rows
 
 # Locked in the order of their ids, so that two such calls do not wait for each other.
 _SESSIONS = """
     SELECT id, user_id, client_label, authenticated_at, idle_end, absolute_end, refresh_hash, generation, spent_hash,
-    rotated_at, ended_at, token_end, end_reason FROM sessions{forced} WHERE id IN ({places}) ORDER BY id{locked}
+    rotated_at, ended_at, token_end, end_reason, spent_at
+    FROM sessions{forced} WHERE id IN ({places}) ORDER BY id{locked}
 """
 _OWNERS = """
     SELECT users.id, name, canonical_name, email, password_hash, created_at, registration_key, disabled_at, generation,
@@ -24,7 +26,7 @@ _OWNERS = """
 # In this order: MySQL reads what it has just written.
 _ROTATE = """
     UPDATE sessions{forced} SET spent_hash = refresh_hash, refresh_hash = CASE id {cases} END,
-    generation = generation + 1, rotated_at = {place},
+    generation = generation + 1, rotated_at = {place}, spent_at = CASE id {cases} END,
     idle_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END,
     token_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END
     WHERE id IN ({places}) AND refresh_hash IN ({places}) AND ended_at IS NULL AND idle_end > {place}
@@ -42,14 +44,16 @@ def hold_each(connection: Connection, session_ids: set[UUID]) -> dict[UUID, tupl
 
 def rotate_each(
     connection: Connection,
-    rotations: Sequence[tuple[RefreshToken, RefreshToken]],
+    rotations: Sequence[tuple[RefreshToken, Session]],
     now: datetime,
     limits: SessionLimits,
 ) -> int:
     """Spend tokens: one conditional update, whose row count says how many."""
     moment, idle, token = (as_parameter(each) for each in (now, now + limits.idle, now + limits.access_token))
-    parameters: list[object] = [part for spent, new in rotations for part in (spent.session_id.bytes, new.hash)]
-    parameters += [moment, idle, idle, token, token]
+    parameters: list[object] = [part for _, after in rotations for part in (after.id.bytes, after.refresh_hash)]
+    parameters += [moment]
+    parameters += [part for _, after in rotations for part in (after.id.bytes, packed(after.spent_at))]
+    parameters += [idle, idle, token, token]
     parameters += [spent.session_id.bytes for spent, _ in rotations]
     parameters += [spent.hash for spent, _ in rotations]
     return change(connection, _ROTATE, len(rotations), [*parameters, moment])
@@ -69,7 +73,7 @@ def _users(connection: Connection, user_ids: set[UUID]) -> dict[UUID, User]:
 
 def _to_session(row: Any) -> Session:
     session_id, user_id, label, authenticated, idle_end, absolute_end, current, generation, spent, *later = row
-    rotated, ended, token_end, reason = later
+    rotated, ended, token_end, reason, spent_at = later
     return Session(
         UUID(bytes=session_id),
         UUID(bytes=user_id),
@@ -84,6 +88,7 @@ def _to_session(row: Any) -> Session:
         as_moment_or_none(ended),
         as_moment_or_none(token_end),
         SessionEnd(reason.decode()) if reason else None,
+        unpacked(spent_at),
     )
 
 

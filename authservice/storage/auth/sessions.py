@@ -49,9 +49,7 @@ class SqlSessions:
         """Return sessions with their users, the sessions locked until the transaction ends."""
         return rotations.hold_each(self._connection, session_ids)
 
-    def rotate_each(
-        self, tokens: Sequence[tuple[RefreshToken, RefreshToken]], now: datetime, limits: SessionLimits
-    ) -> int:
+    def rotate_each(self, tokens: Sequence[tuple[RefreshToken, Session]], now: datetime, limits: SessionLimits) -> int:
         """Spend tokens: one conditional update, whose row count says how many."""
         return rotations.rotate_each(self._connection, tokens, now, limits)
 

@@ -2,7 +2,8 @@
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table
 
-from authservice.storage.columns import Bytes, Id, Key, Time, text
+from authservice.domain.session import MOST_SPENT
+from authservice.storage.columns import Bytes, Id, Key, Time, Times, text
 from authservice.storage.tables.form import OPTIONS, metadata
 
 users = Table(
@@ -53,6 +54,7 @@ sessions = Table(
     Column("ended_at", Time),
     Column("end_reason", Key(32)),
     Column("token_end", Time),
+    Column("spent_at", Times(MOST_SPENT)),
     Index("ix_sessions_absolute_end", "absolute_end"),
     **OPTIONS,
 )

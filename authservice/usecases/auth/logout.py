@@ -28,6 +28,7 @@ from authservice.ports import (
     RefreshTokens,
     SessionEnds,
 )
+from authservice.usecases.steps.judge_refresh_token import judge_refresh_token
 
 
 class Scope(Enum):
@@ -154,7 +155,7 @@ class Logout:
             return _Outcome(0)
         session, user = found
         if proof.refresh_token:
-            presented = session.judge(proof.refresh_token.hash, proof.refresh_token.generation, now)
+            presented, _ = judge_refresh_token(self.refresh_tokens, proof.refresh_token, session, now)
             if presented is Presented.FOREIGN:
                 return _Outcome(0)
             if presented is Presented.REUSED:

@@ -19,11 +19,12 @@ from authservice.ports import (
     RefreshTokens,
 )
 from authservice.usecases.steps.issue_tokens import IssueTokens
+from authservice.usecases.steps.judge_refresh_token import judge_refresh_token
 
 _Rotation: TypeAlias = tuple[RefreshToken, RefreshToken]
 """A presented token and its successor."""
-_Spent: TypeAlias = tuple[Presented, Session, User]
-"""What a presented token was to its session, and the session as it is now."""
+_Spent: TypeAlias = tuple[Presented, Session, User, RefreshToken]
+"""What a presented token was to its session, the session as it is now, and the token that is handed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Refresh:
     """Rotates refresh tokens.
 
     The successor is computed from the presented token alone, before the database is asked. Of any number of parallel
-    calls with one token, one spends it; the others find the token just spent and answer with the same successor.
+    calls with one token, one spends it; the others find the token just spent and answer with what has followed from it.
     """
 
     database: Database[AuthStores]
@@ -68,7 +69,7 @@ class Refresh:
             )
         except AuthError as error:
             return [each if isinstance(each, TokenInvalid) else error for each in read]
-        return [each if isinstance(each, TokenInvalid) else self._answer(each[1], next(spent), now) for each in read]
+        return [each if isinstance(each, TokenInvalid) else self._answer(next(spent), now) for each in read]
 
     def _read(self, text: str) -> _Rotation | TokenInvalid:
         try:
@@ -81,39 +82,41 @@ class Refresh:
         """Spend what is current, and say what each token was, in their order; None for one without a session."""
         held = tx.sessions.hold_each({token.session_id for token, _ in rotations})
         spent: list[_Spent | None] = []
-        due: dict[UUID, _Rotation] = {}
+        due: dict[UUID, tuple[RefreshToken, Session]] = {}
         reused = []
         for token, successor in rotations:
             if token.session_id not in held:
                 spent.append(None)
                 continue
             session, user = held[token.session_id]
-            presented = session.judge(token.hash, token.generation, now) if user.is_active else Presented.SESSION_OVER
+            presented, handed_out = judge_refresh_token(self.refresh_tokens, token, session, now)
+            if not user.is_active:
+                presented = Presented.SESSION_OVER
             if presented is Presented.CURRENT:
                 if session.id in due:  # The successor has come already, with the token that it follows.
                     self._rotate(tx, due, now)
-                due[session.id] = token, successor
-                session = session.rotated(successor.hash, now, self.limits)
+                session, handed_out = session.rotated(successor.hash, now, self.limits), successor
+                due[session.id] = token, session
             elif presented is Presented.REUSED:
                 reused.append(session.id)
                 session = replace(session, ended_at=now)
             held[session.id] = session, user
-            spent.append((presented, session, user))
+            spent.append((presented, session, user, handed_out))
         self._rotate(tx, due, now)
         for session_id in reused:
             tx.sessions.end(session_id, SessionEnd.REFRESH_REUSE, now)
         return spent
 
-    def _rotate(self, tx: AuthStores, due: dict[UUID, _Rotation], now: datetime) -> None:
+    def _rotate(self, tx: AuthStores, due: dict[UUID, tuple[RefreshToken, Session]], now: datetime) -> None:
         if due:
             rotated = tx.sessions.rotate_each(list(due.values()), now, self.limits)
             assert rotated == len(due), "sessions have changed while they were held"
             due.clear()
 
-    def _answer(self, successor: RefreshToken, spent: _Spent | None, now: datetime) -> SessionTokens | AuthError:
+    def _answer(self, spent: _Spent | None, now: datetime) -> SessionTokens | AuthError:
         if spent is None:
             return SessionEnded()
-        presented, session, user = spent
+        presented, session, user, handed_out = spent
         match presented:
             case Presented.CURRENT:
                 self.audit.record("session_refreshed", session_id=str(session.id), generation=session.generation)
@@ -125,7 +128,7 @@ class Refresh:
             case Presented.FOREIGN:
                 return TokenInvalid()
         try:
-            return self.issue_tokens(user, session, successor, now)
+            return self.issue_tokens(user, session, handed_out, now)
         except AuthError as error:
             return error
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +21,7 @@ from authservice.storage.engine import open_engine
 from authservice.storage.tables.auth import sessions
 from authservice.storage.wording import spelled
 from tests.conftest import migrate
-from tests.contracts.things import NOW, a_session, a_token, a_user
+from tests.contracts.things import NOW, a_session, a_token, a_user, spent
 
 SESSIONS = 3000
 """Of one user, so that looking through them all is seen."""
@@ -92,7 +93,8 @@ def test_verify_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
 
 def test_refresh_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
     ids = {UUID(int=number) for number in range(ASKED)}
-    rotations = [(a_token(each, "first"), a_token(each, "second", 1)) for each in ids]
+    asked = [replace(a_session(a_user()), id=each) for each in ids]
+    rotations = [spent(each, a_token(each.id, "first"), a_token(each.id, "second", 1)) for each in asked]
     database = SqlDatabase(engine)
 
     def refresh() -> None:

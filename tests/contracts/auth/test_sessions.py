@@ -11,7 +11,7 @@ from authservice.domain.errors import DeadlineTooShort
 from authservice.domain.session import Presented, Session, SessionEnd, SessionLimits, Standing
 from authservice.domain.user import User
 from tests.contracts.conftest import Stored
-from tests.contracts.things import NOW, a_session, a_token, a_user, digest
+from tests.contracts.things import NOW, a_session, a_token, a_user, digest, spent
 
 LATER = NOW + timedelta(hours=1)
 LIMITS = SessionLimits(idle=timedelta(hours=1))
@@ -90,29 +90,34 @@ def test_sessions_of_a_disabled_user_are_not_live(stored: Stored, user: User, se
 
 def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    assert stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS))
+    assert stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     rotated = found[0]
     assert (rotated.refresh_hash, rotated.spent_hash) == (digest("second"), digest("first"))
     assert (rotated.generation, rotated.rotated_at, rotated.idle_end) == (1, NOW, LATER)
-    assert rotated.judge(digest("first"), 0, NOW) is Presented.JUST_SPENT
+    assert rotated.spent_at == (NOW,)
+    assert rotated.judge(digest("second"), 0, NOW) is Presented.JUST_SPENT
 
 
 def test_rotation_fails_for_spent_foreign_and_dead(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
     foreign = a_token(session.id, "foreign")
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([(foreign, second)], NOW, LIMITS))
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], session.idle_end, LIMITS))
-    assert stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS))
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, foreign, second)], NOW, LIMITS))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], session.idle_end, LIMITS))
+    assert stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS))
     stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([(second, a_token(session.id, "third", 2))], NOW, LIMITS))
+    assert not stored.run(
+        lambda tx: tx.sessions.rotate_each([spent(session, second, a_token(session.id, "third", 2))], NOW, LIMITS)
+    )
 
 
 def test_r7_rotation_never_passes_the_absolute_end(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, SessionLimits(idle=timedelta(days=30))))
+    stored.run(
+        lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, SessionLimits(idle=timedelta(days=30)))
+    )
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     assert found[0].idle_end == session.absolute_end
@@ -123,7 +128,7 @@ def test_many_sessions_are_rotated_in_one_step_each_by_its_own_token(stored: Sto
     for each in sessions:
         stored.keep_session(each)
     stored.end_session(sessions[0], NOW)
-    rotations = [(a_token(each.id, "first"), a_token(each.id, str(n), 1)) for n, each in enumerate(sessions)]
+    rotations = [spent(each, a_token(each.id, "first"), a_token(each.id, str(n), 1)) for n, each in enumerate(sessions)]
     assert stored.run(lambda tx: tx.sessions.rotate_each(rotations, NOW, LIMITS)) == 63
     held = stored.run(lambda tx: tx.sessions.hold_each({each.id for each in sessions}))
     assert [held[each.id][0].refresh_hash for each in sessions[1:]] == [digest(str(n)) for n in range(1, 64)]
@@ -136,7 +141,7 @@ def test_what_is_held_is_what_is_got(stored: Stored, user: User) -> None:
     for each in (plain, rotated, ended):
         stored.keep_session(each)
     tokens = a_token(rotated.id, "first"), a_token(rotated.id, "second", 1)
-    stored.run(lambda tx: tx.sessions.rotate_each([tokens], NOW, LIMITS))
+    stored.run(lambda tx: tx.sessions.rotate_each([spent(rotated, *tokens)], NOW, LIMITS))
     stored.end_session(ended, NOW)
     for role in ("reader", "admin"):
         stored.run(lambda tx, role=role: tx.users.grant(user.id, role, NOW))  # type: ignore[misc]
@@ -151,7 +156,8 @@ def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Sessio
     with ThreadPoolExecutor(50) as threads:
         outcomes = list(
             threads.map(
-                lambda _: stored.run(lambda tx: tx.sessions.rotate_each([(first, second)], NOW, LIMITS)), range(50)
+                lambda _: stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS)),
+                range(50),
             )
         )
     assert outcomes.count(True) == 1

@@ -10,7 +10,7 @@ from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.user import User
 from authservice.ports import Transaction
 from tests.contracts.conftest import Stored
-from tests.contracts.things import NOW, a_session, a_token, a_user
+from tests.contracts.things import NOW, a_session, a_token, a_user, spent
 
 TOKEN_END = NOW + timedelta(minutes=15)
 TICK = timedelta(microseconds=1)
@@ -107,7 +107,7 @@ def test_a_refresh_moves_the_end_of_the_rule_but_never_past_the_session(stored: 
     first, second, third = (a_token(session.id, text, number) for number, text in enumerate(("first", "2nd", "3rd")))
     assert stored.run(
         lambda tx: tx.sessions.rotate_each(
-            [(first, second)], NOW, SessionLimits(idle=later - NOW, access_token=later - NOW)
+            [spent(session, first, second)], NOW, SessionLimits(idle=later - NOW, access_token=later - NOW)
         )
     )
     found = stored.run(lambda tx: tx.sessions.get(session.id))
@@ -116,7 +116,7 @@ def test_a_refresh_moves_the_end_of_the_rule_but_never_past_the_session(stored: 
     too_late = session.absolute_end + timedelta(days=1)
     assert stored.run(
         lambda tx: tx.sessions.rotate_each(
-            [(second, third)], NOW, SessionLimits(too_late - NOW, access_token=too_late - NOW)
+            [spent(session, second, third)], NOW, SessionLimits(too_late - NOW, access_token=too_late - NOW)
         )
     )
     stored.end_session(session, NOW)

@@ -51,6 +51,24 @@ def test_r1_fifty_parallel_refreshes_of_one_token_get_one_successor(stub: Stub, 
         assert verify(stub, answers[0].access_token).session_id == first.session_id
 
 
+def test_r1_of_callers_who_refresh_what_they_have_nobody_is_signed_out(stub: Stub, audit: RecordedAudit) -> None:
+    register(stub, "ada")
+    for _ in range(5):
+        begin = login(stub, "ada").refresh_token
+        audit.events.clear()
+
+        def tab(_: int, begin: str = begin) -> str:
+            token = begin
+            for _ in range(6):  # Each is generations behind whoever is quickest.
+                token = refresh(stub, token).refresh_token
+            return token
+
+        with ThreadPoolExecutor(10) as threads:
+            last = set(threads.map(tab, range(10)))
+        assert audit.count("refresh_reuse") == 0
+        assert {refresh(stub, token).session_id for token in last} == {refresh(stub, begin).session_id}
+
+
 def test_s1_no_verify_that_starts_after_a_logout_accepts_the_token(stub: Stub) -> None:
     register(stub, "ada")
     tokens = [login(stub, "ada").access_token for _ in range(60)]

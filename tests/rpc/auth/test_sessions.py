@@ -7,6 +7,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
+from authservice.domain.session import MOST_SPENT
 from tests.conftest import RecordedAudit, SettableClock
 from tests.observed import OTHER_PASSWORD, login, logout, refresh, refusal, register, verify
 
@@ -183,11 +184,37 @@ def test_r2_reuse_after_the_grace_window_ends_the_session_for_both(
     assert audit.count("refresh_reuse") == 1
 
 
-def test_r2_a_token_two_generations_old_is_reuse_at_once(stub: Stub) -> None:
+def test_r3_a_token_of_earlier_gets_the_current_one_for_as_long_as_its_own_grace(
+    stub: Stub, clock: SettableClock, audit: RecordedAudit
+) -> None:
     register(stub, "ada")
-    first = login(stub, "ada")
-    refresh(stub, refresh(stub, first.refresh_token).refresh_token)
-    assert refusal(refresh, stub, first.refresh_token).reason == "REFRESH_TOKEN_REUSED"
+    tokens = [login(stub, "ada").refresh_token]
+    for _ in range(3):
+        tokens.append(refresh(stub, tokens[-1]).refresh_token)
+        clock.advance(seconds=8)
+    for spent in tokens[:-1]:
+        assert refresh(stub, spent).refresh_token == tokens[-1]
+    clock.advance(seconds=8)
+    for spent in tokens[1:-1]:
+        assert refresh(stub, spent).refresh_token == tokens[-1]
+    assert audit.count("refresh_reuse") == 0
+    assert refusal(refresh, stub, tokens[0]).reason == "REFRESH_TOKEN_REUSED", "32 seconds after its first use"
+    assert refusal(refresh, stub, tokens[-1]).reason == "SESSION_ENDED"
+
+
+def test_r3_of_a_session_that_is_refreshed_without_a_pause_the_token_stays_for_a_while(
+    stub: Stub, clock: SettableClock
+) -> None:
+    register(stub, "ada")
+    tokens = [login(stub, "ada").refresh_token]
+    for _ in range(MOST_SPENT):
+        tokens.append(refresh(stub, tokens[-1]).refresh_token)
+    kept = refresh(stub, tokens[-1])
+    assert kept.refresh_token == tokens[-1]
+    assert verify(stub, kept.access_token).session_id == kept.session_id
+    assert refresh(stub, tokens[0]).refresh_token == tokens[-1], "none is forgotten within its grace"
+    clock.advance(seconds=31)
+    assert refresh(stub, tokens[-1]).refresh_token not in tokens
 
 
 def test_r5_a_disabled_users_tokens_are_dead_at_once(stub: Stub, service: bootstrap.Service) -> None:

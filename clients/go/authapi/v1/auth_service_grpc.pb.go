@@ -50,8 +50,9 @@ type AuthServiceClient interface {
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
-	// Parallel and repeated calls with the same token within 30 seconds of its first use all return the same successor, so a lost answer
-	// or two tabs sign nobody out. A later repetition ends the session.
+	// Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
+	// been refreshed meanwhile, so a lost answer or many tabs sign nobody out. A later repetition ends the session. A session that is
+	// refreshed more than 64 times in 30 seconds keeps its token for a while: the answer then holds the one that was sent.
 	//
 	// Anyone who holds a refresh token may call it.
 	// Reasons: TOKEN_INVALID, SESSION_ENDED, REFRESH_TOKEN_REUSED, TOKEN_TOO_LARGE.
@@ -151,8 +152,9 @@ type AuthServiceServer interface {
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
-	// Parallel and repeated calls with the same token within 30 seconds of its first use all return the same successor, so a lost answer
-	// or two tabs sign nobody out. A later repetition ends the session.
+	// Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
+	// been refreshed meanwhile, so a lost answer or many tabs sign nobody out. A later repetition ends the session. A session that is
+	// refreshed more than 64 times in 30 seconds keeps its token for a while: the answer then holds the one that was sent.
 	//
 	// Anyone who holds a refresh token may call it.
 	// Reasons: TOKEN_INVALID, SESSION_ENDED, REFRESH_TOKEN_REUSED, TOKEN_TOO_LARGE.

@@ -54,7 +54,7 @@ const (
 	ErrorReason_ERROR_REASON_TOKEN_NOT_YET_VALID ErrorReason = 7
 	// The token's session is over: logged out, expired, or its user disabled. Status UNAUTHENTICATED. Log in again.
 	ErrorReason_ERROR_REASON_SESSION_ENDED ErrorReason = 8
-	// The refresh token had already been spent and its grace window is over. Nobody can tell the owner from a thief, so the session
+	// The refresh token had already been spent, more than 30 seconds ago. Nobody can tell the owner from a thief, so the session
 	// has been ended for both. Status UNAUTHENTICATED. Log in again.
 	ErrorReason_ERROR_REASON_REFRESH_TOKEN_REUSED ErrorReason = 9
 	// The caller is known and may not do this. Status PERMISSION_DENIED. It says nothing about whether the object exists.

@@ -97,8 +97,9 @@ class AuthServiceServicer:
     def Refresh(self, request, context):
         """Refresh spends a refresh token and returns its successor with a new access token.
 
-        Parallel and repeated calls with the same token within 30 seconds of its first use all return the same successor, so a lost answer
-        or two tabs sign nobody out. A later repetition ends the session.
+        Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
+        been refreshed meanwhile, so a lost answer or many tabs sign nobody out. A later repetition ends the session. A session that is
+        refreshed more than 64 times in 30 seconds keeps its token for a while: the answer then holds the one that was sent.
 
         Anyone who holds a refresh token may call it.
         Reasons: TOKEN_INVALID, SESSION_ENDED, REFRESH_TOKEN_REUSED, TOKEN_TOO_LARGE.

@@ -53,8 +53,9 @@ class AuthServiceStub:
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
 
-    Parallel and repeated calls with the same token within 30 seconds of its first use all return the same successor, so a lost answer
-    or two tabs sign nobody out. A later repetition ends the session.
+    Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
+    been refreshed meanwhile, so a lost answer or many tabs sign nobody out. A later repetition ends the session. A session that is
+    refreshed more than 64 times in 30 seconds keeps its token for a while: the answer then holds the one that was sent.
 
     Anyone who holds a refresh token may call it.
     Reasons: TOKEN_INVALID, SESSION_ENDED, REFRESH_TOKEN_REUSED, TOKEN_TOO_LARGE.
@@ -100,8 +101,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
 
-    Parallel and repeated calls with the same token within 30 seconds of its first use all return the same successor, so a lost answer
-    or two tabs sign nobody out. A later repetition ends the session.
+    Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
+    been refreshed meanwhile, so a lost answer or many tabs sign nobody out. A later repetition ends the session. A session that is
+    refreshed more than 64 times in 30 seconds keeps its token for a while: the answer then holds the one that was sent.
 
     Anyone who holds a refresh token may call it.
     Reasons: TOKEN_INVALID, SESSION_ENDED, REFRESH_TOKEN_REUSED, TOKEN_TOO_LARGE.
@@ -162,8 +164,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_service_pb2.RefreshResponse, _abc.Awaitable[_auth_service_pb2.RefreshResponse]]:
         """Refresh spends a refresh token and returns its successor with a new access token.
 
-        Parallel and repeated calls with the same token within 30 seconds of its first use all return the same successor, so a lost answer
-        or two tabs sign nobody out. A later repetition ends the session.
+        Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
+        been refreshed meanwhile, so a lost answer or many tabs sign nobody out. A later repetition ends the session. A session that is
+        refreshed more than 64 times in 30 seconds keeps its token for a while: the answer then holds the one that was sent.
 
         Anyone who holds a refresh token may call it.
         Reasons: TOKEN_INVALID, SESSION_ENDED, REFRESH_TOKEN_REUSED, TOKEN_TOO_LARGE.

@@ -49,7 +49,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SESSION_ENDED: _ErrorReason.ValueType  # 8
     """The token's session is over: logged out, expired, or its user disabled. Status UNAUTHENTICATED. Log in again."""
     ERROR_REASON_REFRESH_TOKEN_REUSED: _ErrorReason.ValueType  # 9
-    """The refresh token had already been spent and its grace window is over. Nobody can tell the owner from a thief, so the session
+    """The refresh token had already been spent, more than 30 seconds ago. Nobody can tell the owner from a thief, so the session
     has been ended for both. Status UNAUTHENTICATED. Log in again.
     """
     ERROR_REASON_NOT_PERMITTED: _ErrorReason.ValueType  # 10
@@ -137,7 +137,7 @@ your clock with the `server_time` of a Login or Verify answer.
 ERROR_REASON_SESSION_ENDED: ErrorReason.ValueType  # 8
 """The token's session is over: logged out, expired, or its user disabled. Status UNAUTHENTICATED. Log in again."""
 ERROR_REASON_REFRESH_TOKEN_REUSED: ErrorReason.ValueType  # 9
-"""The refresh token had already been spent and its grace window is over. Nobody can tell the owner from a thief, so the session
+"""The refresh token had already been spent, more than 30 seconds ago. Nobody can tell the owner from a thief, so the session
 has been ended for both. Status UNAUTHENTICATED. Log in again.
 """
 ERROR_REASON_NOT_PERMITTED: ErrorReason.ValueType  # 10

@@ -92,7 +92,7 @@ export enum ErrorReason {
   SESSION_ENDED = 8,
 
   /**
-   * The refresh token had already been spent and its grace window is over. Nobody can tell the owner from a thief, so the session
+   * The refresh token had already been spent, more than 30 seconds ago. Nobody can tell the owner from a thief, so the session
    * has been ended for both. Status UNAUTHENTICATED. Log in again.
    *
    * @generated from enum value: ERROR_REASON_REFRESH_TOKEN_REUSED = 9;
