@@ -1,7 +1,7 @@
 """A real database whose driver fails where a test wants it to, under the use cases as they are.
 
-SQLAlchemy, the pool and the database are the real ones; only a statement or a COMMIT on its way to the driver is met by
-an error, by a real KILL of its connection, or by the loss of its answer.
+SQLAlchemy, the pool and the database are the real ones; only a statement or a COMMIT on its way through the driver is
+met by an error, by a real KILL of its connection, or by the loss of its answer.
 """
 
 import re
@@ -77,13 +77,30 @@ class FaultyDatabase(SqlDatabase):
         self.engine = open_engine(url, pool_size=POOL_SIZE)
         super().__init__(self.engine)
 
+        class SqliteCursor(sqlite3.Cursor):
+            def execute(self, statement: str, *parameters: Any) -> Any:
+                if not statement.startswith("PRAGMA"):
+                    plan.statement(self.connection, statement)
+                return super().execute(statement, *parameters)
+
         class Sqlite(sqlite3.Connection):
+            def cursor(self, factory: Any = SqliteCursor) -> Any:
+                return super().cursor(factory)
+
             def commit(self) -> None:
                 plan.statement(self, COMMIT)
                 super().commit()
                 plan.committed(self)
 
+        class MysqlCursor(pymysql.cursors.Cursor):
+            def execute(self, statement: str, *parameters: Any) -> int:
+                if getattr(self.connection, "is_set_up", False):
+                    plan.statement(self.connection, statement)
+                return super().execute(statement, *parameters)
+
         class Mysql(pymysql.connections.Connection):
+            is_set_up = False
+
             def commit(self) -> None:
                 plan.statement(self, COMMIT)
                 super().commit()
@@ -94,11 +111,12 @@ class FaultyDatabase(SqlDatabase):
             if dialect.name == "sqlite":
                 options["factory"] = Sqlite
                 return None
-            return Mysql(**options)
+            return Mysql(**options, cursorclass=MysqlCursor)
 
-        @event.listens_for(self.engine, "do_execute")
-        def execute(cursor: Any, statement: str, _parameters: Any, _context: Any) -> None:
-            plan.statement(cursor.connection, statement)
+        @event.listens_for(self.engine, "connect")
+        def set_up(connection: Any, _record: Any) -> None:  # After the engine's own.
+            if isinstance(connection, Mysql):
+                connection.is_set_up = True
 
 
 def with_database(service: bootstrap.Service, database: SqlDatabase) -> bootstrap.Service:

@@ -35,6 +35,7 @@ def statements_of(operations: Operations, faulty: FaultyDatabase, name: str) -> 
     operation = operations.fresh(name)
     faulty.plan.record()
     operation.call()
+    assert len(faulty.plan.sent) > 2, "a change and its COMMIT at the least"
     return faulty.plan.sent
 
 
