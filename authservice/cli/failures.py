@@ -27,6 +27,8 @@ Failure: TypeAlias = tuple[int, str]
 _NO_LOGIN = (
     "The database refuses the user or the password. Correct DB_USER and DB_PASSWORD, or AUTHSERVICE_DATABASE_URL."
 )
+_LOCKED = "The database account is locked. Have it unlocked, or set another DB_USER."
+_EXPIRED = "The password of the database account has expired. Set a new one there and in DB_PASSWORD."
 # By MySQL's error number. The database answered; its own words would not say which setting to correct.
 _REFUSALS = {
     1044: "The database server does not let this user into the database. Grant the rights that the README lists, or "
@@ -35,6 +37,10 @@ _REFUSALS = {
     1049: "The database server has no database of this name. Create it as the README says, or correct DB_NAME, or "
     "AUTHSERVICE_DATABASE_URL.",
     1698: _NO_LOGIN,
+    1820: _EXPIRED,
+    1862: _EXPIRED,
+    3118: _LOCKED,
+    4151: _LOCKED,
 }
 
 

@@ -20,13 +20,33 @@ class Fault(Enum):
     UNFORESEEN = "report it"
 
 
-# Deadlock, lock wait time-out, and a snapshot that another commit made stale (innodb_snapshot_isolation).
-_CONFLICTS = {1213, 1205, 1020}
-# Too many connections, not the primary component, shutting down, disk or table full, read-only, user's connection
-# limit.
-_AWAY = {3, 1021, 1040, 1047, 1053, 1114, 1203, 1226, 1290, 1836, 2002, 2003}
-# Gone or lost, killed, network read and write errors and time-outs, idle connection closed by the server.
-_LOST = {0, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031}
+# By the error lists of MariaDB 10.6 to 11.4 and MySQL 8.0 and 8.4.
+_CONFLICTS = {
+    1020,  # the snapshot was made stale by another commit (innodb_snapshot_isolation)
+    1205,  # waited too long for a lock
+    1206,  # more locks than fit into memory
+    1213,  # deadlock, or rolled back by another node of the cluster
+    1317,  # an administrator has killed the statement, not the connection
+    1614,  # deadlock
+    3101,  # rolled back while committing, by another node of the group
+    3572,  # would have had to wait for a lock
+}
+_AWAY = {
+    *(3, 1021, 1114, 1878),  # no room on a disk, or in a table or a temporary file
+    *(1037, 1038, 1041, 1135),  # no memory, or no more threads
+    *(1040, 1203, 1226, 1637),  # too many connections, of all or of this user; too many transactions
+    *(1047, 1053, 3168),  # not in the primary component, shutting down, not ready
+    *(1290, 1792, 1836),  # read-only: the server, the transaction
+    *(1969, 3024),  # the statement took longer than the server allows
+    *(1044, 1045, 1130, 1142, 1143, 1698),  # the user or its password is refused, or its rights were taken
+    *(1129, 1820, 1862, 3118, 3955, 4151),  # the host is blocked; the password has expired; the account is locked
+    *(2002, 2003, 2005, 2026),  # cannot be reached, or not by TLS
+}
+_LOST = {
+    *(0, 2006, 2013, 2055),  # gone, or lost while waiting for the answer
+    *(1152, 1158, 1159, 1160, 1161, 1184),  # errors and time-outs of the network, as the server saw them
+    *(1077, 1079, 1927, 4031),  # ended by the server, killed, or closed because it was idle
+}
 _SQLITE_AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,

@@ -1,0 +1,166 @@
+"""A database that is there and refuses: the caller is told to come back, and is served once it lets the service in."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pymysql
+import pytest
+from authapi.v1 import auth_service_pb2_grpc as rpc
+from sqlalchemy import URL, make_url
+
+from authservice import bootstrap
+from authservice.config import Settings
+from authservice.domain.tokens import SessionTokens
+from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
+from tests.faults.processes import wait_until
+from tests.faults.seeding import Seeder
+from tests.mariadb import MariaDb
+from tests.observed import ObservedChannel, Refusal, login, logout, refresh, refusal, register, verify
+
+SECONDS = 10
+USER = "'guest'@'127.0.0.1'"
+PASSWORD = "guest-password-canary"
+GRANTED = f"CREATE USER {USER} IDENTIFIED BY '{PASSWORD}'", f"GRANT ALL ON *.* TO {USER}"
+
+REFUSALS = {
+    "another password": ([f"ALTER USER {USER} IDENTIFIED BY 'another'"], [f"DROP USER {USER}", *GRANTED]),
+    "locked": ([f"ALTER USER {USER} ACCOUNT LOCK"], [f"ALTER USER {USER} ACCOUNT UNLOCK"]),
+    "expired": ([f"ALTER USER {USER} PASSWORD EXPIRE"], [f"DROP USER {USER}", *GRANTED]),
+    "no such user": ([f"DROP USER {USER}"], GRANTED),
+    "no rights": ([f"REVOKE ALL ON *.* FROM {USER}"], [f"GRANT ALL ON *.* TO {USER}"]),
+    "no more connections": (
+        [f"GRANT USAGE ON *.* TO {USER} WITH MAX_QUERIES_PER_HOUR 1"],
+        [f"GRANT USAGE ON *.* TO {USER} WITH MAX_QUERIES_PER_HOUR 0"],
+    ),
+}
+"""What an administrator does, and how they take it back."""
+
+
+@dataclass
+class Stage:
+    """A server whose database user is its own, and calls of it."""
+
+    server: MariaDb
+    owner: URL
+    stub: rpc.AuthServiceStub
+    seeds: Seeder
+
+    def calls(self) -> dict[str, Callable[[], Any]]:
+        """Return one call of each kind, fresh."""
+        user = self.seeds.user("ada")
+        tokens: list[SessionTokens] = self.seeds.sessions(user, 3)
+        return {
+            "Verify": lambda: verify(self.stub, tokens[0].access_token),
+            "Refresh": lambda: refresh(self.stub, tokens[1].refresh_token),
+            "Logout": lambda: logout(self.stub, tokens[2].access_token),
+            "Login": lambda: login(self.stub, "ada"),
+            "Register": lambda: register(self.stub, "bob", idempotency_key="idempotency-key-of-bob"),
+        }
+
+    def disconnect(self) -> None:
+        """Kill the connections of the server, so that it has to make new ones."""
+        killed = self._connections()
+        for identifier in killed:
+            self.server.execute(f"KILL {identifier}")
+        wait_until(lambda: not killed & self._connections(), SECONDS, "its connections to be gone")
+
+    def blocked(self) -> int | None:
+        """Return the connection whose statement waits for somebody."""
+        found = self.server.execute(
+            "SELECT id FROM information_schema.processlist WHERE user = 'guest' AND info LIKE '%UPDATE sessions%'"
+        )
+        return int(str(found[0][0])) if found else None
+
+    def _connections(self) -> set[object]:
+        query = "SELECT id FROM information_schema.processlist WHERE user = 'guest'"
+        return {row[0] for row in self.server.execute(query)}
+
+
+@pytest.fixture
+def stage(mariadb: MariaDb, new_mariadb_url: Callable[[], str], tmp_path: Path) -> Iterator[Stage]:
+    owner = new_mariadb_url()
+    migrate(owner)
+    for statement in GRANTED:
+        mariadb.execute(statement)
+    guest = make_url(owner).set(username="guest", password=PASSWORD).render_as_string(hide_password=False)
+    service, own = (
+        bootstrap.assemble(
+            Settings(_env_file=None, database_url=url, data_dir=tmp_path, master_key=MASTER_KEY),  # type: ignore[call-arg,arg-type]
+            hash_cost=CHEAPEST,
+        )
+        for url in (guest, owner)
+    )
+    served, port = serve_in_process(service)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as plain:
+        yield Stage(mariadb, make_url(owner), rpc.AuthServiceStub(ObservedChannel.around(plain)), Seeder(own))
+    served.stop(0)
+    service.close()
+    own.close()
+    mariadb.execute(f"DROP USER {USER}")
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_database_that_lets_the_service_in_no_more_is_unavailable_and_the_service_goes_on_when_it_does(
+    stage: Stage, name: str
+) -> None:
+    take, give_back = REFUSALS[name]
+    calls = stage.calls()
+    for statement in take:
+        stage.server.execute(statement)
+    stage.disconnect()
+    for method, call in calls.items():
+        answer: Refusal = refusal(call)
+        assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"), method
+        assert "guest" not in answer.message
+    for statement in give_back:
+        stage.server.execute(statement)
+    stage.disconnect()
+    for call in calls.values():
+        call()
+
+
+def test_a_statement_that_an_administrator_kills_is_run_again_with_effects_once(stage: Stage) -> None:
+    tokens = stage.seeds.sessions(stage.seeds.user("ada"), 1)[0]
+    with _locked(stage, tokens):
+        ended: list[int] = []
+        caller = threading.Thread(target=lambda: ended.append(logout(stage.stub, tokens.access_token)))
+        caller.start()
+        wait_until(stage.blocked, SECONDS, "the logout to wait")
+        stage.server.execute(f"KILL QUERY {stage.blocked()}")
+        wait_until(stage.blocked, SECONDS, "the logout to wait again")
+    caller.join(SECONDS)
+    assert ended == [1]
+    assert refusal(verify, stage.stub, tokens.access_token).reason == "SESSION_ENDED"
+
+
+def test_a_statement_that_takes_longer_than_the_server_allows_is_unavailable(stage: Stage) -> None:
+    tokens = stage.seeds.sessions(stage.seeds.user("ada"), 1)[0]
+    stage.server.execute(f"GRANT USAGE ON *.* TO {USER} WITH MAX_STATEMENT_TIME 0.2")
+    stage.disconnect()
+    with _locked(stage, tokens):
+        answer = refusal(logout, stage.stub, tokens.access_token)
+        assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
+    assert logout(stage.stub, tokens.access_token) == 1
+
+
+@contextlib.contextmanager
+def _locked(stage: Stage, tokens: SessionTokens) -> Iterator[None]:
+    """Hold a session's row until the block is left."""
+    url = stage.owner
+    with closing(
+        pymysql.connect(
+            host=url.host or "",
+            port=url.port or 3306,
+            user=url.username,
+            password=url.password or "",
+            database=url.database,
+        )
+    ) as connection:
+        connection.cursor().execute("SELECT 1 FROM sessions WHERE id = %s FOR UPDATE", (tokens.session_id.bytes,))
+        yield
