@@ -33,7 +33,13 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     service = bootstrap.assemble(settings, cores=cores)
     password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(
-        settings.threads, settings.max_calls, password_calls, settings.max_watchers, settings.default_deadline
+        settings.threads,
+        settings.max_calls,
+        password_calls,
+        settings.max_watchers,
+        settings.default_deadline,
+        settings.max_connection_age,
+        settings.connection_grace,
     )
     has_entrance = settings.entrance == "auto" and is_entrance_usable()
     settle_collector()

@@ -5,6 +5,7 @@ behind, and no other process is ever signalled.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -38,6 +39,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 100),
 )
 CALL_SECONDS = 10
+_ESTABLISHED = "01"
 _PATIENT = {"methodConfig": [{"name": [{}], "waitForReady": True, "timeout": f"{CALL_SECONDS}s"}]}
 """A service config for callers who wait while nobody listens, instead of asking again and again."""
 
@@ -197,6 +199,13 @@ def running_server(database_url: str, folder: Path, **settings: str | float) -> 
         yield server
     finally:
         server.kill_all()
+
+
+def connections_to(port: int) -> set[str]:
+    """Return the other ends of the connections to a port, as /proc/net spells them."""
+    lines = itertools.chain(*(Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")))
+    rows = [line.split() for line in lines]
+    return {row[2] for row in rows if row[3] == _ESTABLISHED and row[1].endswith(f":{port:04X}")}
 
 
 def _age(pid: int) -> float:
