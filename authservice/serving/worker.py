@@ -52,6 +52,7 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None))
     health.start()
     keeping.start()
+    log.info("serving", entrance="on" if has_entrance else "off", grpcio=grpc_version())
     ready()
     stop.wait()
     server.drain()

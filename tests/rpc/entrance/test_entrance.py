@@ -9,8 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from grpc import _server as core
 
+from authservice.serving.worker import is_entrance_usable
 from authservice.transport.entrance import grpcio
 from authservice.transport.entrance.trial import trial
 from tests.rpc.entrance.serving import SERVICE, THREADS, Served, served
@@ -65,7 +67,12 @@ def test_this_grpcio_is_one_that_the_entrance_works_with() -> None:
 def test_a_grpcio_that_is_not_as_expected_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "_status", lambda event, state: None)
     monkeypatch.delattr(core, "_RECEIVE_MESSAGE_TOKEN")
-    assert trial() == ["grpc._server._status is not as expected", "the receiving of messages is not as expected"]
+    problems = ["grpc._server._status is not as expected", "the receiving of messages is not as expected"]
+    assert trial() == problems
+    with structlog.testing.capture_logs() as logged:
+        assert not is_entrance_usable()
+    warning = {"event": "entrance_unusable", "log_level": "warning", "grpcio": grpc.__version__, "problems": problems}
+    assert logged == [warning]
 
 
 def test_a_grpcio_that_hands_calls_on_in_another_way_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
