@@ -21,7 +21,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import NEVER_RESENT
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.conftest import MASTER_KEY
+from tests.conftest import HAS_ENTRANCE, MASTER_KEY
 from tests.observed import ObservedChannel
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -76,6 +76,7 @@ class ServerProcess:
             "master_key": MASTER_KEY,
             "bcrypt_cost": 10,  # the least that is allowed
             "workers": 1,
+            "entrance": "auto" if HAS_ENTRANCE else "off",
             **settings,
         }
         self._environment |= {f"AUTHSERVICE_{name.upper()}": str(value) for name, value in told.items()}
