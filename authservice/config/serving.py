@@ -20,6 +20,9 @@ class ServingSettings(Area):
     max_watchers: int = Field(
         2000, ge=0, le=65536, description="watchers of revocations that one process admits, beside calls"
     )
+    max_connections: int = Field(
+        10_000, ge=8, le=1_000_000, description="connections that one process accepts; more are closed at once"
+    )
     entrance: Literal["auto", "off"] = Field(
         "auto", description="auto: a call gets a thread once its request is there; off: before, as grpcio does it"
     )

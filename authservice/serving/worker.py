@@ -9,6 +9,7 @@ import structlog
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.serving.chores import health_check, start_feeding, upkeep
+from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.preparation import tls_files
 from authservice.transport.entrance.grpcio import grpc_version
@@ -40,6 +41,7 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
         settings.default_deadline,
         settings.max_connection_age,
         settings.connection_grace,
+        connections_within(settings.max_connections),
     )
     has_entrance = settings.entrance == "auto" and is_entrance_usable()
     settle_collector()

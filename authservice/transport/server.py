@@ -86,6 +86,7 @@ class Limits:
 
     `default_deadline` are the seconds given to a call that brings no deadline. `connection_age` are those after which
     a connection takes nothing new, 0 for never, and `connection_grace` those that what runs on it then gets to end.
+    Connections beyond `max_connections` are closed at once; 0 is any number.
     """
 
     threads: int
@@ -95,6 +96,7 @@ class Limits:
     default_deadline: float = 10.0
     connection_age: float = 0.0
     connection_grace: float = 0.0
+    max_connections: int = 0
 
 
 class Server:
@@ -206,9 +208,15 @@ class Server:
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:
-    age = {"max_connection_age_ms": limits.connection_age, "max_connection_age_grace_ms": limits.connection_grace}
-    ages = [(f"grpc.{name}", int(seconds * 1000)) for name, seconds in age.items()]
-    return [*_OPTIONS, *(ages if limits.connection_age else ())]
+    more = []
+    if limits.connection_age:
+        more += [
+            ("grpc.max_connection_age_ms", int(limits.connection_age * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(limits.connection_grace * 1000)),
+        ]
+    if limits.max_connections:
+        more += [("grpc.max_allowed_incoming_connections", limits.max_connections)]
+    return [*_OPTIONS, *more]
 
 
 def _terms(limits: Limits) -> Terms:
