@@ -10,6 +10,9 @@ PYTEST  ?= # more arguments for pytest
 BENCH   ?= # arguments for the benchmarks, such as --rounds 9
 KILLS   ?= 50
 RESTARTS ?= 100
+SLOW_CALLERS ?= 2000
+WATCHERS ?= 2000
+GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
 
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
 SERVICES := $(filter %_service.proto,$(PROTOS))
@@ -17,10 +20,10 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit kills restarts generate format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit kills restarts slow-callers without-entrance grpcio-versions generate format lock bench clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
@@ -79,6 +82,20 @@ kills: setup ## Kill workers and servers under load, KILLS=50 times on each data
 
 restarts: setup ## Restart a server under load, RESTARTS=100 times, and watch the memory of its clients
 	AUTHSERVICE_TEST_RESTARTS=$(RESTARTS) $(BIN)/pytest -s tests/faults/test_restarts_under_load.py
+
+slow-callers: setup ## Verify beside SLOW_CALLERS=2000 that send no request, and beside WATCHERS=2000 streams
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_SLOW_CALLERS=$(SLOW_CALLERS) $(BIN)/pytest -s tests/faults/test_slow_callers.py
+	AUTHSERVICE_TEST_WATCHERS=$(WATCHERS) $(BIN)/pytest -s tests/rpc/trust/test_many_watchers.py -k o4
+
+without-entrance: setup ## Run the tests that call a server once more, with calls taken as grpcio takes them
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_ENTRANCE=off $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not languages" \
+		tests/rpc tests/clients tests/cli tests/faults tests/examples $(PYTEST)
+
+grpcio-versions: setup ## Run the RPC tests both ways with each of GRPCIO="1.85.1 1.85.3"
+	@tests/install_mariadb.sh
+	@set -e; for version in $(GRPCIO); do tests/with_grpcio.sh $(BIN) $$version; done
 
 bench: setup ## Measure, side by side with the floor, and print the table
 	@tests/install_mariadb.sh

@@ -39,6 +39,19 @@ HAS_ENTRANCE = os.environ.get("AUTHSERVICE_TEST_ENTRANCE") != "off"
 BACKENDS = ("sqlite", "mariadb")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "entrance: claims what only a server with the entrance does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where servers have no entrance, leave out what would only show that it is missing."""
+    if HAS_ENTRANCE:
+        return
+    beside = [item for item in items if item.get_closest_marker("entrance")]
+    config.hook.pytest_deselected(items=beside)
+    items[:] = [item for item in items if item not in beside]
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say in the last lines how many tests this machine could not run."""
     skipped = len(terminalreporter.stats.get("skipped", []))

@@ -22,6 +22,8 @@ from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.preparation import tls_files
 from authservice.storage import inspection, schema
+from authservice.transport.entrance.grpcio import grpc_version
+from authservice.transport.entrance.trial import trial
 from authservice.transport.server import TlsFilesUnusable
 
 CERTIFICATE_WARNING = timedelta(days=30)
@@ -65,6 +67,7 @@ def examine() -> Iterator[Result]:
         yield Result("settings", "warning", stray.what, stray.remedy)
     yield from _check_tls(settings)
     yield _check_port(settings)
+    yield _check_entrance(settings)
     if missing := missing_file(settings):
         yield Result("database", "failed", f"there is no file {missing}", WHERE_IT_IS)
         return
@@ -140,6 +143,18 @@ def _check_port(settings: Settings) -> Result:
                 "nothing, if that is the running server; otherwise choose another AUTHSERVICE_PORT",
             )
     return Result("port", "ok", f"{settings.host}:{settings.port} is free")
+
+
+def _check_entrance(settings: Settings) -> Result:
+    version = f"grpcio {grpc_version()}"
+    if settings.entrance == "off":
+        return Result(
+            "entrance", "warning", f"{version}; calls take a thread before their request", "unset AUTHSERVICE_ENTRANCE"
+        )
+    if problems := trial():
+        finding = f"{version} does not fit ({'; '.join(problems)}): calls take a thread before their request"
+        return Result("entrance", "warning", finding, "install the grpcio of requirements/server.txt")
+    return Result("entrance", "ok", f"{version}; calls take a thread once their request is there")
 
 
 def _check_tls(settings: Settings) -> Iterator[Result]:

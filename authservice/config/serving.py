@@ -20,11 +20,20 @@ class ServingSettings(Area):
     max_watchers: int = Field(
         2000, ge=0, le=65536, description="watchers of revocations that one process admits, beside calls"
     )
+    max_connections: int = Field(
+        10_000, ge=8, le=1_000_000, description="connections that one process accepts; more are closed at once"
+    )
     entrance: Literal["auto", "off"] = Field(
         "auto", description="auto: a call gets a thread once its request is there; off: before, as grpcio does it"
     )
     default_deadline: float = Field(10.0, gt=0, le=300, description="seconds given to a call that brings no deadline")
     shutdown_grace: float = Field(20.0, gt=0, le=300, description="seconds that running calls get to finish on SIGTERM")
+    max_connection_age: float = Field(
+        1800.0, ge=0, le=86400, description="seconds after which a connection is to be replaced by another; 0 for never"
+    )
+    connection_grace: float = Field(
+        3900.0, gt=0, le=86400, description="seconds that calls and streams then get to end before it is cut"
+    )
     insecure: bool = Field(False, description="allow plaintext on an address that is not loopback")
     tls_cert_file: Path | None = Field(None, description="certificate chain of the server, PEM")
     tls_key_file: Path | None = Field(None, description="private key of the server, PEM")

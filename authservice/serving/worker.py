@@ -9,6 +9,7 @@ import structlog
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.serving.chores import health_check, start_feeding, upkeep
+from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.preparation import tls_files
 from authservice.transport.entrance.grpcio import grpc_version
@@ -33,7 +34,14 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     service = bootstrap.assemble(settings, cores=cores)
     password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(
-        settings.threads, settings.max_calls, password_calls, settings.max_watchers, settings.default_deadline
+        settings.threads,
+        settings.max_calls,
+        password_calls,
+        settings.max_watchers,
+        settings.default_deadline,
+        settings.max_connection_age,
+        settings.connection_grace,
+        connections_within(settings.max_connections),
     )
     has_entrance = settings.entrance == "auto" and is_entrance_usable()
     settle_collector()
@@ -46,6 +54,7 @@ def work(settings: Settings, address: str, cores: int, stop: threading.Event, re
     keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None))
     health.start()
     keeping.start()
+    log.info("serving", entrance="on" if has_entrance else "off", grpcio=grpc_version())
     ready()
     stop.wait()
     server.drain()

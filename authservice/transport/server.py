@@ -84,7 +84,9 @@ class TlsFiles:
 class Limits:
     """How much a server takes on. `password_calls` is how many calls may wait for a hash.
 
-    `default_deadline` are the seconds given to a call that brings no deadline.
+    `default_deadline` are the seconds given to a call that brings no deadline. `connection_age` are those after which
+    a connection takes nothing new, 0 for never, and `connection_grace` those that what runs on it then gets to end.
+    Connections beyond `max_connections` are closed at once; 0 is any number.
     """
 
     threads: int
@@ -92,6 +94,9 @@ class Limits:
     password_calls: int
     max_watchers: int = 0
     default_deadline: float = 10.0
+    connection_age: float = 0.0
+    connection_grace: float = 0.0
+    max_connections: int = 0
 
 
 class Server:
@@ -122,7 +127,7 @@ class Server:
         self._server = grpc.server(
             calls,
             interceptors=[self._entrance, *interceptors] if self._entrance else interceptors,
-            options=_OPTIONS,
+            options=_options(limits),
             # Watchers hold no thread, and grpc counts what does. The entrance counts calls whose request is there.
             maximum_concurrent_rpcs=None if self._entrance else limits.max_calls,
         )
@@ -200,6 +205,18 @@ class Server:
     def _close_streams(self) -> None:
         for streams in self._streams:
             streams.close()
+
+
+def _options(limits: Limits) -> list[tuple[str, int]]:
+    more = []
+    if limits.connection_age:
+        more += [
+            ("grpc.max_connection_age_ms", int(limits.connection_age * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(limits.connection_grace * 1000)),
+        ]
+    if limits.max_connections:
+        more += [("grpc.max_allowed_incoming_connections", limits.max_connections)]
+    return [*_OPTIONS, *more]
 
 
 def _terms(limits: Limits) -> Terms:

@@ -144,6 +144,27 @@ def test_another_master_key_is_refused_with_the_way_back(run: Run) -> None:
     assert run("users", "list", AUTHSERVICE_MASTER_KEY=MASTER_KEY).returncode == 3
 
 
+def test_doctor_says_how_calls_are_taken_and_when_that_is_not_the_best_way(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "unfit").mkdir()
+    unfit = "import grpc._server; grpc._server._status = lambda rpc_event, state: None"
+    (tmp_path / "unfit" / "sitecustomize.py").write_text(unfit)  # Every Python process begins with it.
+    run("migrate")
+
+    def entrance(**variables: str) -> tuple[str, str]:
+        done = run("doctor", "--json", **variables)
+        assert done.returncode == 0, done
+        (row,) = [row for row in json.loads(done.stdout) if row["check"] == "entrance"]
+        return row["outcome"], f"{row['finding']}: {row['what_to_do']}"
+
+    usual, off = entrance(), entrance(AUTHSERVICE_ENTRANCE="off")
+    assert (usual[0], off[0]) == ("ok", "warning")
+    assert "unset AUTHSERVICE_ENTRANCE" in off[1]
+    outcome, text = entrance(PYTHONPATH=str(tmp_path / "unfit"))
+    assert outcome == "warning"
+    assert "does not fit (grpc._server._status is not as expected)" in text
+    assert "requirements/server.txt" in text
+
+
 def test_a_database_that_does_not_answer_is_named(run: Run) -> None:
     away = {
         "DB_HOST": "127.0.0.1",

@@ -18,12 +18,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def auth(tmp_path: Path, migrated_sqlite: Path) -> Iterator[AuthProcess]:
-    """Yield a running `authservice serve` with the account `ada`."""
+def auth(request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path) -> Iterator[AuthProcess]:
+    """Yield a running `authservice serve` with the account `ada`. A parameter has more settings for it."""
+    settings = getattr(request, "param", {})
     folder = tmp_path / "auth"
     folder.mkdir()
     shutil.copy(migrated_sqlite, folder / "authservice.db")
-    server = AuthProcess(ServerProcess(f"sqlite:///{folder / 'authservice.db'}", folder), folder)
+    server = AuthProcess(ServerProcess(f"sqlite:///{folder / 'authservice.db'}", folder, **settings), folder)
     try:
         server.process.start()
         server.register("ada")

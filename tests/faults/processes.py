@@ -5,6 +5,7 @@ behind, and no other process is ever signalled.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import NEVER_RESENT
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.conftest import MASTER_KEY
+from tests.conftest import HAS_ENTRANCE, MASTER_KEY
 from tests.observed import ObservedChannel
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -38,6 +39,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 100),
 )
 CALL_SECONDS = 10
+_ESTABLISHED = "01"
 _PATIENT = {"methodConfig": [{"name": [{}], "waitForReady": True, "timeout": f"{CALL_SECONDS}s"}]}
 """A service config for callers who wait while nobody listens, instead of asking again and again."""
 
@@ -74,6 +76,7 @@ class ServerProcess:
             "master_key": MASTER_KEY,
             "bcrypt_cost": 10,  # the least that is allowed
             "workers": 1,
+            "entrance": "auto" if HAS_ENTRANCE else "off",
             **settings,
         }
         self._environment |= {f"AUTHSERVICE_{name.upper()}": str(value) for name, value in told.items()}
@@ -197,6 +200,13 @@ def running_server(database_url: str, folder: Path, **settings: str | float) -> 
         yield server
     finally:
         server.kill_all()
+
+
+def connections_to(port: int) -> set[str]:
+    """Return the other ends of the connections to a port, as /proc/net spells them."""
+    lines = itertools.chain(*(Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")))
+    rows = [line.split() for line in lines]
+    return {row[2] for row in rows if row[3] == _ESTABLISHED and row[1].endswith(f":{port:04X}")}
 
 
 def _age(pid: int) -> float:

@@ -1,6 +1,8 @@
 """Callers who send headers and no request, dribble, or read no answer: the others hardly notice, and nothing stays.
 
-`AUTHSERVICE_TEST_SLOW_CALLERS` says how many send nothing; a tenth of them each dribble and read nothing.
+`AUTHSERVICE_TEST_SLOW_CALLERS` says how many send nothing, on few connections or on one each; a tenth of them each
+dribble and read nothing. A server that
+takes calls as grpcio does is stopped by sixteen.
 """
 
 import contextlib
@@ -12,21 +14,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 
-from tests.faults.processes import ServerProcess, running_server, wait_until
+from tests.faults.processes import ServerProcess, connections_to, running_server, wait_until
 from tests.faults.seeding import Seeder
-from tests.observed import verify
-from tests.rpc.rude_client import WINDOW, RudeClient
+from tests.observed import Refusal, verify
+from tests.rpc.rude_client import WINDOW, RudeClient, rude_client
 
-SILENT = int(os.environ.get("AUTHSERVICE_TEST_SLOW_CALLERS", "2000"))
+SILENT = int(os.environ.get("AUTHSERVICE_TEST_SLOW_CALLERS", "400"))
 CONNECTIONS = 20
 METHODS = [f"/authapi.v1.AuthService/{name}" for name in ("Verify", "Refresh", "Logout", "Login", "Register")]
 METHODS += [f"/authapi.v1.TrustService/{name}" for name in ("GetSigningKeys", "WatchRevocations")]
 ROUNDS = 5
 CALLS = 400
 PATIENCE_SECONDS = 5.0
+SOFT_LIMIT = 256
+MOST_CONNECTIONS = 8
 FEW_THREADS = 8
 """What may come and stay: grpc has a few more where more connections are, and pools make theirs when first needed."""
 ROOM_KB = 40_000
@@ -37,6 +42,18 @@ ROOM_KB = 40_000
 def server(database_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
     with running_server(database_url, tmp_path / "server", workers=1) as server:
         yield server
+
+
+@pytest.fixture
+def server_of_few_descriptors(database_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    """Yield a server that begins as on most systems: with a soft limit below what it needs."""
+    wrapper = ("sh", "-c", f'ulimit -Sn {SOFT_LIMIT}; exec "$@"', "sh")
+    server = ServerProcess(database_url, tmp_path / "server", wrapper)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill_all()
 
 
 @contextlib.contextmanager
@@ -97,6 +114,7 @@ def status(pid: int, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+@pytest.mark.entrance
 def test_o1_thousands_of_slow_callers_hold_no_thread_slow_nobody_down_and_leave_nothing(
     server: ServerProcess, seeds: Seeder
 ) -> None:
@@ -119,3 +137,49 @@ def test_o1_thousands_of_slow_callers_hold_no_thread_slow_nobody_down_and_leave_
     wait_until(lambda: status(worker, "Threads") <= threads + FEW_THREADS, 2 * PATIENCE_SECONDS, "threads as before")
     wait_until(lambda: status(worker, "VmRSS") <= memory + ROOM_KB, 2 * PATIENCE_SECONDS, "memory as before")
     assert server.workers() == [worker]
+
+
+@pytest.mark.entrance
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_o1_a_peer_with_a_connection_for_each_of_its_silent_calls_keeps_nobody_out(
+    server_of_few_descriptors: ServerProcess, seeds: Seeder
+) -> None:
+    server = server_of_few_descriptors
+    token = seeds.sessions(seeds.user("ada"), 1)[0].access_token
+    (worker,) = server.workers()
+    latencies(server, token)
+    threads = status(worker, "Threads")
+    alone = [p99(latencies(server, token)) for _ in range(ROUNDS)]
+    beside = []
+    for _ in range(ROUNDS):
+        with contextlib.ExitStack() as clients:
+            for number in range(SILENT):
+                client = clients.enter_context(rude_client(server.port, WINDOW, host="127.0.0.2"))
+                client.begin(METHODS[number % len(METHODS)])
+            wait_until(lambda: len(connections_to(server.port)) >= SILENT, 10, "all to be connected")
+            beside.append(p99(latencies(server, token)))  # On a new connection.
+            assert status(worker, "Threads") <= threads + FEW_THREADS
+    print(
+        f"O1: {SILENT} silent on as many connections: "
+        f"p99 {statistics.median(beside) * 1000:.2f} ms, {statistics.median(alone) * 1000:.2f} ms without"
+    )
+    assert min(beside) <= 2 * max(*alone, 0.002), (beside, alone)
+    assert "File descriptor limit" not in server.stderr()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_where_all_connections_are_taken_newcomers_are_turned_away_and_the_others_served(
+    database_url: str, seeds: Seeder, tmp_path: Path
+) -> None:
+    token = seeds.sessions(seeds.user("ada"), 1)[0].access_token
+    limits = {"max_connections": MOST_CONNECTIONS}
+    with running_server(database_url, tmp_path / "server", **limits) as server, server.stub() as stub:
+        verify(stub, token)
+        with contextlib.ExitStack() as clients:
+            for _ in range(MOST_CONNECTIONS):
+                clients.enter_context(rude_client(server.port, WINDOW))
+            with server.stub(patient=False) as newcomer, pytest.raises(grpc.RpcError) as refused:
+                verify(newcomer, token)
+            assert Refusal(refused.value).code is grpc.StatusCode.UNAVAILABLE
+            verify(stub, token)
+        wait_until(lambda: server.health() is not None, 10, "a newcomer to be let in")

@@ -25,15 +25,22 @@ class RudeClient:
     Args:
         window: how many bytes the server may send per call. With 0 it waits for ever.
         on_end: called with each call that ends, in the thread that reads.
+        host: the loopback address that it comes from.
     """
 
-    def __init__(self, port: int, window: int = 0, on_end: Callable[[int], None] = lambda call: None) -> None:
+    def __init__(
+        self,
+        port: int,
+        window: int = 0,
+        on_end: Callable[[int], None] = lambda call: None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.ended: set[int] = set()
         self.heard = 0
         self._on_end = on_end
         self._numbers = itertools.count(1, 2)
         self._lock = threading.Lock()
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
         self._socket.sendall(PREFACE + _frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window)))
         self._thread = threading.Thread(target=self._read, name="rude", daemon=True)
         self._thread.start()
@@ -97,9 +104,9 @@ class RudeClient:
 
 
 @contextlib.contextmanager
-def rude_client(port: int, window: int = 0) -> Iterator[RudeClient]:
+def rude_client(port: int, window: int = 0, host: str = "127.0.0.1") -> Iterator[RudeClient]:
     """Yield a connection, and hang up."""
-    with contextlib.closing(RudeClient(port, window)) as client:
+    with contextlib.closing(RudeClient(port, window, host=host)) as client:
         yield client
 
 

@@ -24,7 +24,7 @@ from authservice.serving.worker import new_server
 from authservice.transport.boundary import Boundary
 from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits, TlsFiles
-from tests.conftest import serve_in_process
+from tests.conftest import HAS_ENTRANCE, serve_in_process
 from tests.observed import Refusal, refusal, register
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -74,7 +74,7 @@ def authority(tmp_path: Path) -> Authority:
 @contextmanager
 def tls_server(service: bootstrap.Service, tls: TlsFiles) -> Iterator[int]:
     limits = Limits(threads=4, max_calls=64, password_calls=8)
-    server = new_server(service, limits, has_reflection=False)
+    server = new_server(service, limits, has_reflection=False, has_entrance=HAS_ENTRANCE)
     port = server.listen("127.0.0.1:0", tls)
     server.start()
     yield port

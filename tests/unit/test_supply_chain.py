@@ -71,6 +71,17 @@ def test_u2_nothing_is_older_than_the_faults_it_must_not_have(name: str, floor: 
     assert Version(pinned("requirements/server.txt")[name][0]) >= Version(floor)
 
 
+def test_u2_the_server_allows_those_versions_of_grpcio_that_are_tried() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [Requirement(text) for text in project["optional-dependencies"]["server"]]
+    (allowed,) = [requirement.specifier for requirement in wanted if requirement.name == "grpcio"]
+    (tried,) = re.findall(r"^GRPCIO +\?= ([0-9. ]+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    oldest, *_ = versions = sorted(map(Version, tried.split()))
+    assert all(version in allowed for version in versions)
+    assert f">={oldest}" in map(str, allowed)
+    assert Version(f"{oldest.major}.{oldest.minor + 1}") not in allowed
+
+
 def test_what_a_service_installs_holds_the_contract_beside_the_stubs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

@@ -23,6 +23,8 @@ from authservice.transport.entrance.memory import give_back
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.1
+MANY = 1 / 64
+"""The part of all places that makes a connection, or a host, one with many."""
 FLOOD = 500
 """Calls at once after which memory is given back when most of them are over."""
 STREAM_THREADS = 4
@@ -37,7 +39,7 @@ class Terms:
 
     Args:
         most_working: calls whose request is there and whose answer is not.
-        most_open: calls of any kind. Beyond, the connection with the most unfinished requests loses its oldest.
+        most_open: calls of any kind. Beyond, the connection or host that keeps the most waiting loses its oldest.
         request_patience: how long a request may take to come.
         answer_patience: how long an answer may be left unread.
         stream_patience: how long a call may last that reads one request after another, and so holds a thread.
@@ -57,6 +59,18 @@ class Terms:
     stream_patience: float = 30.0
     default_time: float = 10.0
     longest_time: float = 300.0
+
+
+def _connection(call: Call) -> str:
+    return call.peer
+
+
+def _host(call: Call) -> str:
+    return call.peer.rpartition(":")[0]
+
+
+def _everybody(_: Call) -> str:
+    return "everybody"
 
 
 class Entrance(grpc.ServerInterceptor):
@@ -80,6 +94,7 @@ class Entrance(grpc.ServerInterceptor):
         self._working: dict[Call, None] = {}
         self._streams: dict[grpc.ServicerContext, float] = {}
         self._stream_pool = ThreadPoolExecutor(STREAM_THREADS, "stream")
+        self._given_up: Counter[str] = Counter()  # Per connection or host, since the last tick.
         self._is_closing = threading.Event()
         threading.Thread(target=self._tick, name="entrance", daemon=True).start()
 
@@ -180,13 +195,27 @@ class Entrance(grpc.ServerInterceptor):
         self._working.pop(call, None)
 
     def _make_room(self) -> None:
-        """Let go of the older half of what the connection with the most unfinished requests has begun."""
-        unfinished = [call for call in list(self._open) if call.message is None and call.ended_at is None]
-        if unfinished:
-            fullest, count = Counter(call.peer for call in unfinished).most_common(1)[0]
-            log.warning("requests_do_not_come", peer=fullest, count=count)
-            for call in [call for call in unfinished if call.peer == fullest][: (count + 1) // 2]:
-                call.refuse(self._terms.overloaded)
+        """Let go of calls that wait for their caller: to send the request, or to read the answer.
+
+        The older half goes of the connection that has the most of those, if it has many, else of the host, else of all.
+        So many connections are of no use to those who take all places, and a look at all calls makes room for many.
+        """
+        waiting = {call: since for call in list(self._open) if (since := call.waits_since) is not None}
+        for share_of in (_connection, _host, _everybody):
+            ((fullest, count),) = Counter(map(share_of, waiting)).most_common(1) or [("", 0)]
+            if count >= self._terms.most_open * MANY:
+                break
+        of_fullest = sorted((call for call in waiting if share_of(call) == fullest), key=waiting.__getitem__)
+        for call in of_fullest[: (count + 1) // 2]:
+            self._give_up(call)
+            self._given_up[fullest] += 1
+
+    def _give_up(self, call: Call) -> None:
+        if call.ended_at is None:
+            call.refuse(self._terms.overloaded)
+        else:
+            call.cancel()
+            self._open.pop(call, None)
 
     def _tick(self) -> None:
         most_lately = 0
@@ -198,11 +227,17 @@ class Entrance(grpc.ServerInterceptor):
                 give_back()
             self._refuse_unfinished(self._terms.request_patience, self._terms.request_missing)
             self._drop_unread(now)
+            self._report()
             for context, since in list(self._streams.items()):
                 if since < now - self._terms.stream_patience:
                     context.cancel()
             for line in self._lines.values():
                 line.refuse_late(now, self._terms.too_late)
+
+    def _report(self) -> None:
+        given_up, self._given_up = self._given_up, Counter()
+        for whose, count in given_up.items():
+            log.warning("calls_given_up", of=whose, count=count)
 
     def _refuse_unfinished(self, patience: float, status: grpc.Status) -> None:
         """Refuse calls whose request has not come for longer than `patience`."""

@@ -109,6 +109,11 @@ class Call:
             self._peer = common.decode(self._event.call.peer())
         return self._peer
 
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the caller is waited for, to send the request or to read the answer. None while it is not."""
+        return self.since if self.message is None and self.ended_at is None else self.ended_at
+
     def remaining(self) -> float:
         """Return the seconds until the caller's deadline; some centuries if it has none."""
         return float(self._event.call_details.deadline) - time.time()

@@ -25,7 +25,7 @@ from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, Outcome, every_kind
 from tests.clients.scripted import bearer
 from tests.clients.stand_ins import Heard
-from tests.conftest import CHEAPEST, Served, SettableClock, serve_in_process
+from tests.conftest import CHEAPEST, HAS_ENTRANCE, Served, SettableClock, serve_in_process
 from tests.observed import login, logout, refresh, register
 
 SIGNED_IN, SUPPORT = rule_pb2.Rule(authenticated=True), rule_pb2.Rule(any_role=["support"])
@@ -98,7 +98,8 @@ class World:
 
     def start_auth(self) -> None:
         """Start it again on its port."""
-        server = new_server(self.service, Limits(16, 512, 32, 64), has_reflection=False)
+        limits = Limits(16, 512, 32, 64)
+        server = new_server(self.service, limits, has_reflection=False, has_entrance=HAS_ENTRANCE)
         assert server.listen(f"127.0.0.1:{self.port}", None) == self.port
         self.server = Served(server, start_feeding(self.service, server))
         server.start()

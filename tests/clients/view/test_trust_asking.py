@@ -1,7 +1,9 @@
 """Verify is asked where a Trust cannot tell, and only its clear answers count."""
 
+import asyncio
 import threading
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -12,6 +14,7 @@ from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON
 from tests.clients.scripted import SECONDS, identity, refuse, token
 
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 OTHER_CODES = [code for code in grpc.StatusCode if code.name not in {"OK", "UNAUTHENTICATED"}]
 REFUSALS = ("SESSION_ENDED", "TOKEN_EXPIRED", "TOKEN_OUTDATED", "TOKEN_NOT_YET_VALID", "TOKEN_MISSING", "TOKEN_INVALID")
 
@@ -62,6 +65,37 @@ def test_an_answer_of_verify_without_an_identity_is_none(auth: AuthServer, trust
     auth.verify = lambda _request, _context: type(identity())()
     with pytest.raises(Refused, match="VERIFICATION_UNAVAILABLE"):
         trust.ask(Ask(token()), 5.0)
+
+
+def asked(trust: Trust, way: str) -> str:
+    """Return who Verify says it is, asked by a thread or by a task."""
+    question = Ask(token())
+    verified = trust.ask(question, 5.0) if way == "thread" else asyncio.run(trust.ask_async(question, 5.0))
+    return verified.caller.identity.user_name
+
+
+@pytest.mark.parametrize("way", ["thread", "task"])
+def test_a_question_that_is_lost_with_its_connection_is_asked_once_more(
+    auth: AuthServer, trust: Trust, way: str
+) -> None:
+    def lost_once(_request: object, context: grpc.ServicerContext) -> Any:
+        return refuse(context, UNAVAILABLE) if len(auth.shown) == 1 else identity(user_name="Grace")
+
+    auth.verify = lost_once
+    assert asked(trust, way) == "Grace"
+    auth.shown.clear()
+    auth.verify = lambda _request, context: refuse(context, UNAVAILABLE)
+    with pytest.raises(Refused, match="Verify answered"):
+        asked(trust, way)
+    assert len(auth.shown) == 2
+
+
+@pytest.mark.parametrize("way", ["thread", "task"])
+def test_a_service_that_says_that_it_cannot_answer_is_not_asked_again(auth: AuthServer, trust: Trust, way: str) -> None:
+    auth.verify = lambda _request, context: refuse(context, UNAVAILABLE, "STORAGE_UNAVAILABLE")
+    with pytest.raises(Refused, match="Verify answered"):
+        asked(trust, way)
+    assert len(auth.shown) == 1
 
 
 def test_a_verify_that_never_answers_is_not_waited_for(auth: AuthServer, trust: Trust) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 from grpc import _server as core
 
+from authservice.serving.worker import is_entrance_usable
 from authservice.transport.entrance import grpcio
 from authservice.transport.entrance.trial import trial
 from tests.rpc.entrance.serving import SERVICE, THREADS, Served, served
@@ -65,7 +67,12 @@ def test_this_grpcio_is_one_that_the_entrance_works_with() -> None:
 def test_a_grpcio_that_is_not_as_expected_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "_status", lambda event, state: None)
     monkeypatch.delattr(core, "_RECEIVE_MESSAGE_TOKEN")
-    assert trial() == ["grpc._server._status is not as expected", "the receiving of messages is not as expected"]
+    problems = ["grpc._server._status is not as expected", "the receiving of messages is not as expected"]
+    assert trial() == problems
+    with structlog.testing.capture_logs() as logged:
+        assert not is_entrance_usable()
+    warning = {"event": "entrance_unusable", "log_level": "warning", "grpcio": grpc.__version__, "problems": problems}
+    assert logged == [warning]
 
 
 def test_a_grpcio_that_hands_calls_on_in_another_way_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +225,35 @@ def test_the_connection_with_the_most_unfinished_requests_gives_way_to_newcomers
         eventually(lambda: len(greedy.ended) >= 160)
         assert waiting not in modest.ended
         assert running.entrance.open_calls <= 41
+
+
+def test_the_host_with_many_connections_gives_way_to_one_with_few() -> None:
+    with served(most_open=128) as running, ExitStack() as clients, structlog.testing.capture_logs() as logged:
+        modest = clients.enter_context(rude_client(running.port, WINDOW, host="127.0.0.2"))
+        waiting = modest.begin(f"/{SERVICE}/Echo")
+        eventually(lambda: running.entrance.open_calls == 1)
+        greedy = [clients.enter_context(rude_client(running.port, WINDOW, host="127.0.0.3")) for _ in range(200)]
+        for client in greedy:
+            client.begin(f"/{SERVICE}/Echo")
+        channel = clients.enter_context(channel_to(running))
+        assert ask(channel, "Echo", timeout=2) == b"hello"
+        eventually(lambda: sum(len(client.ended) for client in greedy) >= 64)
+        eventually(lambda: bool(logged))
+        assert waiting not in modest.ended
+        assert running.entrance.open_calls <= 129
+    assert {(line["event"], line["of"]) for line in logged} == {("calls_given_up", "ipv4:127.0.0.3")}
+
+
+def test_answers_that_nobody_reads_give_way_to_newcomers_as_well() -> None:
+    with served(most_open=40, answer_patience=60.0) as running, ExitStack() as clients:
+        greedy = clients.enter_context(rude_client(running.port, window=0))
+        for _ in range(200):
+            greedy.call(f"/{SERVICE}/Echo", b"hello")
+        eventually(lambda: len(greedy.ended) >= 120)
+        eventually(lambda: running.entrance.open_calls <= 41)
+        channel = clients.enter_context(channel_to(running))
+        for method in WAYS:
+            assert ask(channel, method, timeout=2) == b"hello"
 
 
 def test_calls_beyond_the_limit_are_refused_at_once_and_the_others_answered() -> None:

@@ -1,5 +1,6 @@
 """Asking the authentication service about one token, where what is known here does not settle it."""
 
+import time
 from typing import Any
 
 import grpc
@@ -13,31 +14,62 @@ from authclient._wire.refusals import Refused, is_about_token, reason_of
 
 
 class Asking:
-    """Calls AuthService.Verify, for threads and for event loops."""
+    """Calls AuthService.Verify, for threads and for event loops.
+
+    A question that meets the end of its connection is asked once more: servers replace connections now and then, and
+    what is sent in that moment is not answered.
+    """
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._verify = rpc.AuthServiceStub(channel).Verify
 
     def ask(self, question: Ask, timeout: float) -> Verified:
         """Return whose token it is, after `timeout` seconds at most. Raises Refused."""
+        until = _until(timeout)
         try:
-            answer = self._verify(_request(question), timeout=min(timeout, ASK_SECONDS))
+            try:
+                answer = self._verify(_request(question), timeout=_left(until))
+            except grpc.RpcError as error:
+                if not _is_lost(error):
+                    raise
+                answer = self._verify(_request(question), timeout=_left(until))
         except grpc.RpcError as error:
             raise _refusal(error) from None
         return _settled(question, answer)
 
     async def ask_async(self, question: Ask, timeout: float) -> Verified:
         """As `ask`, for asyncio. The channel is no asyncio one, so that one connection serves both."""
+        until = _until(timeout)
+        call = await self._done(question, until)
+        if _is_lost(call):
+            call = await self._done(question, until)
+        if call.code() is not grpc.StatusCode.OK:
+            raise _refusal(call)
+        return _settled(question, call.result())
+
+    async def _done(self, question: Ask, until: float) -> Any:
+        """Return a call of Verify that is over."""
         done = Wakeup()
-        call = self._verify.future(_request(question), timeout=min(timeout, ASK_SECONDS))
+        call = self._verify.future(_request(question), timeout=_left(until))
         call.add_done_callback(done)
         try:
             await done.wait()
         finally:
             call.cancel()  # Does nothing to a call that is done.
-        if call.code() is not grpc.StatusCode.OK:
-            raise _refusal(call)
-        return _settled(question, call.result())
+        return call
+
+
+def _until(timeout: float) -> float:
+    return time.monotonic() + min(timeout, ASK_SECONDS)
+
+
+def _left(until: float) -> float:
+    return until - time.monotonic()
+
+
+def _is_lost(call: Any) -> bool:
+    """Tell whether a call has ended without the service having said so."""
+    return call.code() is grpc.StatusCode.UNAVAILABLE and reason_of(call.trailing_metadata()) is None
 
 
 def _request(question: Ask) -> api.VerifyRequest:
