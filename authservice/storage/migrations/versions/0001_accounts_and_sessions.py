@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from authservice.storage.columns import Bytes, Id, Key, Time, text
+from authservice.storage.migrations import steps
 
 revision = "0001"
 down_revision = None
@@ -21,7 +22,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def upgrade() -> None:
-    op.create_table(
+    steps.create_table(
         "users",
         sa.Column("id", Id),
         sa.Column("canonical_name", Key(256), nullable=False),
@@ -35,7 +36,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("canonical_name", name="uq_users_canonical_name"),
         **OPTIONS,
     )
-    op.create_table(
+    steps.create_table(
         "email_claims",
         sa.Column("email", Key(254)),
         sa.Column("user_id", Id, nullable=False),
@@ -43,8 +44,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_email_claims_user_id", ondelete="CASCADE"),
         **OPTIONS,
     )
-    op.create_index("ix_email_claims_user_id", "email_claims", ["user_id"])
-    op.create_table(
+    steps.create_index("ix_email_claims_user_id", "email_claims", ["user_id"])
+    steps.create_table(
         "sessions",
         sa.Column("id", Id),
         sa.Column("user_id", Id, nullable=False),
@@ -62,9 +63,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sessions_user_id", ondelete="CASCADE"),
         **OPTIONS,
     )
-    op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
-    op.create_index("ix_sessions_absolute_end", "sessions", ["absolute_end"])
-    op.create_table(
+    steps.create_index("ix_sessions_user_id", "sessions", ["user_id"])
+    steps.create_index("ix_sessions_absolute_end", "sessions", ["absolute_end"])
+    steps.create_table(
         "login_attempts",
         sa.Column("subject", Bytes(32)),
         sa.Column("failures", sa.Integer, nullable=False),
@@ -73,8 +74,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject", name="pk_login_attempts"),
         **OPTIONS,
     )
-    op.create_index("ix_login_attempts_expires_at", "login_attempts", ["expires_at"])
-    op.create_table(
+    steps.create_index("ix_login_attempts_expires_at", "login_attempts", ["expires_at"])
+    steps.create_table(
         "signing_keys",
         sa.Column("kid", Key(64)),
         sa.Column("alg", Key(16), nullable=False),
@@ -89,7 +90,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("slot", name="uq_signing_keys_slot"),
         **OPTIONS,
     )
-    op.create_table(
+    steps.create_table(
         "sealed_secrets",
         sa.Column("purpose", Key(32)),
         sa.Column("sealed", Bytes(256), nullable=False),

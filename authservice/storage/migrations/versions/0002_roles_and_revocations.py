@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from authservice.storage.columns import Id, Key, Number, Time
+from authservice.storage.migrations import steps
 
 revision = "0002"
 down_revision = "0001"
@@ -25,9 +26,9 @@ OPTIONS: dict[str, Any] = {
 
 def upgrade() -> None:
     # Not in batches, which would copy the tables on SQLite.
-    op.add_column("users", sa.Column("generation", sa.Integer, nullable=False, server_default="0"))
-    op.add_column("sessions", sa.Column("token_end", Time))
-    op.create_table(
+    steps.add_column("users", sa.Column("generation", sa.Integer, nullable=False, server_default="0"))
+    steps.add_column("sessions", sa.Column("token_end", Time))
+    steps.create_table(
         "user_roles",
         sa.Column("user_id", Id),
         sa.Column("role", Key(64)),
@@ -37,7 +38,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         **OPTIONS,
     )
-    op.create_table(
+    steps.create_table(
         "revocations",
         sa.Column("seq", Number, autoincrement=True),
         sa.Column("subject", Id, nullable=False),
@@ -47,7 +48,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         **OPTIONS,
     )
-    op.create_index("ix_revocations_token_end", "revocations", ["token_end"])
+    steps.create_index("ix_revocations_token_end", "revocations", ["token_end"])
 
 
 def downgrade() -> None:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from authservice.storage.columns import Times
+from authservice.storage.migrations import steps
 
 revision = "0003"
 down_revision = "0002"
@@ -15,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("sessions", sa.Column("spent_at", Times(64)))
+    steps.add_column("sessions", sa.Column("spent_at", Times(64)))
 
 
 def downgrade() -> None:

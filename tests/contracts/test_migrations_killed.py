@@ -1,0 +1,85 @@
+"""A migration that is killed goes on where it stopped, whichever statement was its last."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event
+
+from authservice.storage import schema
+from authservice.storage.engine import open_engine
+from authservice.storage.tables import metadata
+
+_MIGRATE = """
+import os, signal, sys
+from sqlalchemy import event
+from authservice.storage import schema
+from authservice.storage.engine import open_engine
+
+def migrate(url, left):
+    engine = open_engine(url, pool_size=1)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def count(_connection, _cursor, statement, *_):
+        nonlocal left
+        left -= statement.lstrip().startswith(("CREATE", "ALTER", "INSERT", "UPDATE"))
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    schema.migrate(engine)
+
+for last, url in enumerate(sys.argv[1:], 1):
+    child = os.fork()
+    if not child:
+        migrate(url, last)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, last
+"""
+"""`schema.migrate` on several databases: the first is killed after one statement that changes something, and so on."""
+
+
+def changes(url: str) -> int:
+    """Migrate an empty database, and return how many statements changed something."""
+    made = 0
+    engine = open_engine(url, pool_size=1)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        nonlocal made
+        made += statement.lstrip().startswith(("CREATE", "ALTER", "INSERT", "UPDATE"))
+
+    schema.migrate(engine)
+    engine.dispose()
+    return made
+
+
+def is_whole(url: str) -> bool:
+    """Tell whether a database has what the code believes in, and says so."""
+    engine = open_engine(url, pool_size=1)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        whole = compare_metadata(context, metadata) == [] and context.get_current_revision() == schema.newest()
+    engine.dispose()
+    return whole
+
+
+@pytest.fixture
+def new_url(backend: str, tmp_path: Path, new_mariadb_url: Callable[[], str]) -> Callable[[str], str]:
+    """Return what makes an empty database."""
+    return lambda name: f"sqlite:///{tmp_path / name}.db" if backend == "sqlite" else new_mariadb_url()
+
+
+def test_a_migration_killed_after_any_statement_is_completed_by_the_next(new_url: Callable[[str], str]) -> None:
+    total = changes(new_url("whole"))
+    assert total > 12, "tables, indexes, columns, and the numbers of the migrations"
+    urls = [new_url(f"killed-after-{last}") for last in range(1, total + 1)]
+    subprocess.run([sys.executable, "-c", _MIGRATE, *urls], check=True, timeout=120)
+    for last, url in enumerate(urls, 1):
+        engine = open_engine(url, pool_size=1)
+        schema.migrate(engine)
+        engine.dispose()
+        assert is_whole(url), last
