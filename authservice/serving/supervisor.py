@@ -5,7 +5,6 @@ kernel spreads new connections over the children (SO_REUSEPORT). A child that di
 its children along, by the end of a pipe that only it holds open.
 """
 
-import contextlib
 import os
 import select
 import signal
@@ -19,16 +18,17 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from authservice.serving.signals import STOP_SIGNALS, Signals
+
 log = structlog.get_logger()
 
 Worker = Callable[[threading.Event, Callable[[], None]], None]
 """Serves until the event is set. Calls its second argument once, when it is ready."""
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 QUICK_DEATH_SECONDS = 2.0
 MAX_QUICK_DEATHS = 5
 RESTART_PAUSE_SECONDS = 0.2
-POLL_SECONDS = 0.1
+WATCHED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
 class PortTaken(Exception):
@@ -75,8 +75,10 @@ class Supervisor:
     on_ready: Callable[[], None]
     patience: float = 60.0
     _children: dict[int, float] = field(default_factory=dict)
-    _stopping: bool = False
     _quick_deaths: int = 0
+    _missing: int = 0
+    _replace_at: list[float] = field(default_factory=list)
+    _kill_at: float | None = None
     _lifeline: int = -1
     _ready: int = -1
     _parent_only: tuple[int, ...] = ()
@@ -86,64 +88,80 @@ class Supervisor:
         self._lifeline, lifeline_write = os.pipe()
         ready_read, self._ready = os.pipe()
         self._parent_only = (lifeline_write, ready_read)
-        for signum in STOP_SIGNALS:
-            signal.signal(signum, self._pass_on)
-        signal.signal(signal.SIGALRM, self._lose_patience)
+        self._missing = self.count
+        signals = Signals(*WATCHED)
         for _ in range(self.count):
             self._fork()
-        self._await_ready(ready_read)
-        while self._children:
-            self._replace(*os.wait())
+        while self._children or self._replace_at:
+            readable, _, _ = select.select([signals.fileno(), ready_read], [], [], self._until_due())
+            if ready_read in readable:
+                self._count_ready(ready_read)
+            if not signals.take().isdisjoint(STOP_SIGNALS):
+                self._stop()
+            self._reap()
+            self._do_what_is_due()
         return 1 if self._quick_deaths >= MAX_QUICK_DEATHS else 0
 
-    def _await_ready(self, ready_read: int) -> None:
-        missing = self.count
-        while missing and self._children:
-            if select.select([ready_read], [], [], POLL_SECONDS)[0]:
-                missing -= len(os.read(ready_read, missing))
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid:
-                self._replace(pid, status)
-        if not missing and not self._stopping:
-            self.on_ready()
+    @property
+    def _is_stopping(self) -> bool:
+        return self._kill_at is not None
 
-    def _replace(self, pid: int, status: int) -> None:
+    def _count_ready(self, ready_read: int) -> None:
+        ready = len(os.read(ready_read, 4096))
+        if 0 < self._missing <= ready and not self._is_stopping:
+            self.on_ready()
+        self._missing = max(0, self._missing - ready)
+
+    def _until_due(self) -> float | None:
+        due = [*self._replace_at, *([] if self._kill_at is None else [self._kill_at])]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _do_what_is_due(self) -> None:
+        now = time.monotonic()
+        while self._replace_at and self._replace_at[0] <= now:
+            del self._replace_at[0]
+            self._fork()
+        if self._kill_at is not None and self._kill_at <= now and self._children:
+            log.error("workers_do_not_stop", count=len(self._children))
+            self._signal_children(signal.SIGKILL)
+            self._kill_at = now + self.patience
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            self._bury(pid, status)
+
+    def _bury(self, pid: int, status: int) -> None:
         age = time.monotonic() - self._children.pop(pid)
-        if self._stopping:
+        if self._is_stopping:
             return
         log.warning("worker_died", pid=pid, status=os.waitstatus_to_exitcode(status))
         self._quick_deaths = self._quick_deaths + 1 if age < QUICK_DEATH_SECONDS else 0
         if self._quick_deaths >= MAX_QUICK_DEATHS:
             log.error("workers_keep_dying", count=self._quick_deaths)
-            self._pass_on(signal.SIGTERM, None)
-            return
-        time.sleep(RESTART_PAUSE_SECONDS)
-        if not self._stopping:
-            self._fork()
+            self._stop()
+        else:
+            self._replace_at.append(time.monotonic() + RESTART_PAUSE_SECONDS)
 
-    def _pass_on(self, _signum: int, _frame: object) -> None:
-        self._stopping = True
+    def _stop(self) -> None:
         self._signal_children(signal.SIGTERM)
-        signal.setitimer(signal.ITIMER_REAL, self.patience)
-
-    def _lose_patience(self, _signum: int, _frame: object) -> None:
-        log.error("workers_do_not_stop", count=len(self._children))
-        self._signal_children(signal.SIGKILL)
+        self._replace_at.clear()
+        self._kill_at = time.monotonic() + self.patience
 
     def _signal_children(self, signum: int) -> None:
-        for pid in list(self._children):
-            with contextlib.suppress(ProcessLookupError):  # It has just died and been waited for.
-                os.kill(pid, signum)
+        # None of these pids can be another's by now: the dead are kept until `_reap` asks for them.
+        for pid in self._children:
+            os.kill(pid, signum)
 
     def _fork(self) -> None:
-        # A signal in between would be lost on the child: unknown to the parent yet, or without handlers of its own.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        # A signal in between would be lost on a child without handlers of its own.
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         pid = os.fork()
         if pid:
             self._children[pid] = time.monotonic()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-            if self._stopping:  # The handler may have run before the child was known.
-                self._signal_children(signal.SIGTERM)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
             return
         code = 1
         try:
@@ -156,15 +174,12 @@ class Supervisor:
 
     def _live(self) -> int:
         stop = threading.Event()
-        signalled, signal_write = os.pipe()
-        os.set_blocking(signal_write, False)
-        # The interpreter writes a byte at once, whichever thread the signal came to. A handler of our own would wait
-        # for the main thread, and setting the event in it could meet its own lock.
-        signal.set_wakeup_fd(signal_write, warn_on_full_buffer=False)
-        for signum in STOP_SIGNALS:
-            signal.signal(signum, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        threading.Thread(target=_wait_for_end, args=((self._lifeline, signalled), stop), daemon=True).start()
+        # Handlers that set the event would wait for the main thread, and could meet the event's own lock.
+        signals = Signals(*STOP_SIGNALS)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+        ends = (self._lifeline, signals.fileno())
+        threading.Thread(target=_wait_for_end, args=(ends, stop), daemon=True).start()
         try:
             self.worker(stop, self._tell_ready)
         except Exception:

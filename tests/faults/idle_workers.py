@@ -1,9 +1,10 @@
-"""A supervised program whose workers only wait: `python -m tests.faults.idle_workers COUNT`.
+"""A supervised program whose workers only wait: `python -m tests.faults.idle_workers COUNT [aside]`.
 
 The supervisor is the real one. Without grpc and a database a round takes a tenth of a second, so that signals can be
-sent at many moments.
+sent at many moments. With `aside` a line on standard input has the parent sent a SIGTERM that interrupts no wait.
 """
 
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -19,6 +20,18 @@ def wait(stop: threading.Event, ready: Callable[[], None]) -> None:
     stop.wait()
 
 
+def greet() -> None:
+    """Say that all workers are ready."""
+    if "aside" in sys.argv:
+        threading.Thread(target=_signal_aside, daemon=True).start()
+    print("ready", flush=True)
+
+
+def _signal_aside() -> None:
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
-    sys.exit(Supervisor(wait, int(sys.argv[1]), lambda: print("ready", flush=True)).run())
+    sys.exit(Supervisor(wait, int(sys.argv[1]), greet).run())

@@ -21,14 +21,19 @@ Program = subprocess.Popen[bytes]
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[], Program]]:
+def start() -> Iterator[Callable[..., Program]]:
     """Yield what starts a supervised program, and leave nothing of it behind."""
     started: list[Program] = []
 
-    def run() -> Program:
-        command = [sys.executable, "-m", "tests.faults.idle_workers", str(WORKERS)]
+    def run(*how: str) -> Program:
+        command = [sys.executable, "-m", "tests.faults.idle_workers", str(WORKERS), *how]
         program = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            command,
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         started.append(program)
         return program
@@ -40,14 +45,14 @@ def start() -> Iterator[Callable[[], Program]]:
         program.communicate()
 
 
-def test_k5_sigterm_while_workers_are_being_forked_ends_all_of_them(start: Callable[[], Program]) -> None:
+def test_k5_sigterm_while_workers_are_being_forked_ends_all_of_them(start: Callable[..., Program]) -> None:
     for number in range(ROUNDS):
         program = start()
         _await_children(program, 1 + number % WORKERS)
         _ends_well(program)
 
 
-def test_k5_sigterm_at_the_moment_of_a_workers_death_ends_in_good_order(start: Callable[[], Program]) -> None:
+def test_k5_sigterm_at_the_moment_of_a_workers_death_ends_in_good_order(start: Callable[..., Program]) -> None:
     for _ in range(ROUNDS):
         program = start()
         _ready(program)
@@ -56,7 +61,7 @@ def test_k5_sigterm_at_the_moment_of_a_workers_death_ends_in_good_order(start: C
         _ends_well(program)
 
 
-def test_k5_sigterm_while_a_worker_is_being_replaced_ends_the_new_one_too(start: Callable[[], Program]) -> None:
+def test_k5_sigterm_while_a_worker_is_being_replaced_ends_the_new_one_too(start: Callable[..., Program]) -> None:
     for _ in range(ROUNDS):
         program = start()
         _ready(program)
@@ -64,6 +69,17 @@ def test_k5_sigterm_while_a_worker_is_being_replaced_ends_the_new_one_too(start:
         os.kill(random.choice(before), signal.SIGKILL)
         _await_children(program, 1, besides=before)
         _ends_well(program)
+
+
+def test_k5_sigterm_that_comes_just_before_the_parent_waits_ends_that_wait(start: Callable[..., Program]) -> None:
+    # What comes in the instant between the last instruction and the system call leaves that undisturbed, as does what
+    # another thread is sent. The second can be had at will.
+    program = start("aside")
+    _ready(program)
+    wait_until(lambda: _sleeps(program), 10, "a parent that waits")
+    assert program.stdin
+    program.stdin.write(b"now\n")
+    _ends_well(program, signalled=True)
 
 
 def _ready(program: Program) -> None:
@@ -79,8 +95,13 @@ def _children(program: Program) -> list[int]:
     return list(map(int, Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()))
 
 
-def _ends_well(program: Program) -> None:
-    program.send_signal(signal.SIGTERM)
+def _sleeps(program: Program) -> bool:
+    return Path(f"/proc/{program.pid}/task/{program.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def _ends_well(program: Program, *, signalled: bool = False) -> None:
+    if not signalled:
+        program.send_signal(signal.SIGTERM)
     try:
         _, errors = program.communicate(timeout=STOP_SECONDS)
     except subprocess.TimeoutExpired:

@@ -50,6 +50,11 @@ class Claims:
     generation: int
     raw: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def begins_at(self) -> datetime:
+        """The first moment at which the token counts."""
+        return max(self.not_before, self.issued_at)
+
 
 def read_object(data: bytes) -> dict[str, Any]:
     """Read one JSON object. Raises MalformedJson for anything that two readers could understand differently."""

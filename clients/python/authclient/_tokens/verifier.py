@@ -90,7 +90,11 @@ class TokenVerifier:
 
     def check_times(self, claims: Claims, now: datetime) -> None:
         """Raise TokenRefused if a token with these claims is too old or too young at `now`."""
-        if now - self.leeway >= claims.expires_at:
+        self.check_life(claims.begins_at, claims.expires_at, now)
+
+    def check_life(self, begins_at: datetime, expires_at: datetime, now: datetime) -> None:
+        """Raise TokenRefused if a token that counts from the first moment to the second does not at `now`."""
+        if now - self.leeway >= expires_at:
             raise TokenRefused("TOKEN_EXPIRED", "it has expired")
-        if now + self.leeway < max(claims.not_before, claims.issued_at):
+        if now + self.leeway < begins_at:
             raise TokenRefused("TOKEN_NOT_YET_VALID", "its time has not begun")
