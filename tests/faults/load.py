@@ -25,7 +25,9 @@ from tests.observed import Refusal, login, logout, refresh, register, verify
 T = TypeVar("T")
 Stub = rpc.AuthServiceStub
 
-CHAINS = 3
+REFRESHERS = 3
+CHAINS_EACH = 100
+"""So many that none is refreshed so often that its token would stay."""
 RECOVERY_SECONDS = 25.0
 """Less than the grace window of a spent refresh token."""
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -89,7 +91,7 @@ class Load:
     def __init__(self, server: ServerProcess, seeds: Seeder, name: str, *, to_end: int) -> None:
         user = seeds.user(name)
         self._name = name
-        self._alive, *chains = seeds.sessions(user, 1 + CHAINS)
+        self._alive, *chains = seeds.sessions(user, 1 + REFRESHERS * CHAINS_EACH)
         self.history = History(chains=[Chain(tokens.session_id, tokens.refresh_token) for tokens in chains])
         self._server = server
         self._to_end = iter(seeds.sessions(user, to_end))
@@ -98,7 +100,7 @@ class Load:
         self._stop = threading.Event()
         clients: list[Callable[[Stub], None]] = [self._register, self._log_in, self._log_out, self._verify]
         clients += [self._register, self._log_out]  # Two of each, so that they meet.
-        clients += [self._refreshing(chain) for chain in self.history.chains]
+        clients += [self._refreshing(self.history.chains[number::REFRESHERS]) for number in range(REFRESHERS)]
         self._threads = [threading.Thread(target=self._run, args=(client,)) for client in clients]
 
     @contextlib.contextmanager
@@ -151,14 +153,18 @@ class Load:
             assert identity.session_id == str(self._alive.session_id)
             self.history.verified += 1
 
-    def _refreshing(self, chain: Chain) -> Callable[[Stub], None]:
+    def _refreshing(self, chains: list[Chain]) -> Callable[[Stub], None]:
+        in_turn = itertools.cycle(chains)
+
         def client(stub: Stub) -> None:
+            chain = next(in_turn)
             spent = chain.token
             successor = self._answer("Refresh", lambda: refresh(stub, spent).refresh_token)
             if successor is None:
                 self.history.refreshes_unknown.append(chain.session_id)
                 successor = self._recovered(stub, spent)
-            chain.token, chain.steps = successor, chain.steps + 1
+            chain.steps += successor != spent
+            chain.token = successor
 
         return client
 
