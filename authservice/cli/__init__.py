@@ -16,10 +16,11 @@ def main() -> None:
     try:
         # Here, because services that only check tokens install none of what it needs.
         from authservice.cli.root import main as run  # noqa: PLC0415
+
+        run()
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(_OURS):
             raise
         install = "pip install '/path/to/authservice[server]'"
         print(f"The server is not installed. Install it with the `server` extra: {install}", file=sys.stderr)
         sys.exit(3)
-    run()
