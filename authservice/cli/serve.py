@@ -1,7 +1,5 @@
 """`authservice serve`."""
 
-import sys
-
 import click
 import structlog
 
@@ -25,4 +23,4 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     logs.configure(settings.log_level, settings.log_format)
     for stray in configuration.strays():
         structlog.get_logger().warning("unknown_setting", what=stray.what, remedy=stray.remedy)
-    sys.exit(processes.serve(settings))
+    processes.serve(settings)
