@@ -4,7 +4,7 @@ Nothing here decides anything; it puts parts together. `parts` are made once, an
 stories on them.
 """
 
-from authservice.bootstrap.databases import engine_for, migrated_engine
+from authservice.bootstrap.databases import engine_for
 from authservice.bootstrap.parts import Parts, now_utc
 from authservice.bootstrap.service import Service, assemble
 from authservice.bootstrap.sizes import hash_threads, worker_count
@@ -15,7 +15,6 @@ __all__ = [
     "assemble",
     "engine_for",
     "hash_threads",
-    "migrated_engine",
     "now_utc",
     "worker_count",
 ]

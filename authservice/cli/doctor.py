@@ -20,7 +20,7 @@ from authservice.config import ConfigError, Settings
 from authservice.domain.errors import AuthError
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
-from authservice.serving.preparation import tls_files
+from authservice.serving.tls import tls_files
 from authservice.storage import inspection, schema
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial

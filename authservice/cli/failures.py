@@ -12,8 +12,8 @@ from authservice.config import ConfigError
 from authservice.domain.errors import AuthError, FieldRejected, InvalidInput, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
+from authservice.serving.port import PortTaken
 from authservice.serving.preparation import Unsafe
-from authservice.serving.supervisor import PortTaken
 from authservice.storage.schema import SchemaNotCurrent
 from authservice.transport.server import TlsFilesUnusable
 from authservice.usecases.admin.operate_users import NoSuchUser

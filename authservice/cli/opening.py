@@ -8,6 +8,7 @@ import click
 from sqlalchemy import make_url
 
 from authservice import bootstrap, config, logs
+from authservice.bootstrap.migrated import migrated_engine
 from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
 
@@ -36,7 +37,7 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
         if not may_create:
             raise ConfigError(f"There is no database {missing}. To do: {WHERE_IT_IS}.")
         click.echo(f"Making the new database {missing}.", err=True)
-    with bootstrap.migrated_engine(settings):
+    with migrated_engine(settings):
         pass  # Its engine is for the schema alone; the service opens its own.
     assembled = bootstrap.assemble(settings)
     try:

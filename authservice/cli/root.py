@@ -1,24 +1,45 @@
 """The command itself."""
 
+import importlib
 import os
 import sys
 
 import click
 
 from authservice import logs
-from authservice.cli.admin import users
-from authservice.cli.auth import explain
-from authservice.cli.config import config
-from authservice.cli.doctor import doctor
-from authservice.cli.failures import failure_of
-from authservice.cli.serve import migrate, serve
-from authservice.cli.trust import keys
 
 INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_VERBS = {
+    "config": "config",
+    "doctor": "doctor",
+    "explain": "auth",
+    "keys": "trust",
+    "migrate": "migrate",
+    "serve": "serve",
+    "users": "admin",
+}
+"""Each verb, and the module of this package that has it."""
+
+
+class Verbs(click.Group):
+    """The verbs, each imported when it is asked for: the workers of `serve` would hold what the others need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names, in the order of the help."""
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one of them, or None if there is none of this name."""
+        if cmd_name not in _VERBS:
+            return None
+        verb: click.Command = getattr(importlib.import_module(f"authservice.cli.{_VERBS[cmd_name]}"), cmd_name)
+        return verb
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="authservice")
 def command() -> None:
     """Authentication for internal microservices.
@@ -29,10 +50,6 @@ def command() -> None:
     Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 3 wrong settings, 4 the database does not answer.
     """
     logs.configure("warning", "console")
-
-
-for verb in (serve, migrate, config, users, keys, explain, doctor):
-    command.add_command(verb)
 
 
 def main() -> None:
@@ -47,6 +64,9 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
+        # Here, because what can be raised is known by importing the whole service.
+        from authservice.cli.failures import failure_of  # noqa: PLC0415
+
         failure = failure_of(error)
         if failure is None:
             raise

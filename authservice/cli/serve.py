@@ -1,14 +1,11 @@
-"""`authservice serve` and `authservice migrate`."""
-
-import sys
+"""`authservice serve`."""
 
 import click
 import structlog
 
-from authservice import bootstrap, logs
 from authservice import config as configuration
+from authservice import logs
 from authservice.serving import processes
-from authservice.storage import schema
 
 
 @click.command()
@@ -26,20 +23,4 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     logs.configure(settings.log_level, settings.log_format)
     for stray in configuration.strays():
         structlog.get_logger().warning("unknown_setting", what=stray.what, remedy=stray.remedy)
-    sys.exit(processes.serve(settings))
-
-
-@click.command()
-def migrate() -> None:
-    """Bring the database to the schema of this version.
-
-    Safe to repeat and to run while servers of the previous version are running.
-    """
-    settings = configuration.load()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = bootstrap.engine_for(settings, pool_size=1)
-    before, after = schema.migrate(engine)
-    engine.dispose()
-    click.echo(
-        f"Already at migration {after}." if before == after else f"Migrated from {before or 'nothing'} to {after}."
-    )
+    processes.serve(settings)

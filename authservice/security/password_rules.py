@@ -5,25 +5,16 @@ passwords have almost no entries left, so guessability is judged by pattern: zxc
 sequences, keyboard walks and dates, in any combination, and estimates the guesses they cost.
 """
 
-import math
 import re
-import threading
 import unicodedata
 from dataclasses import dataclass
-
-from zxcvbn import zxcvbn
-from zxcvbn.matching import L33T_TABLE
 
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import bounded_text
 
 MAX_CODE_POINTS = 1024
-_JUDGED = 72
-"""How much of a long password is judged. The cost of judging grows with the square of the length."""
 _SAFE_GUESSES = 10**10
 """zxcvbn's highest class, "very unguessable". One below, any three words or walks in a row would already do."""
-_MOST_READINGS = 16
-"""In how many ways a password may be read with look-alikes (`@` as `a`). zxcvbn tries them all, up to 576: seconds."""
 _KNOWN_PHRASES = [
     "authservice",
     "correcthorsebatterystaple",
@@ -38,8 +29,6 @@ _KNOWN_PHRASES = [
     "let me in please",
     "open sesame",
 ]
-_judging = threading.Lock()
-"""zxcvbn keeps the words of the current judgement in a dictionary that all threads share."""
 
 
 def normal_form(password: str) -> str:
@@ -67,27 +56,12 @@ class GuessabilityRules:
         bounded_text(normal, least=self.min_code_points, most=MAX_CODE_POINTS * 18)
         normal_context = [normal_form(text) for text in context]
         words = [word for text in normal_context for word in [text, *re.split(r"[\W_]+", text)] if word]
-        if _guesses(normal, words + _KNOWN_PHRASES) < _SAFE_GUESSES:
+        # Here, because its dictionaries take 12 MiB and a tenth of a second, and most workers never register anybody.
+        from authservice.security.guesses import guesses  # noqa: PLC0415
+
+        if guesses(normal, words + _KNOWN_PHRASES) < _SAFE_GUESSES:
             raise FieldRejected(
                 "is too easy to guess: common words, names, repetitions, sequences and your own user name or address "
                 "add little. Use several unrelated words"
             )
         return password
-
-
-def _guesses(password: str, words: list[str]) -> float:
-    with _judging:
-        return float(zxcvbn(_without_excess(password)[:_JUDGED], user_inputs=words)["guesses"])
-
-
-def _without_excess(password: str) -> str:
-    """Return the password without those kinds of look-alikes that would exceed the number of readings."""
-    kept: set[str] = set()
-    dropped: set[str] = set()
-    for kind in dict.fromkeys(password):
-        (kept if _readings(kept | {kind}) <= _MOST_READINGS else dropped).add(kind)
-    return "".join(character for character in password if character not in dropped)
-
-
-def _readings(characters: set[str]) -> int:
-    return math.prod(len(characters.intersection(look_alikes)) or 1 for look_alikes in L33T_TABLE.values())

@@ -3,9 +3,10 @@
 import structlog
 
 from authservice import bootstrap
+from authservice.bootstrap.migrated import migrated_engine
 from authservice.config import Settings
+from authservice.serving.tls import tls_files
 from authservice.storage import inspection
-from authservice.transport.server import TlsFiles
 
 log = structlog.get_logger()
 
@@ -21,16 +22,9 @@ def prepare(settings: Settings) -> None:
     """
     if tls := tls_files(settings):
         tls.check()
-    with bootstrap.migrated_engine(settings) as engine:
+    with migrated_engine(settings) as engine:
         for finding in inspection.inspect(engine):
             if finding.breaks_promise:
                 raise Unsafe(f"{finding.what}. To do: {finding.remedy}.")
             log.warning("unsafe_database", what=finding.what, remedy=finding.remedy)
     bootstrap.assemble(settings, hash_cost=4).close()
-
-
-def tls_files(settings: Settings) -> TlsFiles | None:
-    """Return the configured files, or None for plaintext."""
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    return TlsFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)

@@ -1,34 +1,64 @@
-"""`serve`: the parent and its workers."""
+"""`serve`: the parent and its workers.
 
+Memory decides who imports what. What has to be so first is brought about by a process that ends. The workers are forked
+from one that has imported all they need, so that they share it. This one then goes on as one that has imported nothing.
+"""
+
+import functools
+import gc
 import os
-import threading
-from collections.abc import Callable
+import pickle
+import sys
+from typing import Never
 
 from authservice import bootstrap
 from authservice.config import Settings
+from authservice.serving import worker as _shared  # noqa: F401 - see above
+from authservice.serving.blueprint import Blueprint
 from authservice.serving.greeting import greeting
-from authservice.serving.preparation import prepare
-from authservice.serving.supervisor import Supervisor, reserve_port
-from authservice.serving.worker import work
+from authservice.serving.port import reserve_port
+from authservice.serving.rare_log import RareLog
+from authservice.serving.succession import hand_over
+from authservice.serving.supervisor import Supervisor
 
 SLACK_SECONDS = 5.0
 """What a worker may take beyond the grace of running calls before it is killed."""
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM. Returns the exit code."""
-    prepare(settings)
+def serve(settings: Settings) -> Never:
+    """Serve until SIGTERM, and end with the exit code. Raises what `prepare` raises, and PortTaken."""
+    prepare_apart(settings)
     cores = len(os.sched_getaffinity(0))
     holder = reserve_port(settings.host, settings.port)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"{host}:{holder.getsockname()[1]}"
-
-    def worker(stop: threading.Event, ready: Callable[[], None]) -> None:
-        work(settings, address, cores, stop, ready)
-
-    return Supervisor(
-        worker,
+    supervisor = Supervisor(
+        Blueprint(pickle.dumps(settings), address, cores),
         bootstrap.worker_count(settings, cores),
-        on_ready=lambda: print(greeting(address, settings), flush=True),
+        on_ready=functools.partial(print, greeting(address, settings), flush=True),
+        log=RareLog(settings.log_level, settings.log_format),
         patience=settings.shutdown_grace + SLACK_SECONDS,
-    ).run()
+        held=(holder.detach(),),
+    )
+    # What the collector does not look at it does not write to, and what nobody writes to stays shared.
+    gc.collect()
+    gc.freeze()
+    supervisor.start()
+    hand_over(supervisor)
+
+
+def prepare_apart(settings: Settings) -> None:
+    """Do what `prepare` does in a process that ends, and end as that one does if it fails.
+
+    What it raises goes up there as it would here, to the same words and the same exit code.
+    """
+    sys.stdout.flush()
+    pid = os.fork()
+    if not pid:
+        from authservice.serving.preparation import prepare  # noqa: PLC0415
+
+        prepare(settings)
+        os._exit(0)  # Nothing is left to be done, and the interpreter would take its time about it.
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code:
+        sys.exit(code if code > 0 else 128 - code)  # Of a signal, as shells have it.

@@ -8,19 +8,14 @@ its children along, by the end of a pipe that only it holds open.
 import os
 import select
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, field
 
-import structlog
-
+from authservice.serving.rare_log import RareLog
 from authservice.serving.signals import STOP_SIGNALS, Signals
-
-log = structlog.get_logger()
 
 Worker = Callable[[threading.Event, Callable[[], None]], None]
 """Serves until the event is set. Calls its second argument once, when it is ready."""
@@ -31,36 +26,6 @@ RESTART_PAUSE_SECONDS = 0.2
 WATCHED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
-class PortTaken(Exception):
-    """Somebody else listens on the port."""
-
-
-def reserve_port(host: str, port: int) -> socket.socket:
-    """Return a socket that holds the port for this process and its children, and listens to nobody.
-
-    Raises PortTaken.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # First without sharing: two servers of different installations must not split their callers between them.
-    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _bind(probe, host, port)
-        port = probe.getsockname()[1]
-    holder = socket.socket(family, socket.SOCK_STREAM)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    _bind(holder, host, port)
-    return holder
-
-
-def _bind(sock: socket.socket, host: str, port: int) -> None:
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        raise PortTaken(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Stop the other program or choose another --port."
-        ) from None
-
-
 @dataclass(slots=True)
 class Supervisor:
     """Runs `count` copies of `worker`. Lives in the parent process.
@@ -68,34 +33,53 @@ class Supervisor:
     Args:
         on_ready: called once all workers are ready.
         patience: seconds after which a worker that was told to stop is killed.
+        held: descriptors that this process keeps open for the workers.
     """
 
     worker: Worker
     count: int
     on_ready: Callable[[], None]
+    log: RareLog
     patience: float = 60.0
+    held: tuple[int, ...] = ()
     _children: dict[int, float] = field(default_factory=dict)
     _quick_deaths: int = 0
     _missing: int = 0
     _replace_at: list[float] = field(default_factory=list)
     _kill_at: float | None = None
     _lifeline: int = -1
+    _lifeline_write: int = -1
     _ready: int = -1
-    _parent_only: tuple[int, ...] = ()
+    _ready_write: int = -1
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT. Returns an exit code: 0, or 1 if the workers keep dying."""
-        self._lifeline, lifeline_write = os.pipe()
-        ready_read, self._ready = os.pipe()
-        self._parent_only = (lifeline_write, ready_read)
+        self.start()
+        return self.watch()
+
+    def start(self) -> None:
+        """Fork the workers. Until `watch`, signals to this process wait."""
+        self._lifeline, self._lifeline_write = os.pipe()
+        self._ready, self._ready_write = os.pipe()
         self._missing = self.count
-        signals = Signals(*WATCHED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         for _ in range(self.count):
             self._fork()
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What has to stay open in a process that watches in place of this one."""
+        return (*self.held, self._lifeline, self._lifeline_write, self._ready, self._ready_write)
+
+    def watch(self) -> int:
+        """Keep the workers alive until SIGTERM or SIGINT. Returns an exit code, see `run`."""
+        signals = Signals(*WATCHED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+        self._reap()
         while self._children or self._replace_at:
-            readable, _, _ = select.select([signals.fileno(), ready_read], [], [], self._until_due())
-            if ready_read in readable:
-                self._count_ready(ready_read)
+            readable, _, _ = select.select([signals.fileno(), self._ready], [], [], self._until_due())
+            if self._ready in readable:
+                self._count_ready()
             if not signals.take().isdisjoint(STOP_SIGNALS):
                 self._stop()
             self._reap()
@@ -106,8 +90,8 @@ class Supervisor:
     def _is_stopping(self) -> bool:
         return self._kill_at is not None
 
-    def _count_ready(self, ready_read: int) -> None:
-        ready = len(os.read(ready_read, 4096))
+    def _count_ready(self) -> None:
+        ready = len(os.read(self._ready, 4096))
         if 0 < self._missing <= ready and not self._is_stopping:
             self.on_ready()
         self._missing = max(0, self._missing - ready)
@@ -122,7 +106,7 @@ class Supervisor:
             del self._replace_at[0]
             self._fork()
         if self._kill_at is not None and self._kill_at <= now and self._children:
-            log.error("workers_do_not_stop", count=len(self._children))
+            self.log.error("workers_do_not_stop", count=len(self._children))
             self._signal_children(signal.SIGKILL)
             self._kill_at = now + self.patience
 
@@ -131,16 +115,17 @@ class Supervisor:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            self._bury(pid, status)
+            if pid in self._children:  # Or an orphan, where this is the first process of a container.
+                self._bury(pid, status)
 
     def _bury(self, pid: int, status: int) -> None:
         age = time.monotonic() - self._children.pop(pid)
         if self._is_stopping:
             return
-        log.warning("worker_died", pid=pid, status=os.waitstatus_to_exitcode(status))
+        self.log.warning("worker_died", pid=pid, status=os.waitstatus_to_exitcode(status))
         self._quick_deaths = self._quick_deaths + 1 if age < QUICK_DEATH_SECONDS else 0
         if self._quick_deaths >= MAX_QUICK_DEATHS:
-            log.error("workers_keep_dying", count=self._quick_deaths)
+            self.log.error("workers_keep_dying", count=self._quick_deaths)
             self._stop()
         else:
             self._replace_at.append(time.monotonic() + RESTART_PAUSE_SECONDS)
@@ -157,16 +142,16 @@ class Supervisor:
 
     def _fork(self) -> None:
         # A signal in between would be lost on a child without handlers of its own.
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         pid = os.fork()
         if pid:
             self._children[pid] = time.monotonic()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return
         code = 1
         try:
-            for descriptor in self._parent_only:
-                os.close(descriptor)
+            os.close(self._lifeline_write)
+            os.close(self._ready)
             code = self._live()
         finally:
             sys.stderr.flush()
@@ -183,12 +168,12 @@ class Supervisor:
         try:
             self.worker(stop, self._tell_ready)
         except Exception:
-            log.exception("worker_failed")
+            self.log.exception("worker_failed")
             return 1
         return 0
 
     def _tell_ready(self) -> None:
-        os.write(self._ready, b".")
+        os.write(self._ready_write, b".")
 
 
 def _wait_for_end(ends: tuple[int, ...], stop: threading.Event) -> None:

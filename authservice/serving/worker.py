@@ -11,7 +11,7 @@ from authservice.config import Settings
 from authservice.serving.chores import health_check, start_feeding, upkeep
 from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
-from authservice.serving.preparation import tls_files
+from authservice.serving.tls import tls_files
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
 from authservice.transport.guard import open_to_anyone, own_guard

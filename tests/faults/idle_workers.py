@@ -9,8 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-import structlog
-
+from authservice.serving.rare_log import RareLog
 from authservice.serving.supervisor import Supervisor
 
 
@@ -33,5 +32,4 @@ def _signal_aside() -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.WriteLoggerFactory(sys.stderr))
-    sys.exit(Supervisor(wait, int(sys.argv[1]), greet).run())
+    sys.exit(Supervisor(wait, int(sys.argv[1]), greet, RareLog("info", "json")).run())

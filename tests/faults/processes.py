@@ -86,8 +86,14 @@ class ServerProcess:
     def start(self) -> float:
         """Start it and return after how many seconds it was SERVING."""
         begin = time.monotonic()
-        output = self._folder / "stdout"
-        with output.open("wb") as out, (self._folder / "stderr").open("ab") as err:
+        self.launch()
+        self.port = self._greeted(self._folder / "stdout")
+        self.wait_serving()
+        return time.monotonic() - begin
+
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
+        with (self._folder / "stdout").open("wb") as out, (self._folder / "stderr").open("ab") as err:
             self._process = subprocess.Popen(
                 [*self._wrapper, sys.executable, "-m", "authservice", "serve", "--port", str(self.port)],
                 cwd=self._folder,
@@ -96,9 +102,6 @@ class ServerProcess:
                 stderr=err,
                 start_new_session=True,
             )
-        self.port = self._greeted(output)
-        self.wait_serving()
-        return time.monotonic() - begin
 
     def _greeted(self, output: Path) -> int:
         def greeting() -> re.Match[str] | None:

@@ -1,0 +1,23 @@
+"""`authservice migrate`."""
+
+import click
+
+from authservice import bootstrap
+from authservice import config as configuration
+from authservice.storage import schema
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database to the schema of this version.
+
+    Safe to repeat and to run while servers of the previous version are running.
+    """
+    settings = configuration.load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = bootstrap.engine_for(settings, pool_size=1)
+    before, after = schema.migrate(engine)
+    engine.dispose()
+    click.echo(
+        f"Already at migration {after}." if before == after else f"Migrated from {before or 'nothing'} to {after}."
+    )

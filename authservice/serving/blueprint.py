@@ -1,0 +1,30 @@
+"""What a worker is made from, small enough for the parent to keep: the settings it began with, unread."""
+
+import pickle
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """Makes a worker of a process that was forked for it. See supervisor.Worker.
+
+    Args:
+        settings: pickled, because a process that has them as they are has imported much to read them.
+        cores: how many there are for all workers together.
+    """
+
+    settings: bytes = field(repr=False)
+    address: str
+    cores: int
+
+    def __call__(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        """Work until `stop` is set."""
+        # Here, because only workers need it. The first ones are forked with it, those that replace them import it.
+        from authservice import logs  # noqa: PLC0415
+        from authservice.serving.worker import work  # noqa: PLC0415
+
+        settings = pickle.loads(self.settings)  # noqa: S301 - it is our own
+        logs.configure(settings.log_level, settings.log_format)
+        work(settings, self.address, self.cores, stop, ready)
