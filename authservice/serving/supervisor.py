@@ -52,11 +52,6 @@ class Supervisor:
     _ready: int = -1
     _ready_write: int = -1
 
-    def run(self) -> int:
-        """Serve until SIGTERM or SIGINT. Returns an exit code: 0, or 1 if the workers keep dying."""
-        self.start()
-        return self.watch()
-
     def start(self) -> None:
         """Fork the workers. Until `watch`, signals to this process wait."""
         self._lifeline, self._lifeline_write = os.pipe()
@@ -72,7 +67,10 @@ class Supervisor:
         return (*self.held, self._lifeline, self._lifeline_write, self._ready, self._ready_write)
 
     def watch(self) -> int:
-        """Keep the workers alive until SIGTERM or SIGINT. Returns an exit code, see `run`."""
+        """Keep the workers alive until SIGTERM or SIGINT.
+
+        Returns an exit code: 0, or 1 if the workers keep dying.
+        """
         signals = Signals(*WATCHED)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         self._reap()

@@ -83,19 +83,11 @@ class Time(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None else None
 
 
-class Times(TypeDecorator[tuple[datetime, ...]]):
-    """Up to `most` moments in one value: microseconds since the epoch, eight bytes each."""
+class Times(_Bounded, TypeDecorator[tuple[datetime, ...]]):
+    """Several moments in up to `most` bytes: microseconds since the epoch, eight bytes each."""
 
     impl = LargeBinary
     cache_ok = True
-
-    def __init__(self, most: int) -> None:
-        super().__init__(8 * most)
-        self.most = most
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        size = 8 * self.most
-        return dialect.type_descriptor(mysql.VARBINARY(size) if dialect.name == "mysql" else LargeBinary(size))
 
     def process_bind_param(self, value: tuple[datetime, ...] | None, dialect: Dialect) -> bytes | None:
         return packed(value) if value else None

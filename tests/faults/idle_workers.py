@@ -32,4 +32,6 @@ def _signal_aside() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(Supervisor(wait, int(sys.argv[1]), greet, RareLog("info", "json")).run())
+    supervisor = Supervisor(wait, int(sys.argv[1]), greet, RareLog("info", "json"))
+    supervisor.start()
+    sys.exit(supervisor.watch())

@@ -54,7 +54,7 @@ sessions = Table(
     Column("ended_at", Time),
     Column("end_reason", Key(32)),
     Column("token_end", Time),
-    Column("spent_at", Times(MOST_SPENT)),
+    Column("spent_at", Times(8 * MOST_SPENT)),
     Index("ix_sessions_absolute_end", "absolute_end"),
     **OPTIONS,
 )

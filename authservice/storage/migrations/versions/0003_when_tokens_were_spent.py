@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    steps.add_column("sessions", sa.Column("spent_at", Times(64)))
+    steps.add_column("sessions", sa.Column("spent_at", Times(512)))
 
 
 def downgrade() -> None:

@@ -57,7 +57,7 @@ def verified_by(key: VerificationKey, token: str, claims: Claims) -> Verified:
         caller=Caller(identity, token),
         key=key,
         generation=claims.generation,
-        begins=max(claims.not_before, claims.issued_at).timestamp(),
+        begins=claims.begins_at.timestamp(),
         ends=claims.expires_at.timestamp(),
         roles=frozenset(claims.roles),
         authenticated_at=claims.authenticated_at.timestamp(),
