@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.programs import GO, AuthProcess, Program, copy_of_typescript, finished
+from tests.examples.programs import GO, AuthProcess, Program, copy_of_typescript, finished, free_address
 from tests.faults.processes import ServerProcess
 
 NPM_SECONDS = 300
@@ -81,3 +81,21 @@ def typescript_orders(typescript: Path) -> tuple[str | Path, ...]:
     node = shutil.which("node")
     assert node
     return (node, typescript / "dist" / "examples" / "orders" / "main.js")
+
+
+@pytest.fixture
+def go_service(auth: AuthProcess, start: Callable[..., Program], go_orders: Path) -> str:
+    """Return the address of the Go example, serving."""
+    address = free_address()
+    start(go_orders, "serve", "-listen", address, "-auth", auth.address).wait_for("serving on")
+    return address
+
+
+@pytest.fixture
+def typescript_service(
+    auth: AuthProcess, start: Callable[..., Program], typescript_orders: tuple[str | Path, ...]
+) -> str:
+    """Return the address of the TypeScript example, serving."""
+    address = free_address()
+    start(*typescript_orders, "serve", "--listen", address, "--auth", auth.address).wait_for("listening on")
+    return address

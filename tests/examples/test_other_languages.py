@@ -36,22 +36,18 @@ def test_a_go_customer_of_the_python_service_is_refused_after_the_logout(
 
 
 def test_a_typescript_customer_of_the_go_service_is_refused_after_the_logout(
-    auth: AuthProcess, start: Start, go_orders: Path, typescript_orders: tuple[str | Path, ...], tmp_path: Path
+    auth: AuthProcess, go_service: str, typescript_orders: tuple[str | Path, ...], tmp_path: Path
 ) -> None:
-    orders = free_address()
-    start(go_orders, "serve", "-listen", orders, "-auth", auth.address).wait_for("serving on")
-    done = customer([*typescript_orders, "call"], auth, orders, tmp_path)
+    done = customer([*typescript_orders, "call"], auth, go_service, tmp_path)
     assert done.returncode == 0, done
     assert "placed: order 1, copper lantern" in done.stdout
     assert "UNAUTHENTICATED SESSION_ENDED" in done.stdout
 
 
 def test_a_python_customer_of_the_typescript_service_is_refused_after_the_logout(
-    auth: AuthProcess, start: Start, typescript_orders: tuple[str | Path, ...], tmp_path: Path
+    auth: AuthProcess, typescript_service: str, tmp_path: Path
 ) -> None:
-    orders = free_address()
-    start(*typescript_orders, "serve", "--listen", orders, "--auth", auth.address).wait_for("listening on")
-    done = customer([sys.executable, PYTHON_CUSTOMER], auth, orders, tmp_path)
+    done = customer([sys.executable, PYTHON_CUSTOMER], auth, typescript_service, tmp_path)
     assert done.returncode == 0, done
     assert "Order 1 of one apple is placed" in done.stdout
     assert "UNAUTHENTICATED SESSION_ENDED" in done.stdout

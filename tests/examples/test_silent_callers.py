@@ -1,13 +1,11 @@
 """Calls that send headers and no request, at services in other languages: they hold memory, and stop nobody."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.clients.serving.slow_client import SlowClient
-from tests.examples.programs import AuthProcess, Program, customer, free_address
+from tests.examples.programs import AuthProcess, customer
 
 SILENT = 500
-Start = Callable[..., Program]
 
 
 def serves_beside_silent_callers(orders: str, auth: AuthProcess, client: Path, folder: Path) -> None:
@@ -24,15 +22,11 @@ def serves_beside_silent_callers(orders: str, auth: AuthProcess, client: Path, f
     slow.close()
 
 
-def test_a_go_service_serves_beside_them(auth: AuthProcess, start: Start, go_orders: Path, tmp_path: Path) -> None:
-    orders = free_address()
-    start(go_orders, "serve", "-listen", orders, "-auth", auth.address).wait_for("serving on")
-    serves_beside_silent_callers(orders, auth, go_orders, tmp_path)
+def test_a_go_service_serves_beside_them(auth: AuthProcess, go_service: str, go_orders: Path, tmp_path: Path) -> None:
+    serves_beside_silent_callers(go_service, auth, go_orders, tmp_path)
 
 
 def test_a_typescript_service_serves_beside_them(
-    auth: AuthProcess, start: Start, typescript_orders: tuple[str | Path, ...], go_orders: Path, tmp_path: Path
+    auth: AuthProcess, typescript_service: str, go_orders: Path, tmp_path: Path
 ) -> None:
-    orders = free_address()
-    start(*typescript_orders, "serve", "--listen", orders, "--auth", auth.address).wait_for("listening on")
-    serves_beside_silent_callers(orders, auth, go_orders, tmp_path)
+    serves_beside_silent_callers(typescript_service, auth, go_orders, tmp_path)

@@ -9,7 +9,6 @@ from contextlib import closing
 from typing import Any
 
 import grpc
-import pymysql
 import pytest
 from sqlalchemy import make_url
 
@@ -20,6 +19,7 @@ from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
 from tests.faults.operations import EVENTS, NAMES, Operations
 from tests.faults.processes import wait_until
 from tests.faults.test_database_faults import statements_of
+from tests.mariadb import connect
 from tests.observed import OTHER_PASSWORD, Refusal, login, logout, refusal, register, verify
 
 CUTS = int(os.environ.get("AUTHSERVICE_TEST_CUTS", "5"))
@@ -33,17 +33,7 @@ each_call = pytest.mark.parametrize("name", NAMES)
 @pytest.fixture
 def administrator(database_url: str) -> Iterator[Any]:
     """Yield a cursor of somebody who may kill connections."""
-    url = make_url(database_url)
-    with closing(
-        pymysql.connect(
-            host=url.host or "",
-            port=url.port or 3306,
-            user=url.username,
-            password=url.password or "",
-            database=url.database,
-            autocommit=True,
-        )
-    ) as connection:
+    with closing(connect(make_url(database_url), autocommit=True)) as connection:
         yield connection.cursor()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pymysql
 import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from sqlalchemy import URL, make_url
@@ -20,7 +19,7 @@ from authservice.domain.tokens import SessionTokens
 from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
 from tests.faults.processes import wait_until
 from tests.faults.seeding import Seeder
-from tests.mariadb import MariaDb
+from tests.mariadb import MariaDb, connect
 from tests.observed import ObservedChannel, Refusal, login, logout, refresh, refusal, register, verify
 
 SECONDS = 10
@@ -152,15 +151,6 @@ def test_a_statement_that_takes_longer_than_the_server_allows_is_unavailable(sta
 @contextlib.contextmanager
 def _locked(stage: Stage, tokens: SessionTokens) -> Iterator[None]:
     """Hold a session's row until the block is left."""
-    url = stage.owner
-    with closing(
-        pymysql.connect(
-            host=url.host or "",
-            port=url.port or 3306,
-            user=url.username,
-            password=url.password or "",
-            database=url.database,
-        )
-    ) as connection:
+    with closing(connect(stage.owner)) as connection:
         connection.cursor().execute("SELECT 1 FROM sessions WHERE id = %s FOR UPDATE", (tokens.session_id.bytes,))
         yield

@@ -14,7 +14,7 @@ from authservice.storage.engine import open_engine
 from authservice.transport.streams import watchers
 from tests.conftest import Served, serve_in_process
 from tests.faults.processes import wait_until
-from tests.rpc.rude_client import RudeClient
+from tests.rpc.rude_client import RudeClient, rude_client
 from tests.rpc.trust.watching import SECONDS, Watch, add_rules, watching
 
 WATCH = "/authapi.v1.TrustService/WatchRevocations"
@@ -120,10 +120,9 @@ def test_s5_one_connection_that_fills_the_places_of_its_host_is_refused_and_anot
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchers, "UNREAD_PER_HOST", 20)
-    client = RudeClient(stage.port)
-    for _ in range(60):
-        client.call(WATCH)
-    wait_until(lambda: len(client.ended) >= 40, SECONDS, "all but 20 to be refused")
-    with watching(stage.port) as honest:
-        assert honest.hear_view()[-1].part == api.WATCH_PART_SNAPSHOT_END
-    client.close()
+    with rude_client(stage.port) as client:
+        for _ in range(60):
+            client.call(WATCH)
+        wait_until(lambda: len(client.ended) >= 40, SECONDS, "all but 20 to be refused")
+        with watching(stage.port) as honest:
+            assert honest.hear_view()[-1].part == api.WATCH_PART_SNAPSHOT_END
