@@ -7,12 +7,13 @@ stories on them.
 from authservice.bootstrap.databases import engine_for
 from authservice.bootstrap.parts import Parts, now_utc
 from authservice.bootstrap.service import Service, assemble
-from authservice.bootstrap.sizes import hash_threads, worker_count
+from authservice.bootstrap.sizes import cores_to_keep_to, hash_threads, worker_count
 
 __all__ = [
     "Parts",
     "Service",
     "assemble",
+    "cores_to_keep_to",
     "engine_for",
     "hash_threads",
     "now_utc",

@@ -1,5 +1,6 @@
 """What the areas are built on: made once for each process."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -68,6 +69,7 @@ def make_parts(
     settings: Settings,
     *,
     cores: int = 1,
+    hash_cores: Collection[int] = (),
     clock: Clock = now_utc,
     audit: Audit | None = None,
     hash_cost: int | None = None,
@@ -76,6 +78,8 @@ def make_parts(
     """Return the parts for a migrated database. Raises ConfigError, CannotOpen, StorageUnavailable.
 
     Args:
+        cores: how many there are for all workers together.
+        hash_cores: those that hashes may be computed on, where the process keeps to fewer.
         hash_cost: in place of the setting, which has a lower limit; for tests.
         rotation: in place of what follows from the settings; for tests.
     """
@@ -97,7 +101,7 @@ def make_parts(
         fingerprints=KeyedFingerprints(own_secrets[FINGERPRINTS]),
         keys=open_keys(settings, rotate_keys, forge),
         rotate_keys=rotate_keys,
-        hash_pool=HashPool(hash_threads(settings, cores), settings.hash_queue),
+        hash_pool=HashPool(hash_threads(settings, cores), settings.hash_queue, cores=hash_cores),
         hash_cost=hash_cost or settings.bcrypt_cost,
         clock=clock,
         audit=audit,

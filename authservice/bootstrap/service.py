@@ -1,5 +1,6 @@
 """The service as commands, servers and tests hold it: the stories of each area, and the parts below them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from authservice.bootstrap import admin, auth, trust
@@ -37,11 +38,14 @@ def assemble(
     settings: Settings,
     *,
     cores: int = 1,
+    hash_cores: Collection[int] = (),
     clock: Clock = now_utc,
     audit: Audit | None = None,
     hash_cost: int | None = None,
     rotation: RotationPlan | None = None,
 ) -> Service:
     """Put the service together. See make_parts, which raises, and for what tests may choose."""
-    parts = make_parts(settings, cores=cores, clock=clock, audit=audit, hash_cost=hash_cost, rotation=rotation)
+    parts = make_parts(
+        settings, cores=cores, hash_cores=hash_cores, clock=clock, audit=audit, hash_cost=hash_cost, rotation=rotation
+    )
     return Service(auth.build(parts), admin.build(parts), trust.build(parts), CleanUp(parts.database, clock), parts)

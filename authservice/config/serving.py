@@ -15,6 +15,9 @@ class ServingSettings(Area):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 for a free one")
     workers: int = Field(0, ge=0, le=256, description="server processes; 0 is one on SQLite and one per core on MySQL")
+    pinning: Literal["auto", "off"] = Field(
+        "auto", description="auto: each worker keeps to one core, except for hashes; off: to none"
+    )
     threads: int = Field(16, ge=2, le=256, description="calls that one process works on at once, beside password work")
     max_calls: int = Field(512, ge=8, le=65536, description="calls that one process admits at once; more are refused")
     max_watchers: int = Field(

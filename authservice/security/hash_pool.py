@@ -6,9 +6,10 @@ other calls; a bounded queue; refusal at once when it is full; and no hash for a
 left.
 """
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
@@ -31,15 +32,16 @@ class HashPool:
         threads: how many hashes may be computed at once.
         queue: how many more may wait.
         typical: what one hash costs, in seconds, for the advice in Overloaded.
+        cores: where the hashes may be computed, if not only where the process is.
     """
 
-    def __init__(self, threads: int, queue: int, typical: float = 0.3) -> None:
+    def __init__(self, threads: int, queue: int, typical: float = 0.3, cores: Collection[int] = ()) -> None:
         self._threads = threads
         self.capacity = threads + queue
         self._typical = typical
         self._taken = 0
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, "hash", initializer=_stand_back)
+        self._pool = ThreadPoolExecutor(threads, "hash", initializer=_settle, initargs=(cores,))
         self.computed = 0
         """How many computations were begun, for metrics and tests."""
 
@@ -89,6 +91,9 @@ class HashPool:
         self._pool.shutdown()
 
 
-def _stand_back() -> None:
+def _settle(cores: Collection[int]) -> None:
+    if cores:
+        with contextlib.suppress(OSError):  # They may have been taken from us since. It stays where the others are.
+            os.sched_setaffinity(0, cores)
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

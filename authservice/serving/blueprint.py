@@ -12,12 +12,12 @@ class Blueprint:
 
     Args:
         settings: pickled, because a process that has them as they are has imported much to read them.
-        cores: how many there are for all workers together.
+        cores: those of all workers together.
     """
 
     settings: bytes = field(repr=False)
     address: str
-    cores: int
+    cores: tuple[int, ...]
 
     def __call__(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Work until `stop` is set."""

@@ -28,16 +28,18 @@ SLACK_SECONDS = 5.0
 def serve(settings: Settings) -> Never:
     """Serve until SIGTERM, and end with the exit code. Raises what `prepare` raises, and PortTaken."""
     prepare_apart(settings)
-    cores = len(os.sched_getaffinity(0))
+    cores = tuple(sorted(os.sched_getaffinity(0)))
     holder = reserve_port(settings.host, settings.port)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"{host}:{holder.getsockname()[1]}"
+    port = holder.getsockname()[1]
+    address = f"{host}:{port}"
     supervisor = Supervisor(
         Blueprint(pickle.dumps(settings), address, cores),
-        bootstrap.worker_count(settings, cores),
+        bootstrap.worker_count(settings, len(cores)),
         on_ready=functools.partial(print, greeting(address, settings), flush=True),
         log=RareLog(settings.log_level, settings.log_format),
         patience=settings.shutdown_grace + SLACK_SECONDS,
+        cores=bootstrap.cores_to_keep_to(settings, cores, port),
         held=(holder.detach(),),
     )
     # What the collector does not look at it does not write to, and what nobody writes to stays shared.

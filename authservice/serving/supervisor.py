@@ -5,6 +5,7 @@ kernel spreads new connections over the children (SO_REUSEPORT). A child that di
 its children along, by the end of a pipe that only it holds open.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -26,6 +27,14 @@ RESTART_PAUSE_SECONDS = 0.2
 WATCHED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One of the workers that there should be, filled, or to be filled, since or from a moment (monotonic seconds)."""
+
+    number: int
+    moment: float
+
+
 @dataclass(slots=True)
 class Supervisor:
     """Runs `count` copies of `worker`. Lives in the parent process.
@@ -33,6 +42,7 @@ class Supervisor:
     Args:
         on_ready: called once all workers are ready.
         patience: seconds after which a worker that was told to stop is killed.
+        cores: each worker keeps to one of these, in turn, and so does who replaces it; none: to no core.
         held: descriptors that this process keeps open for the workers.
     """
 
@@ -41,11 +51,12 @@ class Supervisor:
     on_ready: Callable[[], None]
     log: RareLog
     patience: float = 60.0
+    cores: tuple[int, ...] = ()
     held: tuple[int, ...] = ()
-    _children: dict[int, float] = field(default_factory=dict)
+    _children: dict[int, Place] = field(default_factory=dict)
+    _empty: list[Place] = field(default_factory=list)
     _quick_deaths: int = 0
     _missing: int = 0
-    _replace_at: list[float] = field(default_factory=list)
     _kill_at: float | None = None
     _lifeline: int = -1
     _lifeline_write: int = -1
@@ -58,8 +69,8 @@ class Supervisor:
         self._ready, self._ready_write = os.pipe()
         self._missing = self.count
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-        for _ in range(self.count):
-            self._fork()
+        for number in range(self.count):
+            self._fill(number)
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -74,7 +85,7 @@ class Supervisor:
         signals = Signals(*WATCHED)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         self._reap()
-        while self._children or self._replace_at:
+        while self._children or self._empty:
             readable, _, _ = select.select([signals.fileno(), self._ready], [], [], self._until_due())
             if self._ready in readable:
                 self._count_ready()
@@ -95,14 +106,13 @@ class Supervisor:
         self._missing = max(0, self._missing - ready)
 
     def _until_due(self) -> float | None:
-        due = [*self._replace_at, *([] if self._kill_at is None else [self._kill_at])]
+        due = [place.moment for place in self._empty] + ([] if self._kill_at is None else [self._kill_at])
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _do_what_is_due(self) -> None:
         now = time.monotonic()
-        while self._replace_at and self._replace_at[0] <= now:
-            del self._replace_at[0]
-            self._fork()
+        while self._empty and self._empty[0].moment <= now:
+            self._fill(self._empty.pop(0).number)
         if self._kill_at is not None and self._kill_at <= now and self._children:
             self.log.error("workers_do_not_stop", count=len(self._children))
             self._signal_children(signal.SIGKILL)
@@ -117,20 +127,20 @@ class Supervisor:
                 self._bury(pid, status)
 
     def _bury(self, pid: int, status: int) -> None:
-        age = time.monotonic() - self._children.pop(pid)
+        place, now = self._children.pop(pid), time.monotonic()
         if self._is_stopping:
             return
         self.log.warning("worker_died", pid=pid, status=os.waitstatus_to_exitcode(status))
-        self._quick_deaths = self._quick_deaths + 1 if age < QUICK_DEATH_SECONDS else 0
+        self._quick_deaths = self._quick_deaths + 1 if now - place.moment < QUICK_DEATH_SECONDS else 0
         if self._quick_deaths >= MAX_QUICK_DEATHS:
             self.log.error("workers_keep_dying", count=self._quick_deaths)
             self._stop()
         else:
-            self._replace_at.append(time.monotonic() + RESTART_PAUSE_SECONDS)
+            self._empty.append(Place(place.number, now + RESTART_PAUSE_SECONDS))
 
     def _stop(self) -> None:
         self._signal_children(signal.SIGTERM)
-        self._replace_at.clear()
+        self._empty.clear()
         self._kill_at = time.monotonic() + self.patience
 
     def _signal_children(self, signum: int) -> None:
@@ -138,24 +148,27 @@ class Supervisor:
         for pid in self._children:
             os.kill(pid, signum)
 
-    def _fork(self) -> None:
+    def _fill(self, number: int) -> None:
         # A signal in between would be lost on a child without handlers of its own.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         pid = os.fork()
         if pid:
-            self._children[pid] = time.monotonic()
+            self._children[pid] = Place(number, time.monotonic())
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return
         code = 1
         try:
             os.close(self._lifeline_write)
             os.close(self._ready)
-            code = self._live()
+            code = self._live(number)
         finally:
             sys.stderr.flush()
             os._exit(code)
 
-    def _live(self) -> int:
+    def _live(self, number: int) -> int:
+        if self.cores:  # Before there is a thread: each begins where the one is that makes it.
+            with contextlib.suppress(OSError):  # It may have been taken from us since.
+                os.sched_setaffinity(0, (self.cores[number % len(self.cores)],))
         stop = threading.Event()
         # Handlers that set the event would wait for the main thread, and could meet the event's own lock.
         signals = Signals(*STOP_SIGNALS)

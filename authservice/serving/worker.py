@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -29,10 +29,12 @@ SPARE_PASSWORD_CALLS = 8
 """Threads beyond the queue of hashes, so that a refusal does not wait behind those who were admitted."""
 
 
-def work(settings: Settings, address: str, cores: int, stop: threading.Event, ready: Callable[[], None]) -> None:
-    """Run one worker until `stop` is set."""
-    service = bootstrap.assemble(settings, cores=cores)
-    password_calls = bootstrap.hash_threads(settings, cores) + settings.hash_queue + SPARE_PASSWORD_CALLS
+def work(
+    settings: Settings, address: str, cores: Sequence[int], stop: threading.Event, ready: Callable[[], None]
+) -> None:
+    """Run one worker until `stop` is set. `cores` are those of all workers together."""
+    service = bootstrap.assemble(settings, cores=len(cores), hash_cores=cores)
+    password_calls = bootstrap.hash_threads(settings, len(cores)) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(
         settings.threads,
         settings.max_calls,
