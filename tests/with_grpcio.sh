@@ -13,5 +13,5 @@ echo "import site; site.addsitedir('$(packages "$bin/python")')" > "$(packages "
 for entrance in on off; do
 	"$python" -c "import grpc; assert grpc.__version__ == '$version', grpc.__version__"
 	echo "grpcio $version, entrance $entrance"
-	AUTHSERVICE_TEST_ENTRANCE=$entrance "$python" -m pytest -n 2 --dist loadfile tests/rpc
+	PATH="$(cd "$bin" && pwd):$PATH" AUTHSERVICE_TEST_ENTRANCE=$entrance "$python" -m pytest -n 2 --dist loadfile tests/rpc
 done
