@@ -12,6 +12,7 @@ from benchmarks.seeding import Seeded
 SEEN_TOKENS = 1000
 """Callers at once, as far as the interceptor's memory is concerned."""
 GUARDS = {
+    "nothing": "an interceptor that does nothing",
     "authclient": "guarded RPC",
     "patient": "guarded RPC, requests awaited apart",
     "pyjwt": "PyJWT at each call",

@@ -1,7 +1,7 @@
 """A service that does nothing, guarded in one way: `python -m benchmarks.guarded_server PORT KIND GUARD AUTH`.
 
-KIND is `sync` or `aio`. GUARD is `bare` (none), `authclient`, `patient` (the same, and no thread of the server's waits
-for a request), `pyjwt` (a hand-written interceptor that has PyJWT check
+KIND is `sync` or `aio`. GUARD is `bare` (none), `nothing` (an interceptor that does nothing), `authclient`, `patient`
+(the same, and no thread of the server's waits for a request), `pyjwt` (a hand-written interceptor that has PyJWT check
 each token) or `verify` (one that asks the Verify RPC about each).
 """
 
@@ -30,6 +30,20 @@ __all__ = ["MESSAGE", "METHOD"]
 
 METHOD = f"/{SERVICE}/Buy"
 ANSWER = MESSAGE(value=b"done")
+
+
+class Nothing(grpc.ServerInterceptor):
+    """Does nothing: what grpc takes for an interceptor is seen by itself."""
+
+    def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
+        return continuation(details)
+
+
+class NothingAio(grpc.aio.ServerInterceptor):
+    """The same for asyncio."""
+
+    async def intercept_service(self, continuation: Callable[..., Any], details: Any) -> Any:
+        return await continuation(details)
 
 
 class ByHand(grpc.ServerInterceptor):
@@ -97,6 +111,8 @@ def interceptors(kind: str, guard: str, address: str, pool: ThreadPoolExecutor |
     """Return the interceptors of a server that has a pool, if it is a synchronous one."""
     if guard == "bare":
         return []
+    if guard == "nothing":
+        return [Nothing() if kind == "sync" else NothingAio()]
     if guard in {"authclient", "patient"}:
         trust = authclient.Trust(address, audience="internal")
         assert trust.wait_until_ready(20)

@@ -27,6 +27,7 @@ ROWS = {
         f"{kind}: {row}"
         for kind in ("sync", "aio")
         for row in (
+            "an interceptor that does nothing",
             "guarded RPC",
             *(["guarded RPC, requests awaited apart"] if kind == "sync" else []),
             "PyJWT at each call",
