@@ -6,7 +6,7 @@ generous than the RFCs: it takes repeated names, NaN and numbers of any size, so
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Never
@@ -54,12 +54,7 @@ class Claims:
 def read_object(data: bytes) -> dict[str, Any]:
     """Read one JSON object. Raises MalformedJson for anything that two readers could understand differently."""
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique_names,
-            parse_constant=_no_constant,
-            parse_int=_small_int,
-        )
+        value = _STRICTLY.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         raise MalformedJson from None
     if not isinstance(value, dict):
@@ -131,12 +126,10 @@ def _is_unicode(text: str) -> bool:
     return text.isascii() or not _SURROGATES.search(text)
 
 
-def _unique_names(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    object_: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in object_:
-            raise MalformedJson(name)
-        object_[name] = value
+def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    object_ = dict(pairs)
+    if len(object_) != len(pairs):
+        raise MalformedJson("a name stands twice")
     return object_
 
 
@@ -148,3 +141,6 @@ def _small_int(text: str) -> int:
     if len(text.lstrip("-")) > _DIGITS:
         raise MalformedJson
     return int(text)
+
+
+_STRICTLY = json.JSONDecoder(object_pairs_hook=_unique_names, parse_constant=_no_constant, parse_int=_small_int)
