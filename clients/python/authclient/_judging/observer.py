@@ -34,5 +34,10 @@ def contain(call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
     """Call something that is none of our business, and log what it raises."""
     try:
         call(*arguments, **named)
-    except Exception:
-        log.exception("%s failed", getattr(call, "__qualname__", call))
+    except Exception as error:
+        ignore(call, error)
+
+
+def ignore(call: Callable[..., Any], error: Exception) -> None:
+    """Log what something has raised that is none of our business."""
+    log.error("%s failed", getattr(call, "__qualname__", call), exc_info=error)
