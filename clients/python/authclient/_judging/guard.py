@@ -67,23 +67,35 @@ class Guard:
         """Return how many seconds old the view may be for a rule."""
         return self.trust.judge.max_staleness if rule.max_staleness is None else rule.max_staleness
 
-    def admission(self, method: str, rule: Rule, call: Call) -> Steps[Verified | None]:
-        """Return who is calling, or None where nobody has to say or the rule only observes. Raises Refused."""
+    def admission(self, method: str, rule: Rule, metadata: Metadata) -> Verified | Ask | None:
+        """Return who is calling, or None where nobody has to say or the rule only observes. Raises Refused.
+
+        Where that is not known here, returns what to ask; `admission_after` goes on from there.
+        """
         if rule.is_public:
             return None
+        found = None
+        try:
+            found = self.start(rule, metadata)
+            if not isinstance(found, Ask):
+                self.admit(method, rule, found, asked=False)
+        except Exception as error:
+            self._overlook(method, rule, error)
+        return found
+
+    def admission_after(self, method: str, rule: Rule, question: Ask, call: Call) -> Steps[Verified | None]:
+        """Return who is calling, or None where the rule only observes, after asking. Raises Refused."""
         verified = None
         try:
-            found = self.start(rule, call.invocation_metadata())
-            verified = (yield from self.settlement(rule, found, call)) if isinstance(found, Ask) else found
-            self.admit(method, rule, verified, asked=isinstance(found, Ask))
+            verified = yield from self.settlement(rule, question, call)
+            self.admit(method, rule, verified, asked=True)
         except Exception as error:
-            if refused := self.refuse(method, rule, error):
-                raise refused from None
+            self._overlook(method, rule, error)
         return verified
 
     def start(self, rule: Rule, metadata: Metadata) -> Verified | Ask:
         """Return who is calling, or what to ask first. Raises Refused."""
-        return self._judge(rule, bearer_token(metadata))
+        return self.trust.judge.judge(bearer_token(metadata), rule.max_staleness)
 
     def settlement(self, rule: Rule, question: Ask, call: Call) -> Steps[Verified]:
         """Return whose token it is, as Verify says, or the view if that comes in time. Raises Refused."""
@@ -91,7 +103,7 @@ class Guard:
         following = self.trust.following
         if following and not following.ready:
             is_ready = yield AwaitView(following.ready, min(following.patience, until - time.monotonic()))
-            found = self._judge(rule, question.token) if is_ready else question
+            found = self.trust.judge.judge(question.token, rule.max_staleness) if is_ready else question
             if not isinstance(found, Ask):
                 return found
         verified: Verified = yield AskVerify(question, until - time.monotonic())
@@ -112,8 +124,10 @@ class Guard:
         contain(self.trust.observer.refused, method, refused.reason, enforced=enforced)
         return refused if enforced else None
 
-    def _judge(self, rule: Rule, token: str) -> Verified | Ask:
-        return self.trust.judge.judge(token, self.staleness(rule))
+    def _overlook(self, method: str, rule: Rule, error: Exception) -> None:
+        """Let a call pass all the same if its rule only observes. Raises Refused if it does more."""
+        if refused := self.refuse(method, rule, error):
+            raise refused from None
 
 
 def _patience(remaining: float | None) -> float:

@@ -57,28 +57,44 @@ class Judge:
         """How many tokens were seen for the first time."""
         return self._read_once.cache_info().misses
 
-    def judge(self, token: str, max_staleness: float) -> Verified | Ask:
-        """Return whose token it is, or that Verify has to be asked. Raises Refused."""
-        verified = self._verify(token)
-        if isinstance(verified, Ask):
-            return verified
-        age = self.knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
+    def judge(self, token: str, max_staleness: float | None) -> Verified | Ask:
+        """Return whose token it is, or that Verify has to be asked. Raises Refused.
+
+        Args:
+            max_staleness: seconds that the view may be old; None is as old as the judge lets it be.
+        """
+        knowledge = self.knowledge
+        if knowledge.key_age() > self._max_key_age:
+            check_form(token)
+            return Ask(token)
+        try:
+            verified = self._read_once(token)
+            key = verified.key
+            if key is None or knowledge.keys.get(key.kid) is not key:
+                verified = self._read(token)
+        except UnknownKey:
+            if knowledge.is_shared_secret or max(knowledge.view_age(), knowledge.key_age()) > KEYS_ARE_KNOWN:
+                return Ask(token)
+            raise
+        age = knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
         self.check(verified)
-        if age > max_staleness or not max_staleness:
+        limit = self.max_staleness if max_staleness is None else max_staleness
+        if age > limit or not limit:
             return Ask(token, verified)
         return verified
 
     def check(self, verified: Verified) -> None:
         """Raise Refused if the time of a token is over or has not come, or it is revoked, as far as is known here."""
-        now = self.knowledge.now()
+        knowledge = self.knowledge
+        now = knowledge.now()
         if now - LEEWAY >= verified.ends:
             raise Refused("TOKEN_EXPIRED")
         if now + LEEWAY < verified.begins:
             raise Refused("TOKEN_NOT_YET_VALID")
-        identity, view = verified.caller.identity, self.knowledge.view
-        if identity.session_id in view.sessions:
+        view = knowledge.view
+        if verified.session_id in view.sessions:
             raise Refused("SESSION_ENDED")
-        if verified.generation < view.generations.get(identity.user_id, 0):
+        if verified.generation < view.generations.get(verified.user_id, 0):
             raise Refused("TOKEN_OUTDATED")
 
     def admit(self, verified: Verified, rule: Rule) -> None:
@@ -91,21 +107,6 @@ class Judge:
             return
         if self.knowledge.now() - LEEWAY > verified.authenticated_at + rule.max_auth_age:
             raise Refused("AUTHENTICATION_TOO_OLD")
-
-    def _verify(self, token: str) -> Verified | Ask:
-        knowledge = self.knowledge
-        if knowledge.key_age() > self._max_key_age:
-            check_form(token)
-            return Ask(token)
-        try:
-            verified = self._read_once(token)
-            if verified.key is None or knowledge.keys.get(verified.key.kid) is not verified.key:
-                verified = self._read(token)
-        except UnknownKey:
-            if knowledge.is_shared_secret or max(knowledge.view_age(), knowledge.key_age()) > KEYS_ARE_KNOWN:
-                return Ask(token)
-            raise
-        return verified
 
     def _read(self, token: str) -> Verified:
         keys = self.knowledge.keys

@@ -4,6 +4,7 @@ Ages are told by the monotonic clock of this machine and that of the server, eac
 a clock that is wrong nor an answer that waited in a buffer makes anything look younger than it is.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -69,12 +70,10 @@ class View:
             del self.generations[subject], self._generations_of[subject]
 
 
-def boot_time() -> float:
-    """Return the seconds since this machine started. Unlike time.monotonic() it also runs while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-MONOTONIC: Callable[[], float] = boot_time if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+MONOTONIC: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds since this machine started. Unlike time.monotonic(), CLOCK_BOOTTIME also runs while the machine sleeps."""
 
 
 class Knowledge:

@@ -16,10 +16,13 @@ from authclient._wire.refusals import Refused
 class Verified:
     """What never changes about a token: it is well formed, and `key` signed it. Times are seconds since the epoch.
 
-    `key` is None where Verify vouches for the token.
+    `key` is None where Verify vouches for the token. What each call is judged by stands here once more, beside the
+    caller: one of many tokens is read from memory that no cache holds, and each object on the way there takes its time.
     """
 
     caller: Caller
+    session_id: str
+    user_id: str
     key: VerificationKey | None
     generation: int
     begins: float
@@ -55,6 +58,8 @@ def verified_by(key: VerificationKey, token: str, claims: Claims) -> Verified:
     )
     return Verified(
         caller=Caller(identity, token),
+        session_id=claims.session_id,
+        user_id=claims.user_id,
         key=key,
         generation=claims.generation,
         begins=claims.begins_at.timestamp(),
@@ -83,6 +88,8 @@ def _from_answer(token: str, answer: api.Identity) -> Verified:
     )
     return Verified(
         caller=Caller(identity, token),
+        session_id=answer.session_id,
+        user_id=answer.user_id,
         key=None,
         generation=generation if type(generation) is int else LATEST_GENERATION,
         begins=0.0,

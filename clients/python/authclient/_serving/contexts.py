@@ -11,6 +11,8 @@ from authclient._wire.metadata import is_forged, without_forged
 class WithMetadata:
     """A context that tells other metadata than its own. Everything else is the context's."""
 
+    __slots__ = ("_context", "_metadata")
+
     def __init__(self, context: Any, metadata: Sequence[tuple[str, str | bytes]]) -> None:
         self._context = context
         self._metadata = metadata
@@ -27,7 +29,6 @@ grpc.ServicerContext.register(WithMetadata)
 grpc.aio.ServicerContext.register(WithMetadata)
 
 
-def filtered(context: Any) -> Any:
-    """Return a context through which a handler sees no metadata that the caller could have forged."""
-    metadata = context.invocation_metadata()
+def filtered(context: Any, metadata: Sequence[tuple[str, str | bytes]]) -> Any:
+    """Return a context through which a handler sees none of its metadata that the caller could have forged."""
     return WithMetadata(context, without_forged(metadata)) if is_forged(metadata) else context

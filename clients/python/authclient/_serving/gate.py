@@ -7,10 +7,11 @@ import grpc
 
 from authclient._judging.guard import AwaitView, Guard, Result, Step, Steps
 from authclient._judging.rules import Rule
-from authclient._judging.verified import Verified
+from authclient._judging.verified import Ask, Verified
 from authclient._serving import callers
 from authclient._serving.contexts import filtered
 from authclient._waiting.steps import in_thread
+from authclient._wire.metadata import Metadata
 from authclient._wire.refusals import Refused
 
 
@@ -24,8 +25,9 @@ class Gate:
         """Return a handler of one request and one answer, guarded."""
 
         def call(request: Any, context: grpc.ServicerContext) -> Any:
-            verified = self.admit(method, rule, context)
-            context = filtered(context)
+            metadata = context.invocation_metadata()
+            verified = self.admit(method, rule, context, metadata)
+            context = filtered(context, metadata)
             if verified is None:
                 return behavior(request, context)
             callers.remember(context, verified.caller)
@@ -36,9 +38,15 @@ class Gate:
 
         return call
 
-    def admit(self, method: str, rule: Rule, context: grpc.ServicerContext) -> Verified | None:
+    def admit(self, method: str, rule: Rule, context: grpc.ServicerContext, metadata: Metadata) -> Verified | None:
         """Return who is calling, or None where nobody has to say. Aborts the call if it is refused."""
-        return self.do(self._guard.admission(method, rule, context), context)
+        try:
+            found = self._guard.admission(method, rule, metadata)
+        except Refused as refused:
+            abort(context, refused)
+        if isinstance(found, Ask):
+            return self.do(self._guard.admission_after(method, rule, found, context), context)
+        return found
 
     def do(self, steps: Steps[Result], context: grpc.ServicerContext) -> Result:
         """Do the steps of a call. Aborts the call if they raise Refused."""

@@ -47,17 +47,13 @@ class Interception(abc.ABC):
             response_serializer=api.RenewStreamResponse.SerializeToString,
         )
 
-    def _own(self, method: str) -> "Handler | None":
-        """Return the handler of a method that the interceptor serves itself."""
-        return self._renewal if method == RENEW_METHOD else None
-
     def _guarded(self, method: str, handler: "Handler | None") -> "Handler | None":
         """Return what is served instead of a service's own handler."""
-        if handler is None:
-            return None
         known = self._wrapped.get(method)
         if known is not None and known[0] is handler:
             return known[1]
+        if handler is None:
+            return None
         if self._guard.is_exempt(method):
             return self._exempt(method, handler)
         if known is None and method not in self._described and self._is_full():

@@ -6,7 +6,7 @@ generous than the RFCs: it takes repeated names, NaN and numbers of any size, so
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Never
@@ -131,12 +131,10 @@ def _is_unicode(text: str) -> bool:
     return text.isascii() or not _SURROGATES.search(text)
 
 
-def _unique_names(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    object_: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in object_:
-            raise MalformedJson(name)
-        object_[name] = value
+def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    object_ = dict(pairs)
+    if len(object_) != len(pairs):
+        raise MalformedJson("a name stands twice")
     return object_
 
 

@@ -4,7 +4,6 @@ Nothing is decoded before its length and grammar are known.
 """
 
 import base64
-import binascii
 import functools
 import re
 import string
@@ -19,12 +18,14 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105
 """RFC 9068 section 2.1. Any other type is a token for another purpose."""
 
 _SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
-_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
-_LAST = {0: _ALPHABET, 2: _ALPHABET[::16], 3: _ALPHABET[::4]}
-"""What a segment may end in, by its length modulo 4: whose unused bits, four or two, are zero."""
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
-_KNOWN_HEADERS = 64
-"""All tokens of a key have one header."""
+KNOWN_HEADERS = 64
+"""All tokens of a key have the same header, and there are few keys at a time. About 200 KB if all are the longest."""
+
+_ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+_LAST_CHARACTERS = (_ALPHABET, "", _ALPHABET[::16], _ALPHABET[::4])
+"""What a part may end with, by its length modulo 4. The last character carries 4 or 2 unused bits, and only zeros there
+are the canonical spelling (RFC 4648 section 3.5). No part is one character longer than a multiple of four."""
 
 
 class TokenRefused(Refused):
@@ -52,7 +53,7 @@ def payload(token: str) -> dict[str, Any]:
         raise invalid("the payload is malformed") from None
 
 
-@functools.lru_cache(_KNOWN_HEADERS)
+@functools.lru_cache(KNOWN_HEADERS)
 def algorithm_and_key_id(header_bytes: bytes) -> tuple[str, str]:
     """Return what a header says. Raises TokenRefused unless it is that of an access token."""
     try:
@@ -72,19 +73,14 @@ def segments(token: str) -> tuple[bytes, bytes, bytes]:
     """Return header, payload and signature of a token. Raises TokenRefused if it is none."""
     if len(token) > MAX_TOKEN_BYTES or not (match := _SEGMENTS.fullmatch(token)):
         raise invalid("it is not a signed JWT in compact form")
-    header, payload, signature = (_decode(segment) for segment in match.groups())
+    header, payload, signature = map(_decode, match.groups())
     return header, payload, signature
 
 
 def _decode(segment: str) -> bytes:
-    try:
-        data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    except binascii.Error:
-        raise invalid("a part of it is not base64url") from None
-    # The last character carries unused bits. Only zeros there are the canonical spelling (RFC 4648 section 3.5).
-    if segment[-1] not in _LAST[len(segment) % 4]:
+    if segment[-1] not in _LAST_CHARACTERS[len(segment) % 4]:
         raise invalid("a part of it is not canonical base64url")
-    return data
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
 def invalid(why: str) -> TokenRefused:

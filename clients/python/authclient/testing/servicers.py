@@ -46,7 +46,7 @@ def _refusal(guard: Guard, name: str) -> Behavior:
 
 
 def _admission(gate: Gate, name: str, rule: Rule) -> Behavior:
-    return lambda context: gate.admit(name, rule, context)
+    return lambda context: gate.admit(name, rule, context, context.invocation_metadata())
 
 
 def _answer(admit: Behavior, behavior: Behavior) -> Behavior:
@@ -69,7 +69,7 @@ def _answers(admit: Behavior, behavior: Behavior) -> Behavior:
 def _admitted(admit: Behavior, context: Any) -> Iterator[Any]:
     """Yield the context that a handler sees. Raises _Finished if the call is refused."""
     verified: Verified | None = admit(_Refusable(context))
-    seen = filtered(context)
+    seen = filtered(context, context.invocation_metadata())
     if verified is not None:
         callers.remember(seen, verified.caller)
     try:

@@ -54,7 +54,9 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
     ) -> "Handler | None":
         """Return the guarded handler. Runs on grpc's one serving thread, so it only looks up."""
         method = handler_call_details.method
-        return self._own(method) or self._guarded(method, continuation(handler_call_details))
+        if method == RENEW_METHOD:
+            return self._renewal
+        return self._guarded(method, continuation(handler_call_details))
 
     def _exempt(self, method: str, handler: Handler) -> Handler:
         known = self._exempted.get(method)
@@ -105,10 +107,11 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
 
     def _streaming(self, method: str, rule: Rule, drive: Driver, *, is_request_streaming: bool) -> Callable[..., Any]:
         def call(request: Any, context: grpc.ServicerContext, send: Send) -> None:
-            verified = self._gate.admit(method, rule, context)
-            name = stream_name(context.invocation_metadata())
+            metadata = context.invocation_metadata()
+            verified = self._gate.admit(method, rule, context, metadata)
+            name = stream_name(metadata)
             stream = Stream(context, send)
-            context = cast(grpc.ServicerContext, StreamContext(filtered(context), stream))
+            context = cast(grpc.ServicerContext, StreamContext(filtered(context, metadata), stream))
             requests = requests_while_open(request, stream) if is_request_streaming else request
             if verified is not None:
                 callers.remember(context, verified.caller)
