@@ -16,6 +16,9 @@ _OURS = ("authservice", "authclient", "authapi")
 
 def main() -> None:
     """Run the command and exit."""
+    # grpc writes notes of its own, such as one on a caller that hangs up in an odd way, between lines of JSON. Only its
+    # errors are wanted. It reads this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if NOTE in os.environ:
         # Here, and nothing else, because this process is to stay small.
         from authservice.serving.succession import take_over  # noqa: PLC0415

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RESET, SETTINGS, PING = 0, 1, 3, 4, 6
+DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 INITIAL_WINDOW_SIZE = 4
+INTERNAL_ERROR = 2
+ANSWER_SECONDS = 10
 WINDOW = 65535
 """What a client has that says nothing about it."""
 
@@ -38,6 +40,7 @@ class RudeClient:
         self.ended: set[int] = set()
         self.heard = 0
         self._on_end = on_end
+        self._answered = threading.Event()
         self._numbers = itertools.count(1, 2)
         self._lock = threading.Lock()
         self._socket = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
@@ -66,6 +69,19 @@ class RudeClient:
         with self._lock, contextlib.suppress(OSError):
             self._socket.sendall(_frame(DATA, 0, number, part))
 
+    def go_away(self) -> None:
+        """Take leave as if the server had made a mistake, and wait until it has read that."""
+        with self._lock:
+            self._socket.sendall(_frame(GOAWAY, 0, 0, struct.pack(">II", 0, INTERNAL_ERROR)))
+        self.await_server()
+
+    def await_server(self) -> None:
+        """Return when the server has read everything so far: it answers in order (RFC 9113, 6.7)."""
+        self._answered.clear()
+        with self._lock:
+            self._socket.sendall(_frame(PING, 0, 0, b"are read"))
+        assert self._answered.wait(ANSWER_SECONDS)
+
     def close(self) -> None:
         """Hang up without a word."""
         with contextlib.suppress(OSError):
@@ -82,6 +98,8 @@ class RudeClient:
         if kind in {SETTINGS, PING} and not flags & ACK:
             with self._lock:
                 self._socket.sendall(_frame(kind, ACK, 0, payload if kind == PING else b""))
+        if kind == PING and flags & ACK:
+            self._answered.set()
         self.heard += kind == DATA
         is_end = kind == RESET or (kind in {DATA, HEADERS} and flags & END_STREAM)
         if is_end and number not in self.ended:  # Both may come.

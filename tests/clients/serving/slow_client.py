@@ -8,7 +8,7 @@ import grpc
 
 from tests.clients.eventually import SOON
 from tests.clients.guarded import begin, path
-from tests.rpc.rude_client import ACK, DATA, END_HEADERS, HEADERS, PING, RudeClient, _frame
+from tests.rpc.rude_client import DATA, END_HEADERS, HEADERS, RudeClient, _frame
 
 
 class Unsent:
@@ -37,10 +37,6 @@ def open_call(channel: grpc.Channel, kind: str, unsent: Unsent, name: str | None
 class SlowClient(RudeClient):
     """One connection, on which calls are begun and not gone on with."""
 
-    def __init__(self, port: int, window: int = 0) -> None:
-        self._answered = threading.Event()
-        super().__init__(port, window)
-
     def open(self, method: str, token: str) -> int:
         """Send the headers of a call, and return its number."""
         fields = {
@@ -57,18 +53,6 @@ class SlowClient(RudeClient):
             number = next(self._numbers)
             self._socket.sendall(_frame(HEADERS, END_HEADERS, number, headers))
         return number
-
-    def await_server(self) -> None:
-        """Return when the server has read everything so far: it answers in order (RFC 9113, 6.7)."""
-        self._answered.clear()
-        with self._lock:
-            self._socket.sendall(_frame(PING, 0, 0, b"are read"))
-        assert self._answered.wait(SOON)
-
-    def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        super()._take(kind, flags, number, payload)
-        if kind == PING and flags & ACK:
-            self._answered.set()
 
     def send(self, number: int, part: bytes) -> None:
         """Send a part of what a call has to say."""

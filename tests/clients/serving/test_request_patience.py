@@ -79,8 +79,12 @@ def test_calls_without_a_request_hold_no_working_thread(trust: Trust, worked: Wo
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_patience_as_many_as_there_are_threads_stop_the_server(trust: Trust, worked: Worked, kind: str) -> None:
     with Guarded(trust, worked.handlers, threads=WORKERS) as server, silent(server, kind, WORKERS) as calls:
-        busy = server.call("unary_unary", metadata=GOOD, timeout=0.5)
-        assert busy.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+        def busy() -> bool:
+            return server.call("unary_unary", metadata=GOOD, timeout=0.5).code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+        eventually(busy, "the silent calls have come, and hold every thread")
+        assert busy()
         for call in calls:
             call.cancel()
 
