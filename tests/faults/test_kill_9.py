@@ -18,27 +18,31 @@ SESSIONS = int(os.environ.get("AUTHSERVICE_TEST_SESSIONS", "600")) * max(1, KILL
 WRITES_BETWEEN_KILLS = 50
 MATURE_SECONDS = 2.1
 """A supervisor counts shorter lives towards giving up."""
-SERVING_AGAIN_SECONDS = 5.0
+STARTS = 5
+"""Who was killed serves again within as many times the server's own first start, which a busy machine slows as well."""
 
 
 @pytest.fixture
 def server(backend: str, database_url: str, seeds: Seeder, tmp_path: Path) -> Iterator[ServerProcess]:
     with running_server(database_url, tmp_path / "server", workers=1 if backend == "sqlite" else 2) as server:
+        server.kill_all()  # Its first start made the tables, and was none like those to come.
         yield server
 
 
 def test_k1_r4_kill_9_under_load_loses_nothing_that_was_acknowledged(
     backend: str, server: ServerProcess, seeds: Seeder
 ) -> None:
+    usual = server.start()
     load = Load(server, seeds, "ada", to_end=SESSIONS)
     with load.running() as history:
         pauses = [_kill(server, number, history) for number in range(KILLS)]
         progress(history, WRITES_BETWEEN_KILLS)
-    print(f"K1 {backend}: {KILLS} kills, SERVING again after {', '.join(f'{pause:.2f}' for pause in pauses)} s")
+    after = ", ".join(f"{pause:.2f}" for pause in pauses)
+    print(f"K1 {backend}: SERVING after {usual:.2f} s; {KILLS} kills, SERVING again after {after} s")
     print(f"K1 {backend}: {history.summary()}")
     assert history.wrong == []
     assert history.unknown > 0, "no kill met a call in flight"
-    assert max(pauses) <= SERVING_AGAIN_SECONDS
+    assert max(pauses) <= STARTS * usual
     with server.stub() as stub:
         require_final_state(stub, history, seeds)
     print(f"K1 {backend}: 0 lost")

@@ -24,8 +24,6 @@ from tests.observed import Refusal, login, logout, refresh, refusal, register, v
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"])
 Stub = rpc.AuthServiceStub
 
-SLACK = 0.5
-"""Seconds beside the waiting itself, on a machine with other work. Many callers wait no longer than one."""
 SHORT_DEADLINE = 1.0
 CALLERS = int(os.environ.get("AUTHSERVICE_TEST_HELD_CALLERS", "12"))
 
@@ -87,8 +85,8 @@ def test_k4_while_another_process_holds_the_file_writes_are_unavailable_in_time_
         assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
         assert answer.retry_after
         assert "locked" not in answer.message
-        assert seconds < BUSY_SECONDS + SLACK
-    assert slowest < SLACK
+        assert seconds < 2 * BUSY_SECONDS, "nobody waits for another one, and then as long for the file"
+    assert slowest < BUSY_SECONDS, "a verification that waits for the lock waits as long as the writes"
     assert register(stub, "grace").user_id
     assert verify(stub, login(stub, "ada").access_token).user_id == str(user.id)
     assert refresh(stub, spent.refresh_token).session_id == str(spent.session_id)
@@ -106,7 +104,7 @@ def test_k4_a_short_deadline_is_kept_and_leaves_nothing_behind_at_a_held_file(
             lambda: stub.Logout(api.LogoutRequest(), metadata=metadata, timeout=SHORT_DEADLINE)
         )
         assert answer.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-        assert seconds < SHORT_DEADLINE + SLACK
+        assert seconds < BUSY_SECONDS
     # A caller who gives up does not block the next one. Its own call may still have come to its end.
     assert logout(stub, tokens.access_token) in {0, 1}
     assert refusal(verify, stub, tokens.access_token).reason == "SESSION_ENDED"

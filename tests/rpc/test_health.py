@@ -141,7 +141,7 @@ def test_many_who_never_read_are_dropped_and_delay_the_others_by_a_moment(stage:
         begin = time.monotonic()
         stage.server.set_healthy(False)
         assert next(honest).status == NOT_SERVING
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 2.5, "half of what it takes to wait for each of them in turn"
         wait_until(lambda: stage.watchers() <= health.WRITERS + 1, SECONDS, "those in line to be dropped")
 
 

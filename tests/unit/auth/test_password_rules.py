@@ -4,8 +4,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import bcrypt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,13 @@ def is_refused(password: str, *context: str) -> bool:
     except FieldRejected:
         return True
     return False
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return what something costs this thread, whatever else the machine does."""
+    begin = time.thread_time()
+    work()
+    return time.thread_time() - begin
 
 
 def scattered(length: int, seed: int = 7) -> str:
@@ -89,10 +97,8 @@ def test_v7_no_kind_of_character_is_asked_for_or_refused(password: str) -> None:
 
 
 def test_v7_a_megabyte_is_refused_for_little_cpu() -> None:
-    megabyte, begin = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 1_000_000, time.process_time()
-    for _ in range(20):
-        assert is_refused(megabyte)
-    assert (time.process_time() - begin) / 20 < 0.005
+    megabyte = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 1_000_000
+    assert min(cpu_seconds(lambda: is_refused(megabyte)) for _ in range(20)) < 0.005
 
 
 @pytest.mark.parametrize(
@@ -109,9 +115,8 @@ def test_v7_a_megabyte_is_refused_for_little_cpu() -> None:
 )
 def test_o1_judging_any_password_costs_a_fraction_of_hashing_it(password: str) -> None:
     is_refused("the first call reads the lists")
-    begin = time.process_time()
-    is_refused(password, NAME)
-    assert time.process_time() - begin < 0.2
+    hashing = cpu_seconds(lambda: bcrypt.hashpw(b"a password", bcrypt.gensalt(12)))
+    assert cpu_seconds(lambda: is_refused(password, NAME)) < hashing
 
 
 def test_c4_every_long_entry_of_a_common_password_list_is_refused() -> None:
