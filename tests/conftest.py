@@ -24,7 +24,7 @@ from authservice.serving.worker import new_server
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.transport.server import Limits, Server
-from tests.mariadb import MariaDb, find_server
+from tests.mariadb import Copies, MariaDb, find_server
 from tests.observed import ObservedChannel
 
 for name in list(os.environ):
@@ -148,6 +148,14 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def migrated_mariadb(new_mariadb_url: Callable[[], str]) -> Copies:
+    """Return a migrated MariaDB database to copy."""
+    url = new_mariadb_url()
+    migrate(url)
+    return Copies(make_url(url))
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     """Return the kind of database; a test that asks for it runs on each."""
@@ -155,13 +163,20 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database_url(backend: str, tmp_path: Path, migrated_sqlite: Path, new_mariadb_url: Callable[[], str]) -> str:
+def database_url(
+    request: pytest.FixtureRequest,
+    backend: str,
+    tmp_path: Path,
+    migrated_sqlite: Path,
+    new_mariadb_url: Callable[[], str],
+) -> str:
     """Return the address of an empty, migrated database."""
     if backend == "sqlite":
         shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
         return f"sqlite:///{tmp_path / 'authservice.db'}"
     url = new_mariadb_url()
-    migrate(url)
+    template: Copies = request.getfixturevalue("migrated_mariadb")
+    template.copy_to(make_url(url))
     return url
 
 

@@ -45,6 +45,33 @@ def connect(url: URL, **options: Any) -> "pymysql.Connection[Any]":
     )
 
 
+class Copies:
+    """Copies of a migrated database: a fifth of what migrating takes, which is mostly the server's work on its files."""
+
+    def __init__(self, template: URL) -> None:
+        self._name = template.database
+        with closing(connect(template)) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW TABLES")
+            self._tables = [str(name) for (name,) in cursor.fetchall()]
+            self._statements = [_created(cursor, table) for table in self._tables]
+
+    def copy_to(self, empty: URL) -> None:
+        """Make the tables of the template, and what stands in them, in an empty database of the same server."""
+        with closing(connect(empty, autocommit=True)) as connection, connection.cursor() as cursor:
+            cursor.execute("SET foreign_key_checks = 0")
+            for statement in self._statements:
+                cursor.execute(statement)
+            for table in self._tables:
+                cursor.execute(f"INSERT INTO `{table}` SELECT * FROM `{self._name}`.`{table}`")
+
+
+def _created(cursor: "pymysql.cursors.Cursor", table: str) -> str:
+    cursor.execute(f"SHOW CREATE TABLE `{table}`")
+    row = cursor.fetchone()
+    assert row
+    return str(row[1])
+
+
 class MariaDb:
     """One server. `start` and `stop` may be called again and again; the data stays until the folder goes."""
 
