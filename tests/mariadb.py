@@ -46,7 +46,7 @@ def connect(url: URL, **options: Any) -> "pymysql.Connection[Any]":
 
 
 class Copies:
-    """Copies of a migrated database: a fifth of what migrating takes, which is mostly the server's work on its files."""
+    """Copies of a migrated database, for a third of what migrating takes."""
 
     def __init__(self, template: URL) -> None:
         self._name = template.database
