@@ -12,6 +12,7 @@ KILLS   ?= 50
 RESTARTS ?= 100
 SLOW_CALLERS ?= 2000
 WATCHERS ?= 2000
+ADVISORIES ?= python go typescript
 GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
 
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
@@ -20,7 +21,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit kills restarts slow-callers without-entrance grpcio-versions generate format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit kills restarts slow-callers without-entrance grpcio-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -112,6 +113,9 @@ generate: setup ## Regenerate the Python stubs from protos/
 		--python_out=$(ORDERS_STUBS) --mypy_out=quiet:$(ORDERS_STUBS) \
 		--grpc_python_out=$(ORDERS_STUBS) --mypy_grpc_out=quiet:$(ORDERS_STUBS) orders/v1/orders.proto
 
+advisories: setup ## Ask whether there are known advisories about what is pinned (ADVISORIES="python go typescript" by default)
+	@tests/advisories.sh $(ADVISORIES)
+
 format: setup ## Format Python and protos
 	$(BIN)/ruff format -q .
 	$(BIN)/ruff check -q --fix .
@@ -125,6 +129,9 @@ lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --group pyproject.toml:toolchains --upgrade -o requirements/toolchains.txt
+
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --group pyproject.toml:advisories --upgrade -o requirements/advisories.txt
 
 clean: ## Remove what the other targets made, except data/
 	rm -rf $(VENV) .cache

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -35,7 +37,7 @@ def pinned(lock: str) -> dict[str, tuple[str, int]]:
     return pins
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements/toolchains.txt"])
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements/toolchains.txt", "requirements/advisories.txt"])
 def test_u1_every_dependency_is_pinned_by_hash(lock: str) -> None:
     pins = pinned(lock)
     assert len(pins) > (20 if lock in LOCKS else 1)
@@ -63,6 +65,21 @@ def test_u1_a_service_that_only_checks_tokens_installs_no_server() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     light = {Requirement(text).name for text in project["dependencies"]}
     assert light.isdisjoint({"sqlalchemy", "bcrypt", "pymysql", "alembic", "click"})
+
+
+@pytest.mark.skipif(shutil.which("npm") is None, reason="no npm on this machine")
+def test_u1_that_nobody_could_be_asked_for_advisories_is_no_clean_bill() -> None:
+    nobody = {"npm_config_registry": "http://127.0.0.1:9", "npm_config_fetch_retries": "0"}
+    asked = subprocess.run(
+        ["tests/advisories.sh", "typescript"],
+        cwd=ROOT,
+        env=os.environ | nobody,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 1
+    assert "nobody who could tell" in asked.stdout
 
 
 @pytest.mark.parametrize(("name", "floor"), FLOORS.items())
