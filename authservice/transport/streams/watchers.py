@@ -6,6 +6,7 @@ them. Of the others the oldest goes first, so those who read for a while and the
 one patience.
 """
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ NEWCOMER_WRITERS = 32
 """More, because anyone can block them: of 300 connections that do, the last one's turn comes after about 5 seconds."""
 HEARTBEAT_SECONDS = 0.8
 """A watcher hears at least this often, and is promised a second."""
+SOONEST_HEARTBEAT_SECONDS = 0.4
+"""Each has a time of its own between the two. All have heard the same news at once, and calls would have to wait while
+thousands are told at once that there is no more."""
 NEWCOMER_SECONDS = 5.0
 """Whoever has been reading for this long is no newcomer. It is ten times what not reading costs the others."""
 UNREAD_PER_HOST = 256
@@ -44,6 +48,7 @@ class _Watcher(Stream):
         self.opening: Iterator[api.WatchRevocationsResponse] | None = None
         self.position = 0
         self.keys: object = None
+        self.heartbeat = random.uniform(SOONEST_HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)  # noqa: S311  # no secret
 
 
 class Watchers(OpenStreams[_Watcher]):
@@ -89,7 +94,7 @@ class Watchers(OpenStreams[_Watcher]):
         return (
             stream.position < self._feed.position
             or stream.keys is not self._published()
-            or self.now() >= stream.heard_at + HEARTBEAT_SECONDS
+            or self.now() >= stream.heard_at + stream.heartbeat
         )
 
     def has_more(self, stream: _Watcher) -> bool:

@@ -228,7 +228,7 @@ def test_bytes_that_trickle_in_hold_nobody_up(trust: Trust, worked: Worked) -> N
         every = [number for numbers in calls.values() for number in numbers]
         for number in every[::3]:
             slow.send(number, b"\0\0\0\0\x0ahalf")
-        eventually(lambda: server.awaited == len(every), "they wait")
+        eventually(lambda: server.awaited > 10 * WORKERS, "many more wait than there are threads")
         dribble = iter(b"\0\0\0\0\xff" + b"." * 200)
         answered = 0
         while server.awaited:

@@ -12,7 +12,13 @@ from authapi.v1 import trust_service_pb2 as api
 
 from authservice.domain.errors import Overloaded, ResumePointUnknown, ShuttingDown
 from authservice.transport.streams import watchers as module
-from authservice.transport.streams.watchers import HEARTBEAT_SECONDS, NEWCOMER_SECONDS, NEWCOMER_WRITERS, Watchers
+from authservice.transport.streams.watchers import (
+    HEARTBEAT_SECONDS,
+    NEWCOMER_SECONDS,
+    NEWCOMER_WRITERS,
+    SOONEST_HEARTBEAT_SECONDS,
+    Watchers,
+)
 from authservice.transport.streams.writers import BLOCKED_SECONDS, IMPATIENT_SECONDS
 from tests.faults.processes import wait_until
 from tests.unit.trust.test_revocation_feed import World, crowd, rule
@@ -166,13 +172,24 @@ def numbers(answer: api.WatchRevocationsResponse) -> list[int]:
 
 def test_nobody_hears_anything_before_there_is_something_or_a_heartbeat_is_due(room: Room) -> None:
     (stream,) = room.seated()
-    room.world.uptime += HEARTBEAT_SECONDS - 0.01
+    room.world.uptime += SOONEST_HEARTBEAT_SECONDS - 0.01
     room.watchers.announce()
     assert not room.watchers._open.pop().is_busy, "no write was begun"
     (stream,) = room.seated()
     room.world.uptime += HEARTBEAT_SECONDS
     room.watchers.announce()
     assert numbers(stream.next()) == []
+
+
+def test_those_who_heard_the_same_at_once_are_not_told_at_once_that_there_is_no_more(room: Room) -> None:
+    streams = room.seated(40)
+    room.revoke(7)
+    for stream in streams:
+        stream.next()
+    room.world.uptime += (SOONEST_HEARTBEAT_SECONDS + HEARTBEAT_SECONDS) / 2
+    with room.watchers.lock:
+        due = sum(room.watchers.is_due(watcher) for watcher in room.watchers._open)
+    assert 0 < due < len(streams)
 
 
 def test_a_rule_is_announced_to_everybody_in_one_and_the_same_message(room: Room) -> None:
