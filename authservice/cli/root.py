@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -52,12 +53,12 @@ def command() -> None:
     logs.configure("warning", "console")
 
 
-def main() -> None:
-    """Run the command and exit."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, with the arguments of this process unless others are given, and exit."""
     # Whatever is written here, the embedded database above all, is for its owner alone.
     os.umask(0o077)
     try:
-        command(standalone_mode=False)
+        command(arguments, standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
     except click.ClickException as error:

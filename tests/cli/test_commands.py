@@ -1,4 +1,4 @@
-"""The `authservice` command as an operator runs it: real processes, real databases, exit codes."""
+"""The `authservice` command as an operator runs it: real databases, exit codes."""
 
 import json
 import os
@@ -144,22 +144,24 @@ def test_another_master_key_is_refused_with_the_way_back(run: Run) -> None:
     assert run("users", "list", AUTHSERVICE_MASTER_KEY=MASTER_KEY).returncode == 3
 
 
-def test_doctor_says_how_calls_are_taken_and_when_that_is_not_the_best_way(run: Run, tmp_path: Path) -> None:
+def test_doctor_says_how_calls_are_taken_and_when_that_is_not_the_best_way(
+    run: Run, run_apart: Run, tmp_path: Path
+) -> None:
     (tmp_path / "unfit").mkdir()
     unfit = "import grpc._server; grpc._server._status = lambda rpc_event, state: None"
     (tmp_path / "unfit" / "sitecustomize.py").write_text(unfit)  # Every Python process begins with it.
     run("migrate")
 
-    def entrance(**variables: str) -> tuple[str, str]:
+    def entrance(run: Run, **variables: str) -> tuple[str, str]:
         done = run("doctor", "--json", **variables)
         assert done.returncode == 0, done
         (row,) = [row for row in json.loads(done.stdout) if row["check"] == "entrance"]
         return row["outcome"], f"{row['finding']}: {row['what_to_do']}"
 
-    usual, off = entrance(), entrance(AUTHSERVICE_ENTRANCE="off")
+    usual, off = entrance(run), entrance(run, AUTHSERVICE_ENTRANCE="off")
     assert (usual[0], off[0]) == ("ok", "warning")
     assert "unset AUTHSERVICE_ENTRANCE" in off[1]
-    outcome, text = entrance(PYTHONPATH=str(tmp_path / "unfit"))
+    outcome, text = entrance(run_apart, PYTHONPATH=str(tmp_path / "unfit"))
     assert outcome == "warning"
     assert "does not fit (grpc._server._status is not as expected)" in text
     assert "requirements/server.txt" in text

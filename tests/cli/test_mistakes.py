@@ -3,11 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 import authservice
@@ -30,22 +28,15 @@ READING_AND_CHANGING = (
     ("explain",),
 )
 
-
-@pytest.fixture
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield the folder that this process is in. The command sets up the logs as a process would; they are put back."""
-    monkeypatch.chdir(tmp_path)
-    before = structlog.get_config()
-    yield tmp_path
-    structlog.configure(**before)
+VERBS_THAT_MAKE = (("serve",), ("migrate",), ("users", "create", "ada", "--password-stdin"))
 
 
 @pytest.mark.parametrize("verb", READING_AND_CHANGING, ids=" ".join)
-def test_no_verb_that_reads_or_changes_makes_a_database(in_empty_folder: Path, verb: tuple[str, ...]) -> None:
+def test_no_verb_that_reads_or_changes_makes_a_database(in_folder: Path, verb: tuple[str, ...]) -> None:
     done = CliRunner().invoke(command, verb, input="token\n")
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception).startswith(f"There is no database {in_empty_folder}/data/authservice.db.")
-    assert list(in_empty_folder.iterdir()) == []
+    assert str(done.exception).startswith(f"There is no database {in_folder}/data/authservice.db.")
+    assert list(in_folder.iterdir()) == []
 
 
 def test_in_the_wrong_folder_the_missing_file_is_named_with_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -94,6 +85,59 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(run: Run, tmp_p
     assert "AUTHSERVICE_PROT is no setting" in refused.stderr, "it may be the cause"
     for done in (listed, checked, served, refused):
         assert "canary" not in done.stdout + done.stderr
+
+
+def test_a_slip_in_where_the_database_is_makes_none(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DB_HOTS=db1\nDB_USER=u\nDB_PASSWORD=canary\nDB_NAME=n\n")
+    for verb in VERBS_THAT_MAKE:
+        done = run(*verb, stdin=PASSWORD)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "DB_HOST must be set where DB_NAME, DB_PASSWORD and DB_USER are." in done.stderr
+        assert "DB_HOTS is no setting and is ignored; did you mean DB_HOST?" in done.stderr
+        assert "canary" not in done.stderr
+    (tmp_path / ".env").write_text("AUTHSERVICE_DATABASE_URI=mysql://u:canary@db1/n\n")
+    for verb in VERBS_THAT_MAKE:
+        done = run(*verb, stdin=PASSWORD)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.endswith(f"So the new database {tmp_path}/data/authservice.db is not made.\n")
+        assert "did you mean AUTHSERVICE_DATABASE_URL?" in done.stderr
+        assert "canary" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_migrate_and_serve_say_which_database_they_mean(
+    run: Run, tmp_path: Path, mariadb_variables: dict[str, str]
+) -> None:
+    assert run("migrate").stderr == f"Database: {tmp_path}/data/authservice.db\n"
+    place = "mysql://{DB_USER}:***@{DB_HOST}:{DB_PORT}/{DB_NAME}".format(**mariadb_variables)
+    away = {**mariadb_variables, "AUTHSERVICE_MASTER_KEY": MASTER_KEY, "AUTHSERVICE_DATA_DIR": "elsewhere"}
+    served = run("serve", **away)
+    assert served.returncode == 3, "not migrated"
+    logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
+    assert [(line["place"], line["is_new"]) for line in logged if line["event"] == "database"] == [(place, False)]
+    assert run("migrate", **away).stderr == f"Database: {place}\n"
+    assert not (tmp_path / "elsewhere").exists(), "nothing of a shared database lies there"
+
+
+def test_no_master_key_is_made_beside_a_database_that_another_one_has_sealed(run: Run, tmp_path: Path) -> None:
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD)
+    key = tmp_path / "data" / "master.key"
+    elsewhere = key.rename(tmp_path / "elsewhere.key")
+    for variables in ({}, {"JWT_SECRET": "a-secret-of-the-node-application-0123"}):
+        for verb in (("keys", "list"), ("users", "create", "bob", "--password-stdin")):
+            done = run(*verb, stdin=PASSWORD, **variables)
+            assert (done.returncode, done.stdout) == (3, "")
+            assert not key.exists()
+    assert f"the master key is not in {key}. Put that file back" in run("keys", "list").stderr
+    assert run("keys", "list", AUTHSERVICE_MASTER_KEY_FILE=str(elsewhere)).returncode == 0
+
+
+def test_a_line_of_dotenv_that_cannot_be_read_is_named_once(run_apart: Run, tmp_path: Path) -> None:
+    run_apart("migrate")
+    (tmp_path / ".env").write_text("\n\nDB_PASSWORD 'canary'\n")
+    done = run_apart("users", "list")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert said == [".env line 3 cannot be read and is ignored; write it as NAME=value"]
 
 
 def test_without_its_dependencies_the_command_says_how_to_install_them(tmp_path: Path) -> None:
