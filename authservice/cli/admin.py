@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from authservice.cli.asking import new_password
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, show
 from authservice.domain.errors import FieldRejected
@@ -25,10 +26,7 @@ def users() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
 def create(name: str, email: str, password_stdin: bool) -> None:
     """Create the account NAME. Asks for the password; it is never an argument, where others could see it."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else new_password()
     with service(may_create=True) as opened:
         user = opened.auth.register(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")

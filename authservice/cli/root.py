@@ -1,6 +1,7 @@
 """The command itself."""
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -8,10 +9,9 @@ from collections.abc import Sequence
 import click
 
 from authservice import logs
+from authservice.cli import INTERRUPTED
 
-INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
-
+COULD_NOT = 1
 
 _VERBS = {
     "config": "config",
@@ -57,10 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command, with the arguments of this process unless others are given, and exit."""
     # Whatever is written here, the embedded database above all, is for its owner alone.
     os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # A name that a terminal cannot show is no reason to fail.
     try:
         command(arguments, standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort:  # Ctrl-C at a question.
+        click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # Whoever read what is printed has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The interpreter flushes at its end.
+        sys.exit(COULD_NOT)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import click
 
 from authservice import config as configuration
+from authservice.cli.asking import require_yes
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, show
 from authservice.domain.signing_key import KeyState
@@ -73,7 +74,7 @@ def revoke(kid: str, yes: bool) -> None:
         if state is None:
             raise NoSuchKey(kid)
         if not yes:
-            click.confirm(f"Every access token signed with {kid} will be refused. Go on?", abort=True)
+            require_yes(f"Every access token signed with {kid} will be refused. Go on?")
         opened.trust.rotate_keys.revoke(kid, deadline())
         now = opened.parts.clock()
     click.echo(f"Key {kid} is removed.")

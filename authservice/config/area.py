@@ -19,6 +19,15 @@ def named(name: str, default: Any, description: str, **limits: Any) -> Any:
     return Field(default, validation_alias=AliasChoices(name), description=description, **limits)
 
 
+def host_name(host: str) -> str:
+    """Return what may be asked for an address. Raises ValueError."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("is no host name") from None
+    return host
+
+
 def variable_of(field_name: str, field: FieldInfo) -> str:
     """Return the name of the variable behind a field."""
     return key_of(field_name, field) if field.validation_alias else PREFIX + field_name.upper()

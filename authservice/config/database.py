@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from authservice.config.area import Area, named
+from authservice.config.area import Area, host_name, named
 
 _OF_A_SERVER = {"db_port", "db_user", "db_password", "db_name"}
 _ADDRESS = re.compile(r"(sqlite|mysql|mariadb)(\+\w+)?://")
@@ -28,6 +28,11 @@ class DatabaseSettings(Area):
         None, description="CA that signed the database server's certificate; turns TLS on"
     )
     data_dir: Path = Field(Path("data"), description="folder of the SQLite file and the generated master key")
+
+    @field_validator("db_host")
+    @classmethod
+    def _a_host(cls, host: str | None) -> str | None:
+        return None if host is None else host_name(host)
 
     @field_validator("database_url")
     @classmethod

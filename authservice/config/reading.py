@@ -27,7 +27,7 @@ def load(**overrides: Any) -> Settings:
     """Read the settings. `overrides` come from the command line and win. Raises ConfigError."""
     given = in_file(ENV_FILE) | in_environment()
     fields = [(key_of(name, info), variable_of(name, info)) for name, info in Settings.model_fields.items()]
-    values = {key: given[variable] for key, variable in fields if variable in given}
+    values = {key: _text(variable, given[variable]) for key, variable in fields if variable in given}
     try:
         return Settings(**values | {name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
@@ -45,6 +45,12 @@ def origins(settings: Settings) -> list[Origin]:
         source = "environment" if name in environment else ".env" if name in file else "default"
         rows.append(Origin(name, _printable(settings, field), source, info.description or ""))  # type: ignore[arg-type]
     return rows
+
+
+def _text(variable: str, value: str) -> str:
+    if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigError(f"{variable}: is not UTF-8 text")  # Python reads what is not into these.
+    return value
 
 
 def _printable(settings: Settings, field: str) -> str:

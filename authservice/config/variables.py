@@ -64,9 +64,9 @@ def statements(path: Path) -> Iterator[Statement]:
 
 
 def _text(path: Path) -> str:
-    if not path.exists() or path.is_dir():  # Some name the folder of a virtual environment so.
-        return ""
     try:
+        if not path.exists() or path.is_dir():  # Some name the folder of a virtual environment so.
+            return ""
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}. Run as its owner.") from None

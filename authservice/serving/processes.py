@@ -8,6 +8,7 @@ import functools
 import gc
 import os
 import pickle
+import signal
 import sys
 from typing import Never
 
@@ -57,6 +58,7 @@ def prepare_apart(settings: Settings) -> None:
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C comes to both, and one of them says so.
         from authservice.serving.preparation import prepare  # noqa: PLC0415
 
         prepare(settings)

@@ -69,11 +69,13 @@ class TlsFiles:
         Uses no grpc, so it may precede a fork.
         """
         try:
+            for file in filter(None, (self.cert, self.key, self.client_ca)):
+                file.read_bytes()  # Its error names the file, ssl's does not.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(str(self.cert), str(self.key))
             if self.client_ca:
                 context.load_verify_locations(str(self.client_ca))
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:
             raise TlsFilesUnusable(
                 f"The TLS files cannot be used ({' '.join(str(error).split())}). "
                 "AUTHSERVICE_TLS_CERT_FILE, _KEY_FILE and _CLIENT_CA_FILE name PEM files that belong together."

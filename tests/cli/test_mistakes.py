@@ -1,6 +1,8 @@
 """What an operator gets wrong: the command says so, what to do, and leaves everything as it was."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +142,47 @@ def test_a_line_of_dotenv_that_cannot_be_read_is_named_once(run_apart: Run, tmp_
     assert said == [".env line 3 cannot be read and is ignored; write it as NAME=value"]
 
 
+def test_ctrl_c_during_the_start_is_one_line_and_130(tmp_path: Path) -> None:
+    for verb in (("serve", "--port", "0"), ("users", "list")):
+        command = [sys.executable, "-X", "importtime", "-m", "authservice", *verb]
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True, env={}
+        ) as started:
+            assert started.stderr
+            while "click" not in started.stderr.readline():  # Most of the imports are still to come.
+                assert started.poll() is None
+            os.killpg(started.pid, signal.SIGINT)
+            said = [line for line in started.stderr if not line.startswith("import time:")]
+        assert (started.returncode, said) == (130, ["Interrupted.\n"])
+
+
+def test_questions_without_a_terminal_say_which_option_answers_them(run: Run) -> None:
+    asked = run("users", "create", "ada")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "Give the password with --password-stdin." in asked.stderr
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD)
+    kid = json.loads(run("keys", "list", "--json").stdout)[0]["key_id"]
+    for answer, code, says in (("", 2, "Say --yes"), ("n\n", 1, "Nothing was done.")):
+        done = run("keys", "revoke", "--", kid, stdin=answer)
+        assert (done.returncode, says in done.stderr) == (code, True), done
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(run_apart: Run, tmp_path: Path) -> None:
+    run_apart("migrate")
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "authservice", "config"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_without_its_dependencies_the_command_says_how_to_install_them(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-S", "-m", "authservice", "serve"],  # -S: nothing that is installed can be imported
@@ -171,3 +214,8 @@ def test_a_database_that_refuses_the_settings_is_not_said_to_be_silent(
     assert (done.returncode, done.stdout) == (3, "")
     assert says in done.stderr
     assert variables["DB_PASSWORD"] not in done.stderr
+    doctor = run("doctor", "--json", **variables)
+    row = {row["check"]: row for row in json.loads(doctor.stdout)}["database"]
+    assert row["outcome"] == "failed"
+    assert says in f"{row['finding']} {row['what_to_do'][0].upper()}{row['what_to_do'][1:]}"
+    assert variables["DB_PASSWORD"] not in doctor.stdout
