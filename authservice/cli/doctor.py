@@ -26,9 +26,9 @@ from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.tls import tls_files
 from authservice.storage import inspection, schema
+from authservice.transport.certificates import TlsFilesUnusable
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
-from authservice.transport.server import TlsFilesUnusable
 
 CERTIFICATE_WARNING = timedelta(days=30)
 

@@ -17,7 +17,7 @@ from authservice.serving.port import PortTaken
 from authservice.serving.preparation import Unsafe
 from authservice.storage.engine import AddressUnusable
 from authservice.storage.schema import SchemaNotCurrent
-from authservice.transport.server import TlsFilesUnusable
+from authservice.transport.certificates import TlsFilesUnusable
 from authservice.usecases.admin.operate_users import NoSuchUser
 from authservice.usecases.trust.rotate_keys import NoSuchKey, TooEarly
 

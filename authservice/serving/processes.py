@@ -28,6 +28,7 @@ SLACK_SECONDS = 5.0
 
 def serve(settings: Settings) -> Never:
     """Serve until SIGTERM, and end with the exit code. Raises what `prepare` raises, and PortTaken."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Until there is somebody who rereads.
     prepare_apart(settings)
     cores = tuple(sorted(os.sched_getaffinity(0)))
     holder = reserve_port(settings.host, settings.port)

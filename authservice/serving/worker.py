@@ -12,6 +12,8 @@ from authservice.serving.chores import health_check, start_feeding, upkeep
 from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.outages import Outages
+from authservice.serving.rereading import reread
+from authservice.serving.signals import Hangups
 from authservice.serving.tls import tls_files
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
@@ -31,7 +33,12 @@ SPARE_PASSWORD_CALLS = 8
 
 
 def work(
-    settings: Settings, address: str, cores: Sequence[int], stop: threading.Event, ready: Callable[[], None]
+    settings: Settings,
+    address: str,
+    cores: Sequence[int],
+    stop: threading.Event,
+    ready: Callable[[], None],
+    hangups: Hangups,
 ) -> None:
     """Run one worker until `stop` is set. `cores` are those of all workers together."""
     service = bootstrap.assemble(settings, cores=len(cores), hash_cores=cores)
@@ -59,6 +66,7 @@ def work(
     health.start()
     keeping.start()
     log.info("serving", entrance="on" if has_entrance else "off", grpcio=grpc_version())
+    hangups.heed(lambda: reread(settings))
     ready()
     stop.wait()
     server.drain()

@@ -18,12 +18,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from authservice import bootstrap
 from authservice.serving.worker import new_server
 from authservice.transport.boundary import Boundary
+from authservice.transport.certificates import TlsFiles
 from authservice.transport.guard import own_guard
-from authservice.transport.server import Limits, TlsFiles
+from authservice.transport.server import Limits
 from tests.conftest import HAS_ENTRANCE, serve_in_process
 from tests.observed import Refusal, refusal, register
 
@@ -129,6 +131,31 @@ def test_x2_with_a_client_ca_only_its_certificates_get_through(
             answer = verify_over_tls(port, authority.cert_file, wrong)
             assert answer.code is grpc.StatusCode.UNAVAILABLE
             assert answer.reason is None
+
+
+def test_a_renewed_certificate_is_used_for_the_next_connection(
+    service: bootstrap.Service, authority: Authority, tmp_path: Path
+) -> None:
+    renewing = Authority(tmp_path, "new-ca")
+    cert, key = authority.issue("server")
+    ours, theirs = authority.issue("client"), renewing.issue("new-client")
+    client_ca = tmp_path / "clients.pem"
+    client_ca.write_bytes(authority.cert_file.read_bytes())
+    with tls_server(service, TlsFiles(cert, key, client_ca)) as port, capture_logs() as logged:
+        assert verify_over_tls(port, authority.cert_file, ours).reason == "TOKEN_INVALID"
+        new_cert, new_key = renewing.issue("renewed")
+        new_cert.replace(cert)
+        assert verify_over_tls(port, authority.cert_file, ours).reason == "TOKEN_INVALID", "the key is another's still"
+        new_key.replace(key)
+        assert verify_over_tls(port, renewing.cert_file, ours).reason == "TOKEN_INVALID"
+        assert verify_over_tls(port, authority.cert_file, ours).code is grpc.StatusCode.UNAVAILABLE
+        client_ca.write_bytes(renewing.cert_file.read_bytes())
+        assert verify_over_tls(port, renewing.cert_file, theirs).reason == "TOKEN_INVALID"
+        assert verify_over_tls(port, renewing.cert_file, ours).code is grpc.StatusCode.UNAVAILABLE
+        cert.unlink()
+        assert verify_over_tls(port, renewing.cert_file, theirs).reason == "TOKEN_INVALID", "the last one that was good"
+    events = [line["event"] for line in logged if line["event"].startswith("certificate")]
+    assert events == ["certificate_unusable", "certificate_renewed", "certificate_renewed", "certificate_unusable"]
 
 
 def test_health_and_reflection_need_no_rule(service: bootstrap.Service, channel: grpc.Channel) -> None:
