@@ -46,7 +46,7 @@ class Result:
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Check settings, database, migrations, keys, clock and TLS files, and say what to do about each failure.
+    """Check settings, files, database, migrations, keys, clock and TLS files, and say what to do about each failure.
 
     Exit code 0 if nothing failed (warnings allowed), 1 otherwise.
     """
@@ -79,6 +79,8 @@ def examine() -> Iterator[Result]:
     yield Result("settings", "ok", "all readable")
     for stray in configuration.strays():
         yield Result("settings", "warning", stray.what, stray.remedy)
+    for exposure in configuration.exposures(settings):
+        yield Result("files", "warning", exposure.what, exposure.remedy)
     yield from _check_tls(settings)
     yield _check_port(settings)
     yield _check_entrance(settings)

@@ -25,6 +25,8 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     log = structlog.get_logger()
     for stray in configuration.strays():
         log.warning("unknown_setting", what=stray.what, remedy=stray.remedy)
+    for exposure in configuration.exposures(settings):
+        log.warning("exposed_file", what=exposure.what, remedy=exposure.remedy)
     require_meant(settings)
     log.info("database", place=settings.database_place, is_new=missing_file(settings) is not None)
     processes.serve(settings)

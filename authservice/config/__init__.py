@@ -5,6 +5,7 @@ The only package that looks at the environment. The five variables of the Node a
 """
 
 from authservice.config.database import DatabaseSettings, without_password
+from authservice.config.exposure import Exposure, exposures
 from authservice.config.passwords import PasswordSettings
 from authservice.config.reading import Origin, load, origins
 from authservice.config.sealing import SealingSettings
@@ -17,6 +18,7 @@ from authservice.config.variables import ConfigError
 __all__ = [
     "ConfigError",
     "DatabaseSettings",
+    "Exposure",
     "Origin",
     "PasswordSettings",
     "SealingSettings",
@@ -24,6 +26,7 @@ __all__ = [
     "Settings",
     "Stray",
     "TokenSettings",
+    "exposures",
     "load",
     "origins",
     "strays",

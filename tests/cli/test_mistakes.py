@@ -64,6 +64,7 @@ def test_creating_a_user_makes_the_database_and_says_where(run: Run, tmp_path: P
 
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(run: Run, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("AUTHSERVICE_AUDIENZ=canary\n")
+    (tmp_path / ".env").chmod(0o600)
     misspelt = {"AUTHSERVICE_PROT": "canary", "AUTHSERVICE_LOG_LEVEL": "warning"}
     says = {
         "AUTHSERVICE_AUDIENZ is no setting and is ignored": "did you mean AUTHSERVICE_AUDIENCE?",
@@ -132,6 +133,20 @@ def test_no_master_key_is_made_beside_a_database_that_another_one_has_sealed(run
             assert not key.exists()
     assert f"the master key is not in {key}. Put that file back" in run("keys", "list").stderr
     assert run("keys", "list", AUTHSERVICE_MASTER_KEY_FILE=str(elsewhere)).returncode == 0
+
+
+def test_doctor_and_serve_warn_of_files_that_others_may_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AUTHSERVICE_LOG_LEVEL=info\n")
+    run("migrate")
+    run("keys", "list")
+    for path in (tmp_path / ".env", tmp_path / "data" / "master.key"):
+        path.chmod(0o666)
+    remedies = ["chmod go-rw .env", "chmod go-rw data/master.key"]
+    rows = json.loads(run("doctor", "--json", AUTHSERVICE_PORT="0").stdout)
+    assert [row["what_to_do"] for row in rows if (row["check"], row["outcome"]) == ("files", "warning")] == remedies
+    served = run("serve", AUTHSERVICE_TLS_CERT_FILE="none.pem", AUTHSERVICE_TLS_KEY_FILE="none.pem")
+    logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
+    assert [line["remedy"] for line in logged if line["event"] == "exposed_file"] == remedies
 
 
 def test_a_line_of_dotenv_that_cannot_be_read_is_named_once(run_apart: Run, tmp_path: Path) -> None:
