@@ -17,6 +17,7 @@ _VERBS = {
     "config": "config",
     "doctor": "doctor",
     "explain": "auth",
+    "health": "health",
     "keys": "trust",
     "migrate": "migrate",
     "serve": "serve",

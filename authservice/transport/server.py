@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from authservice.domain.errors import DeadlineTooShort, Overloaded, RequestMissing, ShuttingDown
+from authservice.transport import reflection
 from authservice.transport.boundary import Boundary, unforeseen
 from authservice.transport.certificates import Certificates, TlsFiles
 from authservice.transport.entrance.entrance import Entrance, Terms
@@ -108,8 +108,7 @@ class Server:
             registration.add(registration.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if has_reflection:
-            names = (*self._services, health.SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            reflection.serve((*self._services, health.SERVICE), self._server)
 
     @property
     def open_streams(self) -> int:

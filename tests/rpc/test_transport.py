@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import create_connection
 from typing import Any
@@ -13,10 +12,6 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
@@ -28,44 +23,9 @@ from authservice.transport.guard import own_guard
 from authservice.transport.server import Limits
 from tests.conftest import HAS_ENTRANCE, serve_in_process
 from tests.observed import Refusal, refusal, register
+from tests.rpc.authority import Authority
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-
-Key = ec.EllipticCurvePrivateKey
-
-
-class Authority:
-    """A certificate authority of the tests' own."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.cert_file = folder / f"{name}.pem"
-        self.cert_file.write_bytes(self._sign(name, self._key, days=1, is_ca=True))
-
-    def issue(self, name: str, days: int = 1) -> tuple[Path, Path]:
-        """Return the files of a certificate for loopback and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        cert_file, key_file = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        cert_file.write_bytes(self._sign(name, key, days, is_ca=False))
-        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        key_file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
-        return cert_file, key_file
-
-    def _sign(self, name: str, key: Key, days: int, *, is_ca: bool) -> bytes:
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._name)]))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=30))
-            .not_valid_after(now + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        )
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture
