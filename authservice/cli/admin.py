@@ -71,7 +71,24 @@ def grant(name: str, role: str) -> None:
     _require_names(name, role)
     with service() as opened:
         granted = opened.admin.operate_users.grant(name, role, deadline())
+        held = opened.admin.operate_users.roles(deadline())
     click.echo(f"User {name} {'now has' if granted else 'already had'} the role {role}.")
+    if granted and held.get(role) == 1:
+        others = ", ".join(other for other in held if other != role)
+        click.echo(f"Nobody else has it. {f'Roles that somebody has: {others}.' if others else ''}".rstrip(), err=True)
+
+
+@users.command()
+@as_json
+def roles(as_json: bool) -> None:
+    """List the roles that somebody has, one a line, as `authclient lint --roles-file` reads them."""
+    with service() as opened:
+        held = opened.admin.operate_users.roles(deadline())
+    if as_json:
+        show(("role", "users"), list(held.items()), as_json)
+    else:
+        for role in held:
+            click.echo(role)
 
 
 @users.command()

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # A name that a terminal cannot show is no reason to fail.
     try:
-        command(arguments, standalone_mode=False)
+        command(arguments, "authservice", standalone_mode=False)
     except click.exceptions.Abort:  # Ctrl-C at a question.
         click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
