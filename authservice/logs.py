@@ -9,9 +9,14 @@ from typing import Any, TextIO
 
 import structlog
 
+_configured = 0
+"""How often that has happened."""
+
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Send log lines to `stream`, or to standard error. To be called once per process."""
+    """Send log lines to `stream`, or to standard error, from now on."""
+    global _configured  # noqa: PLW0603 - as structlog's own configuration is one for the process
+    _configured += 1
     # The console form goes through repr for strings with control characters, so it cannot be broken up either.
     renderer: Any = (
         structlog.processors.JSONRenderer(sort_keys=True)
@@ -31,12 +36,18 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 class LogAudit:
-    """Writes audit events to the log. See ports.Audit. To be made once the log is configured."""
+    """Writes audit events to the log. See ports.Audit."""
 
     def __init__(self) -> None:
-        # Put together once: for each event it would take a third of what the event takes.
-        self._log = structlog.get_logger().bind()
+        self._bind()
 
     def record(self, event: str, **facts: Any) -> None:
         """Write one event."""
+        if self._configured != _configured:
+            self._bind()
         self._log.info("audit", audit=event, **facts)
+
+    def _bind(self) -> None:
+        # Put together once: for each event it would take a third of what the event takes.
+        self._configured = _configured
+        self._log = structlog.get_logger().bind()

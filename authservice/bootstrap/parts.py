@@ -86,7 +86,7 @@ def make_parts(
     audit = audit or LogAudit()
     engine = engine_for(settings, pool_size=pool_size(settings))
     database = SqlDatabase(engine)
-    sealer = Sealer(master_keys(settings))
+    sealer = Sealer(master_keys(settings, database))
     own_secrets = open_secrets(database, sealer, clock)
     forge = Forge(settings.token_algorithm, sealer)
     # The one story that is a part as well: there are no keys before it has made the first.

@@ -5,7 +5,7 @@ import secrets
 from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
 from authservice.ports import Clock, Database, TrustStores, last_counts
-from authservice.security.master_key import load_or_create
+from authservice.security.master_key import FILE_NAME, load_or_create
 from authservice.security.sealing import Sealer, master_key_from_secret
 
 START_SECONDS = 30.0
@@ -14,7 +14,7 @@ PEPPER, REFRESH_TOKENS, FINGERPRINTS = "password-pepper", "refresh-tokens", "fin
 SECRET_PURPOSES = (PEPPER, REFRESH_TOKENS, FINGERPRINTS)
 
 
-def master_keys(settings: Settings) -> tuple[bytes, ...]:
+def master_keys(settings: Settings, database: Database[TrustStores]) -> tuple[bytes, ...]:
     """Return the keys that seal the database's secrets, newest first. Raises ConfigError if there is none.
 
     Without a configured key, the embedded database has a generated one beside it, and the variables of the Node
@@ -23,9 +23,15 @@ def master_keys(settings: Settings) -> tuple[bytes, ...]:
     """
     keys = settings.master_keys()
     if not keys and settings.is_sqlite:
-        keys = (load_or_create(settings.data_dir),)
+        keys = _generated(settings, database)
     if settings.jwt_secret:
         keys += (master_key_from_secret(settings.jwt_secret.get_secret_value().encode()),)
+    if not keys and settings.is_sqlite:
+        raise ConfigError(
+            f"The secrets in {settings.database_place} are sealed, and the master key is not in "
+            f"{(settings.data_dir / FILE_NAME).absolute()}. Put that file back, or set AUTHSERVICE_DATA_DIR, "
+            "AUTHSERVICE_MASTER_KEY or AUTHSERVICE_MASTER_KEY_FILE."
+        )
     if not keys:
         raise ConfigError(
             "AUTHSERVICE_MASTER_KEY: on MySQL a master key must be configured; every server needs the same one. "
@@ -33,6 +39,14 @@ def master_keys(settings: Settings) -> tuple[bytes, ...]:
             "AUTHSERVICE_MASTER_KEY_FILE. Keep a copy: without it no stored password can be checked."
         )
     return keys
+
+
+def _generated(settings: Settings, database: Database[TrustStores]) -> tuple[bytes, ...]:
+    """Return the key in the data folder, made for a database that holds nothing sealed. None for one that does."""
+    is_there = (settings.data_dir / FILE_NAME).exists()
+    if is_there or not database.read(lambda tx: tx.sealed_secrets.all(), Deadline.after(START_SECONDS)):
+        return (load_or_create(settings.data_dir),)
+    return ()
 
 
 def open_secrets(database: Database[TrustStores], sealer: Sealer, clock: Clock) -> dict[str, bytes]:

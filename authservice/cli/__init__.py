@@ -1,16 +1,19 @@
 """The `authservice` command. The verbs of an area in one module; each reads its arguments, calls, prints.
 
 Exit codes: 0 done; 1 the command was understood and could not be carried out; 2 wrong arguments; 3 settings missing or
-unusable; 4 the database does not answer.
+unusable; 4 the database does not answer; 130 interrupted.
 """
 
 import os
+import signal
 import sys
 
 from authservice.serving import NOTE
 
-__all__ = ["main"]
+__all__ = ["INTERRUPTED", "main"]
 
+INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it."""
 _OURS = ("authservice", "authclient", "authapi")
 
 
@@ -24,6 +27,8 @@ def main() -> None:
         from authservice.serving.succession import take_over  # noqa: PLC0415
 
         sys.exit(take_over())
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Otherwise somebody wants it ignored.
+        signal.signal(signal.SIGINT, _end)
     try:
         # Here, because services that only check tokens install none of what it needs.
         from authservice.cli.root import main as run  # noqa: PLC0415
@@ -35,3 +40,10 @@ def main() -> None:
         install = "pip install '/path/to/authservice[server]'"
         print(f"The server is not installed. Install it with the `server` extra: {install}", file=sys.stderr)
         sys.exit(3)
+
+
+def _end(_signum: int, _frame: object) -> None:
+    # An exception would be lost where it met a callback, and a command that was told to stop would go on. Whatever is
+    # open is as after a crash: the database undoes it.
+    os.write(2, b"Interrupted.\n")
+    os._exit(INTERRUPTED)

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from authservice.cli.asking import new_password
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, show
 from authservice.domain.errors import FieldRejected
@@ -25,10 +26,7 @@ def users() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
 def create(name: str, email: str, password_stdin: bool) -> None:
     """Create the account NAME. Asks for the password; it is never an argument, where others could see it."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else new_password()
     with service(may_create=True) as opened:
         user = opened.auth.register(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
@@ -73,7 +71,24 @@ def grant(name: str, role: str) -> None:
     _require_names(name, role)
     with service() as opened:
         granted = opened.admin.operate_users.grant(name, role, deadline())
+        held = opened.admin.operate_users.roles(deadline())
     click.echo(f"User {name} {'now has' if granted else 'already had'} the role {role}.")
+    if granted and held.get(role) == 1:
+        others = ", ".join(other for other in held if other != role)
+        click.echo(f"Nobody else has it. {f'Roles that somebody has: {others}.' if others else ''}".rstrip(), err=True)
+
+
+@users.command()
+@as_json
+def roles(as_json: bool) -> None:
+    """List the roles that somebody has, one a line, as `authclient lint --roles-file` reads them."""
+    with service() as opened:
+        held = opened.admin.operate_users.roles(deadline())
+    if as_json:
+        show(("role", "users"), list(held.items()), as_json)
+    else:
+        for role in held:
+            click.echo(role)
 
 
 @users.command()

@@ -1,11 +1,13 @@
 """`authservice doctor`: what is wrong with an installation, and what to do about it."""
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 from cryptography import x509
@@ -14,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authservice import bootstrap
 from authservice import config as configuration
+from authservice.cli.databases import trouble_with
+from authservice.cli.failures import failure_of
 from authservice.cli.opening import WHERE_IT_IS, missing_file
 from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
@@ -22,9 +26,9 @@ from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.tls import tls_files
 from authservice.storage import inspection, schema
+from authservice.transport.certificates import TlsFilesUnusable
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
-from authservice.transport.server import TlsFilesUnusable
 
 CERTIFICATE_WARNING = timedelta(days=30)
 
@@ -42,17 +46,27 @@ class Result:
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Check settings, database, migrations, keys, clock and TLS files, and say what to do about each failure.
+    """Check settings, files, database, migrations, keys, clock and TLS files, and say what to do about each failure.
 
     Exit code 0 if nothing failed (warnings allowed), 1 otherwise.
     """
-    results = list(examine())
+    results = list(_whatever_happens(examine()))
     show(
         ("check", "outcome", "finding", "what to do"),
         [(result.check, result.outcome, result.finding, result.remedy) for result in results],
         as_json,
     )
     sys.exit(1 if any(result.outcome == "failed" for result in results) else 0)
+
+
+def _whatever_happens(results: Iterator[Result]) -> Iterator[Result]:
+    """Yield the results, and as the last one what people can mend and no check has foreseen."""
+    try:
+        yield from results
+    except Exception as error:
+        if (failure := failure_of(error)) is None:
+            raise
+        yield Result("all else", "failed", failure[1], "correct that and run this again")
 
 
 def examine() -> Iterator[Result]:
@@ -65,11 +79,13 @@ def examine() -> Iterator[Result]:
     yield Result("settings", "ok", "all readable")
     for stray in configuration.strays():
         yield Result("settings", "warning", stray.what, stray.remedy)
+    for exposure in configuration.exposures(settings):
+        yield Result("files", "warning", exposure.what, exposure.remedy)
     yield from _check_tls(settings)
     yield _check_port(settings)
     yield _check_entrance(settings)
     if missing := missing_file(settings):
-        yield Result("database", "failed", f"there is no file {missing}", WHERE_IT_IS)
+        yield Result("database", "failed", f"there is no file {missing}", _remedy_for_missing(missing))
         return
     engine = bootstrap.engine_for(settings, pool_size=1)
     try:
@@ -82,13 +98,11 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
     try:
         found = schema.current(engine)
     except (SQLAlchemyError, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        address = configuration.without_password(settings.database_address())
-        yield Result(
-            "database", "failed", f"{address}: {_one_line(cause)}", "start it, or correct its address and password"
-        )
+        trouble = trouble_with(error)
+        remedy = trouble.remedy[:1].lower() + trouble.remedy[1:].rstrip(".")
+        yield Result("database", "failed", f"{settings.database_place}: {trouble.what}", remedy)
         return
-    yield Result("database", "ok", configuration.without_password(settings.database_address()))
+    yield Result("database", "ok", settings.database_place)
     yield _check_clock(engine)
     if found != schema.newest():
         yield Result(
@@ -135,11 +149,11 @@ def _check_port(settings: Settings) -> Result:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             return Result(
                 "port",
                 "warning",
-                f"{settings.host}:{settings.port}: {error.strerror}",
+                f"{settings.host}:{settings.port}: {getattr(error, 'strerror', None) or 'not a host name'}",
                 "nothing, if that is the running server; otherwise choose another AUTHSERVICE_PORT",
             )
     return Result("port", "ok", f"{settings.host}:{settings.port} is free")
@@ -177,5 +191,8 @@ def _check_tls(settings: Settings) -> Iterator[Result]:
     yield Result("tls", outcome, f"certificate ends {end:%Y-%m-%d}", "" if outcome == "ok" else "renew the certificate")
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+def _remedy_for_missing(file: Path) -> str:
+    there = next(folder for folder in file.parents if folder.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return WHERE_IT_IS
+    return f"let this user write {there}, or set AUTHSERVICE_DATA_DIR to a folder that it may write"

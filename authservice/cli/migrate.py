@@ -4,6 +4,7 @@ import click
 
 from authservice import bootstrap
 from authservice import config as configuration
+from authservice.cli.opening import require_meant
 from authservice.storage import schema
 
 
@@ -14,7 +15,10 @@ def migrate() -> None:
     Safe to repeat and to run while servers of the previous version are running.
     """
     settings = configuration.load()
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    require_meant(settings)
+    click.echo(f"Database: {settings.database_place}", err=True)
+    if settings.is_sqlite:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = bootstrap.engine_for(settings, pool_size=1)
     before, after = schema.migrate(engine)
     engine.dispose()

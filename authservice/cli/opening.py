@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from sqlalchemy import make_url
 
 from authservice import bootstrap, config, logs
 from authservice.bootstrap.migrated import migrated_engine
@@ -17,6 +16,12 @@ WHERE_IT_IS = (
     "run this in the folder of `serve`, or set AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL as there; "
     "`authservice migrate` makes a new one"
 )
+
+_DECIDE_WHERE = {
+    *("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "AUTHSERVICE_DATABASE_URL", "AUTHSERVICE_DATA_DIR"),
+    *("JWT_SECRET", "AUTHSERVICE_MASTER_KEY", "AUTHSERVICE_MASTER_KEY_FILE"),
+}
+"""The settings that say where the data is and what seals it."""
 
 
 def deadline() -> Deadline:
@@ -33,9 +38,12 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
     """
     settings = settings or config.load()
     logs.configure(settings.log_level, settings.log_format)  # What operators do belongs into the audit log too.
+    for stray in config.strays():
+        click.echo(str(stray), err=True)
     if missing := missing_file(settings):
         if not may_create:
             raise ConfigError(f"There is no database {missing}. To do: {WHERE_IT_IS}.")
+        require_meant(settings)
         click.echo(f"Making the new database {missing}.", err=True)
     with migrated_engine(settings):
         pass  # Its engine is for the schema alone; the service opens its own.
@@ -48,8 +56,12 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
 
 def missing_file(settings: Settings) -> Path | None:
     """Return the absolute path of the embedded database if it should be a file and is not there."""
-    if not settings.is_sqlite:
-        return None
-    name = make_url(settings.database_address().get_secret_value()).database or ":memory:"
-    path = Path(name).absolute()
-    return None if name == ":memory:" or name.startswith("file:") or path.exists() else path
+    path = settings.database_file
+    return None if path is None or path.exists() else path
+
+
+def require_meant(settings: Settings) -> None:
+    """Raise ConfigError where a new embedded database would be made because a variable is misspelt."""
+    slips = [stray for stray in config.strays() if stray.meant in _DECIDE_WHERE]
+    if slips and (missing := missing_file(settings)):
+        raise ConfigError("\n".join([*map(str, slips), f"So the new database {missing} is not made."]))

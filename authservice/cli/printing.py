@@ -1,15 +1,11 @@
 """What commands print: tables for people, JSON for programs."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-
-PIPE_WIDTH = 240
-"""Columns of a table that goes into a file or a pipe, so that nothing is folded there."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -20,12 +16,27 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -
         names = [column.replace(" ", "_") for column in columns]
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2, default=str))
         return
+    if not sys.stdout.isatty():
+        _show_unfolded(columns, rows)
+        return
+    # Here, because it takes long to import, and what goes into a pipe is not folded.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    console.print(table, markup=False)
+        table.add_row(*map(_text, row))
+    Console().print(table, markup=False)
+
+
+def _show_unfolded(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    lines = [list(columns), *([_text(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else " ".join(str(cell).splitlines())

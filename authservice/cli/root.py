@@ -1,21 +1,23 @@
 """The command itself."""
 
 import importlib
+import io
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
 from authservice import logs
+from authservice.cli import INTERRUPTED
 
-INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
-
+COULD_NOT = 1
 
 _VERBS = {
     "config": "config",
     "doctor": "doctor",
     "explain": "auth",
+    "health": "health",
     "keys": "trust",
     "migrate": "migrate",
     "serve": "serve",
@@ -52,14 +54,21 @@ def command() -> None:
     logs.configure("warning", "console")
 
 
-def main() -> None:
-    """Run the command and exit."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, with the arguments of this process unless others are given, and exit."""
     # Whatever is written here, the embedded database above all, is for its owner alone.
     os.umask(0o077)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # A name that a terminal cannot show is no reason to fail.
     try:
-        command(standalone_mode=False)
-    except click.exceptions.Abort:
+        command(arguments, "authservice", standalone_mode=False)
+    except click.exceptions.Abort:  # Ctrl-C at a question.
+        click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # Whoever read what is printed has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The interpreter flushes at its end.
+        sys.exit(COULD_NOT)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -5,6 +5,7 @@ import structlog
 
 from authservice import config as configuration
 from authservice import logs
+from authservice.cli.opening import missing_file, require_meant
 from authservice.serving import processes
 
 
@@ -21,6 +22,11 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     """
     settings = configuration.load(host=host, port=port, workers=workers, insecure=insecure)
     logs.configure(settings.log_level, settings.log_format)
+    log = structlog.get_logger()
     for stray in configuration.strays():
-        structlog.get_logger().warning("unknown_setting", what=stray.what, remedy=stray.remedy)
+        log.warning("unknown_setting", what=stray.what, remedy=stray.remedy)
+    for exposure in configuration.exposures(settings):
+        log.warning("exposed_file", what=exposure.what, remedy=exposure.remedy)
+    require_meant(settings)
+    log.info("database", place=settings.database_place, is_new=missing_file(settings) is not None)
     processes.serve(settings)

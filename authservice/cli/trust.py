@@ -5,6 +5,7 @@ from datetime import timedelta
 import click
 
 from authservice import config as configuration
+from authservice.cli.asking import require_yes
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, show
 from authservice.domain.signing_key import KeyState
@@ -23,17 +24,21 @@ def list_keys(as_json: bool) -> None:
     """List the signing keys with their states.
 
     pending: published, signs nothing yet. active: signs. retired: verifies until its last token has expired, then
-    removed.
+    removed. unused: tokens are signed with JWT_SECRET instead.
     """
-    with service() as opened:
+    settings = configuration.load()
+    with service(settings) as opened:
         rows = opened.trust.rotate_keys.all(deadline())
+    is_unused = settings.jwt_secret is not None
+    if is_unused and rows:
+        click.echo("Tokens are signed with JWT_SECRET. These keys sign and verify nothing.", err=True)
     show(
         ("key id", "algorithm", "state", "created", "active since", "retired since"),
         [
             (
                 key.kid,
                 key.alg,
-                key.state.value,
+                "unused" if is_unused else key.state.value,
                 *(_time(at) for at in (key.created_at, key.activated_at, key.retired_at)),
             )
             for key in rows
@@ -61,19 +66,23 @@ def rotate() -> None:
 @keys.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("kid")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def revoke(kid: str, yes: bool) -> None:
-    """Remove the key KID now, because somebody else may have it.
+@click.pass_context
+def revoke(context: click.Context, kid: str, yes: bool) -> None:
+    """Remove the key KID now, because somebody else may have it. A KID that begins with `-` may stand after `--`.
 
     Every access token that it signed is refused within two seconds, by all servers and by the services that watch them.
     Sessions live on: refreshing brings a token of another key.
     """
+    if kid == "-h":
+        click.echo(context.get_help())
+        return
     with service() as opened:
         known = opened.trust.rotate_keys.all(deadline())
         state = next((key.state for key in known if key.kid == kid), None)
         if state is None:
             raise NoSuchKey(kid)
         if not yes:
-            click.confirm(f"Every access token signed with {kid} will be refused. Go on?", abort=True)
+            require_yes(f"Every access token signed with {kid} will be refused. Go on?")
         opened.trust.rotate_keys.revoke(kid, deadline())
         now = opened.parts.clock()
     click.echo(f"Key {kid} is removed.")

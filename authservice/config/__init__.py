@@ -4,18 +4,21 @@ The only package that looks at the environment. The five variables of the Node a
 (`DB_HOST`, `DB_USER`, `DB_PASSWORD`, `DB_NAME`, `JWT_SECRET`) work as they are; all others begin with `AUTHSERVICE_`.
 """
 
-from authservice.config.area import ConfigError
 from authservice.config.database import DatabaseSettings, without_password
+from authservice.config.exposure import Exposure, exposures
 from authservice.config.passwords import PasswordSettings
-from authservice.config.reading import Origin, Stray, load, origins, strays
+from authservice.config.reading import Origin, load, origins
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.settings import Settings
+from authservice.config.strays import Stray, strays
 from authservice.config.tokens import TokenSettings
+from authservice.config.variables import ConfigError
 
 __all__ = [
     "ConfigError",
     "DatabaseSettings",
+    "Exposure",
     "Origin",
     "PasswordSettings",
     "SealingSettings",
@@ -23,6 +26,7 @@ __all__ = [
     "Settings",
     "Stray",
     "TokenSettings",
+    "exposures",
     "load",
     "origins",
     "strays",

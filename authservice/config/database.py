@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from authservice.config.area import Area, named
+from authservice.config.area import Area, host_name, named
 
+_OF_A_SERVER = {"db_port", "db_user", "db_password", "db_name"}
 _ADDRESS = re.compile(r"(sqlite|mysql|mariadb)(\+\w+)?://")
 
 
@@ -28,6 +29,11 @@ class DatabaseSettings(Area):
     )
     data_dir: Path = Field(Path("data"), description="folder of the SQLite file and the generated master key")
 
+    @field_validator("db_host")
+    @classmethod
+    def _a_host(cls, host: str | None) -> str | None:
+        return None if host is None else host_name(host)
+
     @field_validator("database_url")
     @classmethod
     def _an_address(cls, address: SecretStr | None) -> SecretStr | None:
@@ -36,15 +42,37 @@ class DatabaseSettings(Area):
         return address
 
     @model_validator(mode="after")
-    def _has_a_user(self) -> Self:
-        if self.database_url is None and self.db_host is not None and self.db_user is None:
+    def _is_whole(self) -> Self:
+        if self.database_url is not None:
+            return self
+        if self.db_host is not None and self.db_user is None:
             raise ValueError("DB_USER must be set where DB_HOST is")
+        # Otherwise a slip in one name would begin a new, empty database.
+        if self.db_host is None and (others := sorted(self.model_fields_set & _OF_A_SERVER)):
+            raise ValueError(
+                f"DB_HOST must be set where {_listed(others)} {'is' if len(others) == 1 else 'are'}. For the embedded "
+                f"SQLite file set none of them, or AUTHSERVICE_DATABASE_URL=sqlite:///{self.data_dir}/authservice.db"
+            )
         return self
 
     @property
     def is_sqlite(self) -> bool:
         """Whether the database is an embedded file."""
         return self.database_address().get_secret_value().startswith("sqlite")
+
+    @property
+    def database_file(self) -> Path | None:
+        """The absolute path of the embedded database. None for a server, and for what is in memory."""
+        _, _, name = self.database_address().get_secret_value().partition(":///")
+        name = name.partition("?")[0]
+        return (
+            None if not self.is_sqlite or not name or name.startswith((":memory:", "file:")) else Path(name).absolute()
+        )
+
+    @property
+    def database_place(self) -> str:
+        """Where the data is, for people: an absolute path, or an address without its password."""
+        return str(self.database_file or without_password(self.database_address()))
 
     def database_address(self) -> SecretStr:
         """Return where the data is, as a URL."""
@@ -55,6 +83,11 @@ class DatabaseSettings(Area):
         password = self.db_password.get_secret_value() if self.db_password else ""
         login = quote(self.db_user or "", safe="") + (":" + quote(password, safe="") if password else "")
         return SecretStr(f"mysql://{login}@{self.db_host}:{self.db_port}/{quote(self.db_name, safe='')}")
+
+
+def _listed(fields: list[str]) -> str:
+    *others, last = (field.upper() for field in fields)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def without_password(address: SecretStr) -> str:

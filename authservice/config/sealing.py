@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from authservice.config.area import Area, ConfigError
+from authservice.config.area import Area
+from authservice.config.variables import ConfigError
 
 
 class SealingSettings(Area):

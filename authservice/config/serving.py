@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from authservice.config.area import Area
+from authservice.config.area import Area, host_name
 
 
 class ServingSettings(Area):
@@ -50,7 +50,7 @@ class ServingSettings(Area):
     @field_validator("host")
     @classmethod
     def _without_brackets(cls, host: str) -> str:
-        return host.removeprefix("[").removesuffix("]")
+        return host_name(host.removeprefix("[").removesuffix("]"))
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

@@ -42,6 +42,9 @@ class Users(Protocol):
     def grant(self, user_id: UUID, role: str, now: datetime) -> bool:
         """Give the user a role. Tells whether they did not have it."""
 
+    def roles(self) -> dict[str, int]:
+        """Return every role that somebody has, and how many accounts have it, in the order of names."""
+
     def take(self, user_id: UUID, role: str) -> bool:
         """Take a role away. Tells whether the user had it."""
 

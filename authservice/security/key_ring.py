@@ -153,5 +153,7 @@ class KeyRing:
     def _reload_quietly(self) -> None:
         try:
             self.reload()
-        except (StorageUnavailable, CannotOpen) as error:
-            log.warning("keys_not_reloaded", error=type(error).__name__)  # The last good set stays.
+        except StorageUnavailable:
+            pass  # The last good set stays. Whoever reloads now and then says that the database is away.
+        except CannotOpen as error:
+            log.warning("keys_not_reloaded", error=type(error).__name__)

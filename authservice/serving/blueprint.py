@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from authservice.serving.signals import Hangups
+
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
@@ -19,7 +21,7 @@ class Blueprint:
     address: str
     cores: tuple[int, ...]
 
-    def __call__(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+    def __call__(self, stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
         """Work until `stop` is set."""
         # Here, because only workers need it. The first ones are forked with it, those that replace them import it.
         from authservice import logs  # noqa: PLC0415
@@ -27,4 +29,4 @@ class Blueprint:
 
         settings = pickle.loads(self.settings)  # noqa: S301 - it is our own
         logs.configure(settings.log_level, settings.log_format)
-        work(settings, self.address, self.cores, stop, ready)
+        work(settings, self.address, self.cores, stop, ready, hangups)

@@ -3,6 +3,7 @@
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.serving.housekeeping import Chore, Housekeeping
+from authservice.serving.outages import Outages
 from authservice.transport.server import Server
 
 PING_PERIOD = 2.0
@@ -16,7 +17,7 @@ UPKEEP_PERIOD = 60.0
 UPKEEP_SECONDS = 5.0
 
 
-def start_feeding(service: bootstrap.Service, server: Server) -> Housekeeping:
+def start_feeding(service: bootstrap.Service, server: Server, outages: Outages | None = None) -> Housekeeping:
     """Read what is revoked and tell the watchers, now and then and after each revocation by this process."""
 
     def feed() -> None:
@@ -27,7 +28,7 @@ def start_feeding(service: bootstrap.Service, server: Server) -> Housekeeping:
             server.announce()
 
     service.trust.feed.refresh()
-    feeding = Housekeeping([Chore("revocations", FEED_PERIOD, feed)], breath=FEED_BREATH)
+    feeding = Housekeeping([Chore("revocations", FEED_PERIOD, feed)], FEED_BREATH, outages)
     service.parts.database.when_revoked = feeding.wake
     feeding.start()
     return feeding

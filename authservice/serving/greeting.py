@@ -11,9 +11,11 @@ def greeting(address: str, settings: Settings) -> str:
     programs = Path(sys.executable).parent
     programs = programs.relative_to(Path.cwd()) if programs.is_relative_to(Path.cwd()) else programs
     grpcurl = programs / "grpcurl" if (programs / "grpcurl").exists() else Path("grpcurl")
+    data = f"The data is in {settings.database_place}."
     if settings.tls_cert_file:
-        return f"authservice serves on {address} with TLS. Stop it with Ctrl-C."
+        return f"authservice serves on {address} with TLS. Stop it with Ctrl-C.\n{data}"
     return f"""authservice serves on {address}. Stop it with Ctrl-C.
+{data}
 
 Register a user, from another terminal in this folder:
 

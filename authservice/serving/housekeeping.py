@@ -6,14 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import structlog
-
-log = structlog.get_logger()
+from authservice.serving.outages import Outages
 
 
 @dataclass(slots=True)
 class Chore:
-    """Something to do every `period` seconds. An error is logged and tried again next time."""
+    """Something to do every `period` seconds. What goes wrong is told (see outages.py) and tried again next time."""
 
     name: str
     period: float
@@ -26,10 +24,12 @@ class Housekeeping:
 
     Args:
         breath: seconds between two rounds at least, however often it is woken.
+        outages: those of the process, if others tell of them too.
     """
 
-    def __init__(self, chores: list[Chore], breath: float = 0.0) -> None:
+    def __init__(self, chores: list[Chore], breath: float = 0.0, outages: Outages | None = None) -> None:
         self._chores = chores
+        self._outages = outages or Outages()
         self._breath = breath
         self._stopping = threading.Event()
         self._waking = threading.Event()
@@ -66,5 +66,7 @@ class Housekeeping:
         try:
             chore.do()
         except Exception as error:
-            log.warning("chore_failed", chore=chore.name, error=type(error).__name__)
+            self._outages.met(chore.name, error)
+        else:
+            self._outages.over(chore.name)
         chore.next_at = min(chore.next_at, time.monotonic() + chore.period)

@@ -28,7 +28,8 @@ def reserve_port(host: str, port: int) -> socket.socket:
 def _bind(sock: socket.socket, host: str, port: int) -> None:
     try:
         sock.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a host name"
         raise PortTaken(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Stop the other program or choose another --port."
+            f"Cannot listen on {host}:{port}: {reason}. Stop the other program or choose another --port."
         ) from None

@@ -8,6 +8,7 @@ import functools
 import gc
 import os
 import pickle
+import signal
 import sys
 from typing import Never
 
@@ -27,6 +28,7 @@ SLACK_SECONDS = 5.0
 
 def serve(settings: Settings) -> Never:
     """Serve until SIGTERM, and end with the exit code. Raises what `prepare` raises, and PortTaken."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Until there is somebody who rereads.
     prepare_apart(settings)
     cores = tuple(sorted(os.sched_getaffinity(0)))
     holder = reserve_port(settings.host, settings.port)
@@ -57,6 +59,7 @@ def prepare_apart(settings: Settings) -> None:
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C comes to both, and one of them says so.
         from authservice.serving.preparation import prepare  # noqa: PLC0415
 
         prepare(settings)

@@ -7,6 +7,8 @@ and whoever waits for the pipe misses none.
 
 import os
 import signal
+import threading
+from collections.abc import Callable
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,3 +38,27 @@ class Signals:
 
 def _is_read_elsewhere(_signum: int, _frame: object) -> None:
     pass
+
+
+class Hangups:
+    """What a worker does at SIGHUP. One that comes before it is known what that is, is made up for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._heed: Callable[[], None] | None = None
+        self._is_missed = False
+
+    def heed(self, do: Callable[[], None]) -> None:
+        """Do this at each from now on."""
+        with self._lock:
+            self._heed = do
+            if self._is_missed:
+                do()
+
+    def come(self) -> None:
+        """Take note of one."""
+        with self._lock:
+            if self._heed:
+                self._heed()
+            else:
+                self._is_missed = True

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from authservice.serving.rare_log import RareLog
-from authservice.serving.signals import STOP_SIGNALS, Signals
+from authservice.serving.signals import STOP_SIGNALS, Hangups, Signals
 
-Worker = Callable[[threading.Event, Callable[[], None]], None]
-"""Serves until the event is set. Calls its second argument once, when it is ready."""
+Worker = Callable[[threading.Event, Callable[[], None], Hangups], None]
+"""Serves until the event is set. Calls its second argument once, when it is ready, and heeds its third."""
 
 QUICK_DEATH_SECONDS = 2.0
 MAX_QUICK_DEATHS = 5
 RESTART_PAUSE_SECONDS = 0.2
-WATCHED = (*STOP_SIGNALS, signal.SIGCHLD)
+WATCHED = (*STOP_SIGNALS, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Supervisor:
     _empty: list[Place] = field(default_factory=list)
     _quick_deaths: int = 0
     _missing: int = 0
+    _has_hung_up: bool = False
     _kill_at: float | None = None
     _lifeline: int = -1
     _lifeline_write: int = -1
@@ -78,7 +79,7 @@ class Supervisor:
         return (*self.held, self._lifeline, self._lifeline_write, self._ready, self._ready_write)
 
     def watch(self) -> int:
-        """Keep the workers alive until SIGTERM or SIGINT.
+        """Keep the workers alive until SIGTERM or SIGINT, and pass SIGHUP on to them.
 
         Returns an exit code: 0, or 1 if the workers keep dying.
         """
@@ -89,7 +90,11 @@ class Supervisor:
             readable, _, _ = select.select([signals.fileno(), self._ready], [], [], self._until_due())
             if self._ready in readable:
                 self._count_ready()
-            if not signals.take().isdisjoint(STOP_SIGNALS):
+            come = signals.take()
+            if signal.SIGHUP in come:
+                self._has_hung_up = True
+                self._signal_children(signal.SIGHUP)
+            if not come.isdisjoint(STOP_SIGNALS):
                 self._stop()
             self._reap()
             self._do_what_is_due()
@@ -154,6 +159,8 @@ class Supervisor:
         pid = os.fork()
         if pid:
             self._children[pid] = Place(number, time.monotonic())
+            if self._has_hung_up:  # It begins with what the first ones began with.
+                os.kill(pid, signal.SIGHUP)
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             return
         code = 1
@@ -169,15 +176,14 @@ class Supervisor:
         if self.cores:  # Before there is a thread: each begins where the one is that makes it.
             with contextlib.suppress(OSError):  # It may have been taken from us since.
                 os.sched_setaffinity(0, (self.cores[number % len(self.cores)],))
-        stop = threading.Event()
+        stop, hangups = threading.Event(), Hangups()
         # Handlers that set the event would wait for the main thread, and could meet the event's own lock.
-        signals = Signals(*STOP_SIGNALS)
+        signals = Signals(*STOP_SIGNALS, signal.SIGHUP)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
-        ends = (self._lifeline, signals.fileno())
-        threading.Thread(target=_wait_for_end, args=(ends, stop), daemon=True).start()
+        threading.Thread(target=_wait_for_end, args=(self._lifeline, signals, stop, hangups), daemon=True).start()
         try:
-            self.worker(stop, self._tell_ready)
+            self.worker(stop, self._tell_ready, hangups)
         except Exception:
             self.log.exception("worker_failed")
             return 1
@@ -187,6 +193,11 @@ class Supervisor:
         os.write(self._ready_write, b".")
 
 
-def _wait_for_end(ends: tuple[int, ...], stop: threading.Event) -> None:
-    select.select(ends, [], [])
-    stop.set()
+def _wait_for_end(lifeline: int, signals: Signals, stop: threading.Event, hangups: Hangups) -> None:
+    while not stop.is_set():
+        readable, _, _ = select.select((lifeline, signals.fileno()), [], [])
+        come = signals.take()
+        if signal.SIGHUP in come:
+            hangups.come()
+        if lifeline in readable or not come.isdisjoint(STOP_SIGNALS):
+            stop.set()

@@ -1,7 +1,7 @@
 """Which TLS files the server is to use."""
 
 from authservice.config import ServingSettings
-from authservice.transport.server import TlsFiles
+from authservice.transport.certificates import TlsFiles
 
 
 def tls_files(settings: ServingSettings) -> TlsFiles | None:

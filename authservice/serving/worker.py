@@ -11,6 +11,9 @@ from authservice.config import Settings
 from authservice.serving.chores import health_check, start_feeding, upkeep
 from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
+from authservice.serving.outages import Outages
+from authservice.serving.rereading import reread
+from authservice.serving.signals import Hangups
 from authservice.serving.tls import tls_files
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
@@ -30,7 +33,12 @@ SPARE_PASSWORD_CALLS = 8
 
 
 def work(
-    settings: Settings, address: str, cores: Sequence[int], stop: threading.Event, ready: Callable[[], None]
+    settings: Settings,
+    address: str,
+    cores: Sequence[int],
+    stop: threading.Event,
+    ready: Callable[[], None],
+    hangups: Hangups,
 ) -> None:
     """Run one worker until `stop` is set. `cores` are those of all workers together."""
     service = bootstrap.assemble(settings, cores=len(cores), hash_cores=cores)
@@ -49,14 +57,16 @@ def work(
     settle_collector()
     server = new_server(service, limits, has_reflection=settings.has_reflection, has_entrance=has_entrance)
     server.listen(address, tls_files(settings))
-    feeding = start_feeding(service, server)
+    outages = Outages()
+    feeding = start_feeding(service, server, outages)
     server.start()
     # Two threads: a slow clean-up must not delay the word that the database is gone.
-    health = Housekeeping([health_check(service, server)])
-    keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None))
+    health = Housekeeping([health_check(service, server)], outages=outages)
+    keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None), outages=outages)
     health.start()
     keeping.start()
     log.info("serving", entrance="on" if has_entrance else "off", grpcio=grpc_version())
+    hangups.heed(lambda: reread(settings))
     ready()
     stop.wait()
     server.drain()

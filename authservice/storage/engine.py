@@ -1,12 +1,15 @@
 """Connections, set up so that the two kinds of database keep the same promises."""
 
 import ssl
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import pymysql
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ["BUSY_SECONDS", "Engine", "is_sqlite", "open_engine"]
@@ -19,6 +22,10 @@ STATEMENT_SECONDS = 10
 RECYCLE_SECONDS = 1800
 """Connections are replaced well before the shortest usual wait_timeout."""
 
+_HOW_IT_LOOKS = (
+    "AUTHSERVICE_DATABASE_URL looks like mysql://user:password@host:3306/name, with %40 for an @ in the password, or "
+    "like sqlite:////path/to/file."
+)
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     # WAL with NORMAL may lose acknowledged commits at power loss.
@@ -36,18 +43,41 @@ _MYSQL_SESSION = (
 _MYSQL_OPTIONAL = {"innodb_snapshot_isolation": "ON", "wsrep_sync_wait": "1"}
 
 
+class UnknownDatabase(ValueError):
+    """The address is of a kind of database that is not supported."""
+
+
+class AddressUnusable(Exception):
+    """The address, or what belongs to it, makes no connection. The text has nothing of it: a password is in it."""
+
+
 def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None) -> Engine:
     """Return an engine for a SQLite or MySQL/MariaDB address. It connects when first used and must not cross a fork.
 
-    Raises ValueError for any other kind of database.
+    Raises ValueError for any other kind of database, AddressUnusable.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+        (parsed.host or "").encode("idna")
+        engine = _open(parsed, pool_size, ca_file)
+        # What is wrong with its options would come out when it connects, as an error of any kind.
+        _, options = engine.dialect.create_connect_args(parsed)
+    except (ArgumentError, ValueError) as error:
+        if isinstance(error, UnknownDatabase):
+            raise
+        raise AddressUnusable(_HOW_IT_LOOKS) from None
+    if not is_sqlite(engine) and not options.keys() <= signature(pymysql.Connection.__init__).parameters.keys():
+        raise AddressUnusable(f"AUTHSERVICE_DATABASE_URL has an option that the driver does not know. {_HOW_IT_LOOKS}")
+    return engine
+
+
+def _open(parsed: URL, pool_size: int, ca_file: Path | None) -> Engine:
     match parsed.get_backend_name():
         case "sqlite":
             return _open_sqlite(parsed, pool_size)
         case "mysql" | "mariadb":
             return _open_mysql(parsed, pool_size, ca_file)
-    raise ValueError(f"unknown database {parsed.get_backend_name()!r}; sqlite and mysql are known")
+    raise UnknownDatabase(f"unknown database {parsed.get_backend_name()!r}; sqlite and mysql are known")
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -88,7 +118,11 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
         "charset": "utf8mb4",
     }
     if ca_file:
-        arguments["ssl"] = ssl.create_default_context(cafile=str(ca_file))
+        try:
+            arguments["ssl"] = ssl.create_default_context(cafile=str(ca_file))
+        except OSError as error:  # Those of ssl are of this kind.
+            reason = error.strerror or "it is no PEM file with certificates"
+            raise AddressUnusable(f"AUTHSERVICE_DATABASE_CA_FILE: {ca_file}: {reason}.") from None
     engine = create_engine(
         url.set(drivername="mysql+pymysql"),
         pool_size=pool_size,

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
+from authservice.domain.errors import StorageUnavailable
 from authservice.storage.engine import is_sqlite
+from authservice.storage.faults import DATABASE_ERRORS
 from authservice.storage.tables import metadata
 
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
@@ -38,13 +40,18 @@ def clock_difference(engine: Engine) -> timedelta:
 
 
 def ping(engine: Engine) -> None:
-    """Ask the database for the simplest answer. Raises SQLAlchemyError or an error of the driver.
+    """Ask the database for the simplest answer. Raises StorageUnavailable.
 
     Not in a transaction: on SQLite that would wait for writers, and reading goes on beside them.
     """
-    with contextlib.closing(engine.raw_connection()) as connection, contextlib.closing(connection.cursor()) as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchall()
+    try:
+        with contextlib.closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+            cursor.close()
+    except DATABASE_ERRORS as error:
+        raise StorageUnavailable from error
 
 
 def _inspect_sqlite(connection: Connection) -> list[Finding]:

@@ -1,21 +1,20 @@
 """The grpc server: its limits, its credentials, its services, its end."""
 
 import contextlib
-import ssl
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from authservice.domain.errors import DeadlineTooShort, Overloaded, RequestMissing, ShuttingDown
+from authservice.transport import reflection
 from authservice.transport.boundary import Boundary, unforeseen
+from authservice.transport.certificates import Certificates, TlsFiles
 from authservice.transport.entrance.entrance import Entrance, Terms
 from authservice.transport.entrance.line import Together
 from authservice.transport.methods import PASSWORD_METHODS, require_rows
@@ -49,35 +48,6 @@ _OPTIONS = (
     ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
 )
-
-
-class TlsFilesUnusable(Exception):
-    """A certificate, key or CA file is missing, unreadable, or does not fit the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Where the server's certificate and key are, and the CA of the clients where they need certificates. All PEM."""
-
-    cert: Path
-    key: Path
-    client_ca: Path | None = None
-
-    def check(self) -> None:
-        """Raise TlsFilesUnusable unless the files are there and belong together.
-
-        Uses no grpc, so it may precede a fork.
-        """
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(str(self.cert), str(self.key))
-            if self.client_ca:
-                context.load_verify_locations(str(self.client_ca))
-        except (OSError, ssl.SSLError) as error:
-            raise TlsFilesUnusable(
-                f"The TLS files cannot be used ({' '.join(str(error).split())}). "
-                "AUTHSERVICE_TLS_CERT_FILE, _KEY_FILE and _CLIENT_CA_FILE name PEM files that belong together."
-            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +108,7 @@ class Server:
             registration.add(registration.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if has_reflection:
-            names = (*self._services, health.SERVICE, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            reflection.serve((*self._services, health.SERVICE), self._server)
 
     @property
     def open_streams(self) -> int:
@@ -149,15 +118,11 @@ class Server:
     def listen(self, address: str, tls: TlsFiles | None) -> int:
         """Bind `host:port` and return the port.
 
-        Raises RuntimeError if it is taken, OSError if a TLS file cannot be read.
+        Raises RuntimeError if it is taken, TlsFilesUnusable.
         """
         if tls is None:
             return self._server.add_insecure_port(address)
-        client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
-        credentials = grpc.ssl_server_credentials(
-            [(tls.key.read_bytes(), tls.cert.read_bytes())], client_ca, require_client_auth=client_ca is not None
-        )
-        return self._server.add_secure_port(address, credentials)
+        return self._server.add_secure_port(address, Certificates(tls).credentials())
 
     def start(self) -> None:
         """Begin to answer. Health says NOT_SERVING until `set_healthy`."""

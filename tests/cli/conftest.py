@@ -1,19 +1,23 @@
-"""The command as a process of its own."""
+"""The command, in this process where that is enough and as one of its own where it is not."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from click.testing import CliRunner
+
+from authservice.cli import root
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Return what runs the command in an empty folder, with nothing but the given variables."""
+def run_apart(tmp_path: Path) -> Run:
+    """Return what runs the command as a process in an empty folder, with nothing but the given variables."""
 
     def run(*arguments: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -26,6 +30,36 @@ def run(tmp_path: Path) -> Run:
             cwd=tmp_path,
             env={"PATH": os.environ["PATH"], **variables},
         )
+
+    return run
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield the empty folder that this process is in. What the command sets up for its process is put back."""
+    monkeypatch.chdir(tmp_path)
+    before, mask = structlog.get_config(), os.umask(0o022)
+    yield tmp_path
+    os.umask(mask)
+    structlog.configure(**before)
+
+
+@pytest.fixture
+def run(in_folder: Path, run_apart: Run) -> Run:
+    """Return what does the same as `run_apart` in this process, but for `serve`, which forks."""
+
+    def run(*arguments: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+        if arguments[:1] == ("serve",) and "--help" not in arguments:
+            return run_apart(*arguments, stdin=stdin, **variables)
+        with CliRunner().isolation(stdin, variables) as (out, err, _):
+            try:
+                root.main(arguments)
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            return subprocess.CompletedProcess(arguments, code, out.getvalue().decode(), err.getvalue().decode())
 
     return run
 

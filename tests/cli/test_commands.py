@@ -1,10 +1,11 @@
-"""The `authservice` command as an operator runs it: real processes, real databases, exit codes."""
+"""The `authservice` command as an operator runs it: real databases, exit codes."""
 
 import json
 import os
 from pathlib import Path
 
 import pytest
+from authclient.lint import read_roles
 
 from tests.cli.conftest import Run
 from tests.conftest import MASTER_KEY
@@ -48,6 +49,46 @@ def test_roles_are_granted_revoked_listed_and_audited(run: Run) -> None:
             (event, arguments[2]) for event in audited
         ]
     assert json.loads(run("users", "list", "--json").stdout)[0]["roles"] == ["a.b_c-9"]
+
+
+def test_a_role_that_nobody_else_has_is_pointed_out_and_roles_are_listed_for_the_lint(run: Run, tmp_path: Path) -> None:
+    for name in ("ada", "bob"):
+        run("users", "create", name, "--password-stdin", stdin=PASSWORD + "\n")
+    assert "Nobody else has it.\n" in run("users", "grant", "ada", "clerk").stderr
+    assert "Nobody else" not in run("users", "grant", "bob", "clerk").stderr
+    assert "Nobody else has it. Roles that somebody has: clerk.\n" in run("users", "grant", "bob", "clrek").stderr
+    listed = run("users", "roles").stdout
+    assert listed == "clerk\nclrek\n"
+    (tmp_path / "roles.txt").write_text(listed)
+    assert read_roles([], tmp_path / "roles.txt") == ["clerk", "clrek"]
+    assert json.loads(run("users", "roles", "--json").stdout) == [
+        {"role": "clerk", "users": 2},
+        {"role": "clrek", "users": 1},
+    ]
+
+
+def test_with_a_jwt_secret_no_key_is_called_active(run: Run) -> None:
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD + "\n")
+    done = run("keys", "list", "--json", JWT_SECRET="a-secret-of-the-node-application-0123")
+    assert {key["state"] for key in json.loads(done.stdout)} == {"unused"}
+    assert "Tokens are signed with JWT_SECRET." in done.stderr
+
+
+def test_in_a_pipe_each_row_is_one_line_without_padding_at_its_end(run: Run) -> None:
+    lines = run("config").stdout.splitlines()
+    assert len(lines) == len(json.loads(run("config", "--json").stdout)) + 1
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_completion_is_that_of_click(run: Run) -> None:
+    assert "_AUTHSERVICE_COMPLETE=bash_complete" in run(_AUTHSERVICE_COMPLETE="bash_source").stdout
+
+
+def test_dash_h_is_help_and_a_key_that_begins_with_a_dash_can_be_revoked(run: Run) -> None:
+    assert "Usage: authservice keys revoke" in run("keys", "revoke", "-h").stdout
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD + "\n")
+    for arguments in (("-h0", "--yes"), ("--yes", "--", "-h0")):
+        assert "There is no key -h0." in run("keys", "revoke", *arguments).stderr
 
 
 def test_refusals_say_what_is_wrong_and_end_with_a_code(run: Run) -> None:
@@ -144,22 +185,24 @@ def test_another_master_key_is_refused_with_the_way_back(run: Run) -> None:
     assert run("users", "list", AUTHSERVICE_MASTER_KEY=MASTER_KEY).returncode == 3
 
 
-def test_doctor_says_how_calls_are_taken_and_when_that_is_not_the_best_way(run: Run, tmp_path: Path) -> None:
+def test_doctor_says_how_calls_are_taken_and_when_that_is_not_the_best_way(
+    run: Run, run_apart: Run, tmp_path: Path
+) -> None:
     (tmp_path / "unfit").mkdir()
     unfit = "import grpc._server; grpc._server._status = lambda rpc_event, state: None"
     (tmp_path / "unfit" / "sitecustomize.py").write_text(unfit)  # Every Python process begins with it.
     run("migrate")
 
-    def entrance(**variables: str) -> tuple[str, str]:
+    def entrance(run: Run, **variables: str) -> tuple[str, str]:
         done = run("doctor", "--json", **variables)
         assert done.returncode == 0, done
         (row,) = [row for row in json.loads(done.stdout) if row["check"] == "entrance"]
         return row["outcome"], f"{row['finding']}: {row['what_to_do']}"
 
-    usual, off = entrance(), entrance(AUTHSERVICE_ENTRANCE="off")
+    usual, off = entrance(run), entrance(run, AUTHSERVICE_ENTRANCE="off")
     assert (usual[0], off[0]) == ("ok", "warning")
     assert "unset AUTHSERVICE_ENTRANCE" in off[1]
-    outcome, text = entrance(PYTHONPATH=str(tmp_path / "unfit"))
+    outcome, text = entrance(run_apart, PYTHONPATH=str(tmp_path / "unfit"))
     assert outcome == "warning"
     assert "does not fit (grpc._server._status is not as expected)" in text
     assert "requirements/server.txt" in text

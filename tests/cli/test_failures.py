@@ -1,12 +1,17 @@
 """What becomes of an exception: the exit code, and words that say what to do."""
 
+from pathlib import Path
+
 import pymysql
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from authservice.cli.failures import COULD_NOT, NO_DATABASE, WRONG_SETTINGS, failure_of
+from authservice.cli.databases import COULD_NOT, NO_DATABASE, WRONG_SETTINGS
+from authservice.cli.failures import failure_of
 from authservice.config import ConfigError
 from authservice.domain.errors import AuthError, Conflict, InvalidInput, StorageUnavailable, Violation
+from authservice.storage import schema
+from authservice.storage.engine import open_engine
 from authservice.usecases.admin.operate_users import NoSuchUser
 
 
@@ -43,6 +48,49 @@ def test_what_people_can_mend_says_how(error: Exception, code: int, words: str) 
     found, text = failure_of(error) or (0, "")
     assert found == code
     assert text.startswith(words)
+
+
+def test_exit_code_4_is_for_what_is_away_and_the_rest_is_told_in_the_servers_words() -> None:
+    exists = OperationalError("", None, pymysql.err.OperationalError(1050, "Table 'users' already exists"))
+    assert failure_of(exists) == (COULD_NOT, "The database says 1050: Table 'users' already exists.")
+    denied = StorageUnavailable()
+    denied.__cause__ = OperationalError("", None, pymysql.err.OperationalError(1142, "INSERT command denied"))
+    code, text = failure_of(denied) or (0, "")
+    assert (code, text) == (
+        WRONG_SETTINGS,
+        "The database says 1142: INSERT command denied. Grant the rights that the README lists.",
+    )
+    for number in (2003, 2013, 1040, 1053):
+        code, text = failure_of(pymysql.err.OperationalError(number, "reason")) or (0, "")
+        assert (code, f"({number}: reason)" in text) == (NO_DATABASE, True)
+
+
+def test_l1_words_of_a_server_that_repeat_what_was_sent_are_left_out() -> None:
+    error = pymysql.err.IntegrityError(1062, "Duplicate entry 'canary' for key 'users.name'")
+    assert failure_of(error) == (COULD_NOT, "The database says 1062.")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (None, WRONG_SETTINGS, "unable to open database file. Correct AUTHSERVICE_DATA_DIR"),
+        (b"no database" * 100, WRONG_SETTINGS, "file is not a database. Correct"),
+    ],
+)
+def test_an_sqlite_file_that_cannot_be_used_is_not_away(
+    tmp_path: Path, content: bytes | None, code: int, says: str
+) -> None:
+    path = tmp_path / "folder" if content is None else tmp_path / "file"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    engine = open_engine(f"sqlite:///{path}", pool_size=1)
+    with pytest.raises(SQLAlchemyError) as met:
+        schema.current(engine)
+    engine.dispose()
+    found, text = failure_of(met.value) or (0, "")
+    assert (found, says in text) == (code, True), text
 
 
 def test_a_fault_of_ours_is_nobodys_mistake() -> None:

@@ -1,13 +1,13 @@
 """What an operator gets wrong: the command says so, what to do, and leaves everything as it was."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 import authservice
@@ -30,22 +30,15 @@ READING_AND_CHANGING = (
     ("explain",),
 )
 
-
-@pytest.fixture
-def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield the folder that this process is in. The command sets up the logs as a process would; they are put back."""
-    monkeypatch.chdir(tmp_path)
-    before = structlog.get_config()
-    yield tmp_path
-    structlog.configure(**before)
+VERBS_THAT_MAKE = (("serve",), ("migrate",), ("users", "create", "ada", "--password-stdin"))
 
 
 @pytest.mark.parametrize("verb", READING_AND_CHANGING, ids=" ".join)
-def test_no_verb_that_reads_or_changes_makes_a_database(in_empty_folder: Path, verb: tuple[str, ...]) -> None:
+def test_no_verb_that_reads_or_changes_makes_a_database(in_folder: Path, verb: tuple[str, ...]) -> None:
     done = CliRunner().invoke(command, verb, input="token\n")
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception).startswith(f"There is no database {in_empty_folder}/data/authservice.db.")
-    assert list(in_empty_folder.iterdir()) == []
+    assert str(done.exception).startswith(f"There is no database {in_folder}/data/authservice.db.")
+    assert list(in_folder.iterdir()) == []
 
 
 def test_in_the_wrong_folder_the_missing_file_is_named_with_what_to_do(run: Run, tmp_path: Path) -> None:
@@ -71,6 +64,7 @@ def test_creating_a_user_makes_the_database_and_says_where(run: Run, tmp_path: P
 
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(run: Run, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("AUTHSERVICE_AUDIENZ=canary\n")
+    (tmp_path / ".env").chmod(0o600)
     misspelt = {"AUTHSERVICE_PROT": "canary", "AUTHSERVICE_LOG_LEVEL": "warning"}
     says = {
         "AUTHSERVICE_AUDIENZ is no setting and is ignored": "did you mean AUTHSERVICE_AUDIENCE?",
@@ -94,6 +88,114 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(run: Run, tmp_p
     assert "AUTHSERVICE_PROT is no setting" in refused.stderr, "it may be the cause"
     for done in (listed, checked, served, refused):
         assert "canary" not in done.stdout + done.stderr
+
+
+def test_a_slip_in_where_the_database_is_makes_none(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DB_HOTS=db1\nDB_USER=u\nDB_PASSWORD=canary\nDB_NAME=n\n")
+    for verb in VERBS_THAT_MAKE:
+        done = run(*verb, stdin=PASSWORD)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "DB_HOST must be set where DB_NAME, DB_PASSWORD and DB_USER are." in done.stderr
+        assert "DB_HOTS is no setting and is ignored; did you mean DB_HOST?" in done.stderr
+        assert "canary" not in done.stderr
+    (tmp_path / ".env").write_text("AUTHSERVICE_DATABASE_URI=mysql://u:canary@db1/n\n")
+    for verb in VERBS_THAT_MAKE:
+        done = run(*verb, stdin=PASSWORD)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr.endswith(f"So the new database {tmp_path}/data/authservice.db is not made.\n")
+        assert "did you mean AUTHSERVICE_DATABASE_URL?" in done.stderr
+        assert "canary" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
+def test_migrate_and_serve_say_which_database_they_mean(
+    run: Run, tmp_path: Path, mariadb_variables: dict[str, str]
+) -> None:
+    assert run("migrate").stderr == f"Database: {tmp_path}/data/authservice.db\n"
+    place = "mysql://{DB_USER}:***@{DB_HOST}:{DB_PORT}/{DB_NAME}".format(**mariadb_variables)
+    away = {**mariadb_variables, "AUTHSERVICE_MASTER_KEY": MASTER_KEY, "AUTHSERVICE_DATA_DIR": "elsewhere"}
+    served = run("serve", **away)
+    assert served.returncode == 3, "not migrated"
+    logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
+    assert [(line["place"], line["is_new"]) for line in logged if line["event"] == "database"] == [(place, False)]
+    assert run("migrate", **away).stderr == f"Database: {place}\n"
+    assert not (tmp_path / "elsewhere").exists(), "nothing of a shared database lies there"
+
+
+def test_no_master_key_is_made_beside_a_database_that_another_one_has_sealed(run: Run, tmp_path: Path) -> None:
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD)
+    key = tmp_path / "data" / "master.key"
+    elsewhere = key.rename(tmp_path / "elsewhere.key")
+    for variables in ({}, {"JWT_SECRET": "a-secret-of-the-node-application-0123"}):
+        for verb in (("keys", "list"), ("users", "create", "bob", "--password-stdin")):
+            done = run(*verb, stdin=PASSWORD, **variables)
+            assert (done.returncode, done.stdout) == (3, "")
+            assert not key.exists()
+    assert f"the master key is not in {key}. Put that file back" in run("keys", "list").stderr
+    assert run("keys", "list", AUTHSERVICE_MASTER_KEY_FILE=str(elsewhere)).returncode == 0
+
+
+def test_doctor_and_serve_warn_of_files_that_others_may_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AUTHSERVICE_LOG_LEVEL=info\n")
+    run("migrate")
+    run("keys", "list")
+    for path in (tmp_path / ".env", tmp_path / "data" / "master.key"):
+        path.chmod(0o666)
+    remedies = ["chmod go-rw .env", "chmod go-rw data/master.key"]
+    rows = json.loads(run("doctor", "--json", AUTHSERVICE_PORT="0").stdout)
+    assert [row["what_to_do"] for row in rows if (row["check"], row["outcome"]) == ("files", "warning")] == remedies
+    served = run("serve", AUTHSERVICE_TLS_CERT_FILE="none.pem", AUTHSERVICE_TLS_KEY_FILE="none.pem")
+    logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
+    assert [line["remedy"] for line in logged if line["event"] == "exposed_file"] == remedies
+
+
+def test_a_line_of_dotenv_that_cannot_be_read_is_named_once(run_apart: Run, tmp_path: Path) -> None:
+    run_apart("migrate")
+    (tmp_path / ".env").write_text("\n\nDB_PASSWORD 'canary'\n")
+    done = run_apart("users", "list")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert said == [".env line 3 cannot be read and is ignored; write it as NAME=value"]
+
+
+def test_ctrl_c_during_the_start_is_one_line_and_130(tmp_path: Path) -> None:
+    for verb in (("serve", "--port", "0"), ("users", "list")):
+        command = [sys.executable, "-X", "importtime", "-m", "authservice", *verb]
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True, env={}
+        ) as started:
+            assert started.stderr
+            while "click" not in started.stderr.readline():  # Most of the imports are still to come.
+                assert started.poll() is None
+            os.killpg(started.pid, signal.SIGINT)
+            said = [line for line in started.stderr if not line.startswith("import time:")]
+        assert (started.returncode, said) == (130, ["Interrupted.\n"])
+
+
+def test_questions_without_a_terminal_say_which_option_answers_them(run: Run) -> None:
+    asked = run("users", "create", "ada")
+    assert (asked.returncode, asked.stdout) == (2, "")
+    assert "Give the password with --password-stdin." in asked.stderr
+    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD)
+    kid = json.loads(run("keys", "list", "--json").stdout)[0]["key_id"]
+    for answer, code, says in (("", 2, "Say --yes"), ("n\n", 1, "Nothing was done.")):
+        done = run("keys", "revoke", "--", kid, stdin=answer)
+        assert (done.returncode, says in done.stderr) == (code, True), done
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(run_apart: Run, tmp_path: Path) -> None:
+    run_apart("migrate")
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "authservice", "config"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_without_its_dependencies_the_command_says_how_to_install_them(tmp_path: Path) -> None:
@@ -127,3 +229,8 @@ def test_a_database_that_refuses_the_settings_is_not_said_to_be_silent(
     assert (done.returncode, done.stdout) == (3, "")
     assert says in done.stderr
     assert variables["DB_PASSWORD"] not in done.stderr
+    doctor = run("doctor", "--json", **variables)
+    row = {row["check"]: row for row in json.loads(doctor.stdout)}["database"]
+    assert row["outcome"] == "failed"
+    assert says in f"{row['finding']} {row['what_to_do'][0].upper()}{row['what_to_do'][1:]}"
+    assert variables["DB_PASSWORD"] not in doctor.stdout

@@ -380,3 +380,10 @@ def test_the_installed_command_and_the_module_are_the_same() -> None:
             [*command, "lint", "--descriptor-set", "/gone"], capture_output=True, text=True, check=False, timeout=30
         )
         assert (done.returncode, done.stderr) == (lint.UNREADABLE, "/gone: No such file or directory\n")
+
+
+def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        lint.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("authclient ")

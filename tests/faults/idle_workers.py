@@ -10,11 +10,13 @@ import threading
 from collections.abc import Callable
 
 from authservice.serving.rare_log import RareLog
+from authservice.serving.signals import Hangups
 from authservice.serving.supervisor import Supervisor
 
 
-def wait(stop: threading.Event, ready: Callable[[], None]) -> None:
+def wait(stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
     """Be a worker."""
+    hangups.heed(lambda: None)
     ready()
     stop.wait()
 

@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socket import create_connection
 from typing import Any
@@ -13,57 +12,20 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from authservice import bootstrap
 from authservice.serving.worker import new_server
 from authservice.transport.boundary import Boundary
+from authservice.transport.certificates import TlsFiles
 from authservice.transport.guard import own_guard
-from authservice.transport.server import Limits, TlsFiles
+from authservice.transport.server import Limits
 from tests.conftest import HAS_ENTRANCE, serve_in_process
 from tests.observed import Refusal, refusal, register
+from tests.rpc.authority import Authority
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-
-Key = ec.EllipticCurvePrivateKey
-
-
-class Authority:
-    """A certificate authority of the tests' own."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.cert_file = folder / f"{name}.pem"
-        self.cert_file.write_bytes(self._sign(name, self._key, days=1, is_ca=True))
-
-    def issue(self, name: str, days: int = 1) -> tuple[Path, Path]:
-        """Return the files of a certificate for loopback and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        cert_file, key_file = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        cert_file.write_bytes(self._sign(name, key, days, is_ca=False))
-        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        key_file.write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
-        return cert_file, key_file
-
-    def _sign(self, name: str, key: Key, days: int, *, is_ca: bool) -> bytes:
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._name)]))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=30))
-            .not_valid_after(now + timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        )
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture
@@ -129,6 +91,31 @@ def test_x2_with_a_client_ca_only_its_certificates_get_through(
             answer = verify_over_tls(port, authority.cert_file, wrong)
             assert answer.code is grpc.StatusCode.UNAVAILABLE
             assert answer.reason is None
+
+
+def test_a_renewed_certificate_is_used_for_the_next_connection(
+    service: bootstrap.Service, authority: Authority, tmp_path: Path
+) -> None:
+    renewing = Authority(tmp_path, "new-ca")
+    cert, key = authority.issue("server")
+    ours, theirs = authority.issue("client"), renewing.issue("new-client")
+    client_ca = tmp_path / "clients.pem"
+    client_ca.write_bytes(authority.cert_file.read_bytes())
+    with tls_server(service, TlsFiles(cert, key, client_ca)) as port, capture_logs() as logged:
+        assert verify_over_tls(port, authority.cert_file, ours).reason == "TOKEN_INVALID"
+        new_cert, new_key = renewing.issue("renewed")
+        new_cert.replace(cert)
+        assert verify_over_tls(port, authority.cert_file, ours).reason == "TOKEN_INVALID", "the key is another's still"
+        new_key.replace(key)
+        assert verify_over_tls(port, renewing.cert_file, ours).reason == "TOKEN_INVALID"
+        assert verify_over_tls(port, authority.cert_file, ours).code is grpc.StatusCode.UNAVAILABLE
+        client_ca.write_bytes(renewing.cert_file.read_bytes())
+        assert verify_over_tls(port, renewing.cert_file, theirs).reason == "TOKEN_INVALID"
+        assert verify_over_tls(port, renewing.cert_file, ours).code is grpc.StatusCode.UNAVAILABLE
+        cert.unlink()
+        assert verify_over_tls(port, renewing.cert_file, theirs).reason == "TOKEN_INVALID", "the last one that was good"
+    events = [line["event"] for line in logged if line["event"].startswith("certificate")]
+    assert events == ["certificate_unusable", "certificate_renewed", "certificate_renewed", "certificate_unusable"]
 
 
 def test_health_and_reflection_need_no_rule(service: bootstrap.Service, channel: grpc.Channel) -> None:

@@ -325,3 +325,126 @@ def test_every_setting_is_listed_with_its_variable_and_a_description() -> None:
     assert all(row.description for row in rows)
     assert all(row.variable.startswith(("AUTHSERVICE_", "DB_", "JWT_SECRET")) for row in rows)
     assert "DB_HOST" not in os.environ
+
+
+SERVER = {"DB_HOST": "db1", "DB_USER": "auth", "DB_PASSWORD": "canary", "DB_NAME": "users", "DB_PORT": "3307"}
+
+
+@pytest.mark.parametrize("given", [["DB_USER"], ["DB_PASSWORD"], ["DB_NAME"], ["DB_PORT"], ["DB_USER", "DB_PASSWORD"]])
+def test_half_of_a_database_server_is_refused_and_not_taken_for_the_embedded_one(
+    given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in given:
+        monkeypatch.setenv(name, SERVER[name])
+    text = refusal()
+    assert text.startswith("DB_HOST must be set where ")
+    assert all(name in text for name in given)
+    assert "canary" not in text
+    monkeypatch.setenv("AUTHSERVICE_DATABASE_URL", "sqlite:///data/authservice.db")
+    assert load().is_sqlite, "who says so means it"
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("DB_HOTS", "DB_HOST"),
+        ("DB_HOSTNAME", "DB_HOST"),
+        ("DB_USERNAME", "DB_USER"),
+        ("DB_PASS", "DB_PASSWORD"),
+        ("DB_NAEM", "DB_NAME"),
+        ("JWT_SECRT", "JWT_SECRET"),
+    ],
+)
+def test_a_slip_in_one_of_the_node_applications_variables_is_named(
+    slip: str, meant: str, empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {name: value for name, value in SERVER.items() if name != meant}
+    (empty_folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in {**others, slip: "x"}.items()))
+    assert list(map(str, strays())) == [f"{slip} is no setting and is ignored; did you mean {meant}?"]
+    if meant == "DB_HOST":
+        assert refusal().endswith(str(strays()[0]))
+    monkeypatch.setenv(meant, SERVER.get(meant, "j" * 32))
+    assert strays() == [], "one that is near to what is set is another program's"
+
+
+def test_other_variables_of_the_node_application_are_no_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DB_DIALECT", "DB_POOL_MAX", "DB_CONNECTION", "DB_SSL", "JWT_EXPIRES_IN", "JWT_ISSUER"):
+        monkeypatch.setenv(name, "1")
+    assert strays() == []
+
+
+OF_KUBERNETES = {
+    "AUTHSERVICE_PORT": "tcp://10.96.0.7:50051",
+    "AUTHSERVICE_SERVICE_HOST": "10.96.0.7",
+    "AUTHSERVICE_SERVICE_PORT": "50051",
+    "AUTHSERVICE_SERVICE_PORT_GRPC": "50051",
+    "AUTHSERVICE_PORT_50051_TCP": "tcp://10.96.0.7:50051",
+    "AUTHSERVICE_PORT_50051_TCP_PROTO": "tcp",
+    "AUTHSERVICE_PORT_50051_TCP_PORT": "50051",
+    "AUTHSERVICE_PORT_50051_TCP_ADDR": "10.96.0.7",
+    "AUTHSERVICE_GRPC_PORT": "tcp://[fd00::7]:50051",
+    "AUTHSERVICE_GRPC_SERVICE_HOST": "fd00::7",
+    "DB_PORT": "tcp://10.96.0.8:3306",
+    "DB_SERVICE_HOST": "10.96.0.8",
+    "DB_SERVICE_PORT": "3306",
+    "DB_PORT_3306_TCP_ADDR": "10.96.0.8",
+}
+
+
+def test_what_kubernetes_says_of_services_is_neither_setting_nor_mistake(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OF_KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    assert load().port == 50051
+    assert load().is_sqlite
+    assert {row.source for row in origins(load())} == {"default"}
+    assert strays() == []
+    (empty_folder / ".env").write_text("AUTHSERVICE_PORT=50100\n")
+    assert load().port == 50100, "what is meant is said in the file, or by --port"
+    monkeypatch.setenv("AUTHSERVICE_PORT", "50200")
+    assert load().port == 50200
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["DB_HOST=db".encode("utf-16"), "DB_HOST=db".encode("utf-16-le"), b"DB_HOST=\xff", b"DB_HOST=\0"],
+    ids=["UTF-16", "UTF-16 without its mark", "Latin-1", "NUL"],
+)
+def test_a_dotenv_file_of_another_encoding_is_refused_by_name(empty_folder: Path, content: bytes) -> None:
+    (empty_folder / ".env").write_bytes(content)
+    assert refusal() == ".env: is not UTF-8 text. Save it as UTF-8."
+
+
+def test_a_dotenv_file_may_have_a_mark_and_a_folder_may_have_its_name(empty_folder: Path) -> None:
+    (empty_folder / ".env").mkdir()
+    assert load().port == 50051
+    (empty_folder / ".env").rmdir()
+    (empty_folder / ".env").write_bytes(b"\xef\xbb\xbfAUTHSERVICE_PORT=50100\r\n")
+    assert load().port == 50100
+
+
+def test_a_line_that_cannot_be_read_is_named_with_its_file_and_without_its_text(
+    empty_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (empty_folder / ".env").write_text("# settings\n\nAUTHSERVICE_PORT=50100\n\nDB_PASSWORD 'canary'\n")
+    assert load().port == 50100
+    assert list(map(str, strays())) == [".env line 5 cannot be read and is ignored; write it as NAME=value"]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "file"),
+    [
+        ("sqlite:///data/auth.db", "{folder}/data/auth.db"),
+        ("sqlite:////srv/auth.db?timeout=3", "/srv/auth.db"),
+        ("sqlite+pysqlite:///auth.db", "{folder}/auth.db"),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file:auth?mode=memory&uri=true", None),
+        ("mysql://host/name", None),
+    ],
+)
+def test_where_the_embedded_database_is(empty_folder: Path, address: str, file: str | None) -> None:
+    found = load(database_url=address).database_file
+    assert found == (Path(file.format(folder=empty_folder)) if file else None)

@@ -88,6 +88,11 @@ class SqlUsers:
             return False
         return True
 
+    def roles(self) -> dict[str, int]:
+        """Return every role that somebody has, and how many accounts have it."""
+        counted = select(user_roles.c.role, func.count()).group_by(user_roles.c.role).order_by(user_roles.c.role)
+        return {str(role): int(count) for role, count in self._connection.execute(counted)}
+
     def take(self, user_id: UUID, role: str) -> bool:
         """Take a role away."""
         taken = self._connection.execute(

@@ -1,4 +1,4 @@
-"""grpc.health.v1.Health: whether to send calls here.
+"""grpc.health.v1.Health: whether to send calls here, and by one name of its own whether the process lives.
 
 In place of grpcio-health's servicer, which holds its lock while it writes to watchers: one that does not read and one
 that hangs up stop the whole server with it (see writers.py). What a watcher is told is the status when it is its turn,
@@ -21,6 +21,8 @@ from authservice.transport.streams.open_streams import OpenStreams
 from authservice.transport.streams.writers import Send, Stream, Turns, Writers
 
 SERVICE = api.DESCRIPTOR.services_by_name["Health"].full_name
+LIVENESS = "liveness"
+"""Serving for as long as somebody is there to say so, whatever becomes of the database."""
 WRITERS = 4
 """Statuses change rarely, and a write to one that reads takes less than a millisecond."""
 MOST_WATCHERS = 1000
@@ -78,7 +80,7 @@ class HealthServicer(rpc.HealthServicer):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._statuses: dict[str, Status] = {}
+        self._statuses: dict[str, Status] = {LIVENESS: SERVING}
         self._is_ending = False
         self.watchers = HealthWatchers(lambda service: self._statuses.get(service, SERVICE_UNKNOWN))
 
@@ -117,8 +119,8 @@ class HealthServicer(rpc.HealthServicer):
         self.watchers.spread()
 
     def enter_graceful_shutdown(self) -> None:
-        """Say NOT_SERVING of everything from now on."""
+        """Say NOT_SERVING of everything but liveness from now on."""
         with self._lock:
             self._is_ending = True
-            self._statuses = dict.fromkeys(self._statuses, NOT_SERVING)
+            self._statuses = {**dict.fromkeys(self._statuses, NOT_SERVING), LIVENESS: SERVING}
         self.watchers.spread()

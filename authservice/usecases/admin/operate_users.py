@@ -67,6 +67,10 @@ class OperateUsers:
             self.audit.record("role_granted", user_id=str(user.id), role=role)
         return granted
 
+    def roles(self, deadline: Deadline) -> dict[str, int]:
+        """Return every role that somebody has, and how many accounts have it."""
+        return self.database.read(lambda tx: tx.users.roles(), deadline)
+
     def take(self, user_name: str, role: str, deadline: Deadline) -> bool:
         """Take a role away. Tells whether the user had it. Otherwise as `grant`."""
         role_name(role)

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns the exit code: 0 if all is well, 1 if something is wrong with a rule, 2 if nothing could be read.
     """
     parser = argparse.ArgumentParser(prog="authclient", description="Tools for services that authclient guards.")
+    parser.add_argument("--version", action="version", version=f"authclient {version('authservice')}")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
     lint = verbs.add_parser(
         "lint",

@@ -15,7 +15,7 @@ from tests.clients.guarded import UNAVAILABLE, path
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer
 from tests.observed import PASSWORD
-from tests.rpc.test_transport import Authority
+from tests.rpc.authority import Authority
 
 
 @claim

@@ -12,7 +12,7 @@ from tests.clients.guarded import UNAVAILABLE
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer, away, over
 from tests.observed import PASSWORD
-from tests.rpc.test_transport import Authority
+from tests.rpc.authority import Authority
 
 ELSEWHERE = ["example.com:443", "10.0.0.1:1", "0.0.0.0:1", "[::2]:1", "localhost.example.com:1", "dns:///example.com:1"]
 ELSEWHERE += ["127.0.0.1.example.com:1", "ipv4:10.0.0.1:1", "127.0.0.1:1,10.0.0.1:1", "localhost:1@example.com:1", ":1"]

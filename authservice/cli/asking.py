@@ -1,0 +1,41 @@
+"""Questions at the terminal."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+
+import click
+
+
+def new_password() -> str:
+    """Ask for a password twice, unseen. Raises UsageError where there is no terminal."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask at. Give the password with --password-stdin.")
+    with _interruptible():
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+def require_yes(question: str) -> None:
+    """Ask, and raise ClickException unless the answer is yes, UsageError if there is none."""
+    with _interruptible():
+        try:
+            agreed = click.confirm(question)
+        except click.Abort as abort:
+            if isinstance(abort.__context__, EOFError):
+                raise click.UsageError("There was no answer. Say --yes to go on without the question.") from None
+            raise
+    if not agreed:
+        raise click.ClickException("Nothing was done.")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise, so that a terminal that shows nothing is put back first."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

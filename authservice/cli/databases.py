@@ -1,0 +1,108 @@
+"""What a database's error means to an operator: is it away, does it refuse what is set, or has it something to say?"""
+
+import sqlite3
+from dataclasses import dataclass
+
+import pymysql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An exit code, what is the matter and what to do, both in sentences."""
+
+    exit_code: int
+    what: str
+    remedy: str
+
+
+_NO_LOGIN = (
+    "The database refuses the user or the password.",
+    "Correct DB_USER and DB_PASSWORD, or AUTHSERVICE_DATABASE_URL.",
+)
+_LOCKED = ("The database account is locked.", "Have it unlocked, or set another DB_USER.")
+_EXPIRED = ("The password of the database account has expired.", "Set a new one there and in DB_PASSWORD.")
+# By MySQL's error number. Its own words would not say which setting to correct.
+_REFUSALS = {
+    1044: (
+        "The database server does not let this user into the database.",
+        "Grant the rights that the README lists, or correct DB_USER and DB_NAME, or AUTHSERVICE_DATABASE_URL.",
+    ),
+    1045: _NO_LOGIN,
+    1049: (
+        "The database server has no database of this name.",
+        "Create it as the README says, or correct DB_NAME, or AUTHSERVICE_DATABASE_URL.",
+    ),
+    1698: _NO_LOGIN,
+    1820: _EXPIRED,
+    1862: _EXPIRED,
+    3118: _LOCKED,
+    4151: _LOCKED,
+}
+_RIGHTS = "Grant the rights that the README lists."
+_REMEDIES = {
+    1129: "Run FLUSH HOSTS there once it is known why this machine's connections failed.",
+    1130: "Create the user for this machine's address as well.",
+    **dict.fromkeys((1142, 1143, 1227, 1370), _RIGHTS),
+    2026: "Correct AUTHSERVICE_DATABASE_CA_FILE, or the server's certificate.",
+}
+"""What can be set right where the server's own words say what is wrong."""
+_AWAY = {
+    *(0, 2002, 2003, 2005, 2006, 2013, 2055),  # cannot be reached, or is lost
+    *(1047, 1053, 1077, 1079, 3168),  # not in the primary component, shutting down, not ready
+    *(1040, 1135, 1203, 1226),  # has no room for another connection
+    *(1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031),  # the connection has ended
+}
+_QUOTING = {1062, 1064, 1292, 1366}
+"""These repeat what was sent."""
+
+_SQLITE = {
+    sqlite3.SQLITE_CANTOPEN: (
+        WRONG_SETTINGS,
+        "Correct AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL; this user must be able to write its folder.",
+    ),
+    sqlite3.SQLITE_READONLY: (WRONG_SETTINGS, "Run as the owner of the file and of its folder."),
+    sqlite3.SQLITE_NOTADB: (WRONG_SETTINGS, "Correct AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL."),
+    sqlite3.SQLITE_CORRUPT: (COULD_NOT, "Restore it from a backup."),
+    sqlite3.SQLITE_FULL: (COULD_NOT, "Make room on its disk."),
+    sqlite3.SQLITE_BUSY: (NO_DATABASE, "Another program holds it; end that one."),
+    sqlite3.SQLITE_LOCKED: (NO_DATABASE, "Another program holds it; end that one."),
+}
+"""By SQLite's primary result code."""
+
+
+def trouble_with(error: BaseException) -> Trouble:
+    """Judge an error of SQLAlchemy, of a driver, or one that was raised from one."""
+    cause = _driver_error(error)
+    if isinstance(cause, sqlite3.Error):
+        code, remedy = _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, (COULD_NOT, ""))
+        return Trouble(code, f"The SQLite file: {_one_line(cause)}.", remedy)
+    if isinstance(cause, pymysql.MySQLError):
+        return _of_mysql(cause)
+    return Trouble(NO_DATABASE, "The database does not answer.", "Start it, or correct its address.")
+
+
+def _of_mysql(error: pymysql.MySQLError) -> Trouble:
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    words = str(error.args[1]) if len(error.args) > 1 and number not in _QUOTING else ""
+    said = f"{number}: {' '.join(words.split())}" if words else str(number)
+    if refusal := _REFUSALS.get(number):
+        return Trouble(WRONG_SETTINGS, *refusal)
+    if remedy := _REMEDIES.get(number):
+        return Trouble(WRONG_SETTINGS, f"The database says {said}.", remedy)
+    if number in _AWAY:
+        return Trouble(NO_DATABASE, f"The database does not answer ({said}).", "Start it, or correct its address.")
+    return Trouble(COULD_NOT, f"The database says {said}.", "")
+
+
+def _driver_error(error: BaseException | None) -> BaseException | None:
+    while error is not None and not isinstance(error, sqlite3.Error | pymysql.MySQLError | PoolTimeout):
+        error = error.orig if isinstance(error, DBAPIError) else error.__cause__
+    return error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

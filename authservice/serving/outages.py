@@ -1,0 +1,87 @@
+"""What keeps chores from being done is told once, once a minute while it lasts, and once when it is over."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from authservice.domain.errors import StorageUnavailable
+
+log = structlog.get_logger()
+
+TOLD_EVERY = 60.0
+"""Seconds. Some chores are done ten times a second."""
+_AWAY = "database_away"
+
+
+@dataclass(slots=True)
+class _Outage:
+    since: float
+    told_at: float
+    chores: set[str] = field(default_factory=set)
+
+
+class Outages:
+    """Those of one process, whichever of its threads they meet. Lives as long as the process.
+
+    A database that is away is one outage, however many chores it keeps from being done; anything else is one for each.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._outages: dict[str, _Outage] = {}
+
+    def met(self, chore: str, error: Exception) -> None:
+        """Take note that a chore could not be done."""
+        name = _AWAY if isinstance(error, StorageUnavailable) else chore
+        now = self._monotonic()
+        with self._lock:
+            self._end(chore, now, besides=name)
+            outage = self._outages.get(name)
+            is_due = outage is None or now >= outage.told_at + TOLD_EVERY
+            outage = outage or self._outages.setdefault(name, _Outage(now, now))
+            outage.chores.add(chore)
+            if is_due:
+                outage.told_at = now
+                _tell(name, error, now - outage.since)
+
+    def over(self, chore: str) -> None:
+        """Take note that a chore has been done."""
+        if self._outages:  # Without the lock: what another thread adds meanwhile is not about this chore.
+            with self._lock:
+                self._end(chore, self._monotonic())
+
+    def _end(self, chore: str, now: float, besides: str = "") -> None:
+        for name, outage in list(self._outages.items()):
+            if name != besides and chore in outage.chores:
+                outage.chores.remove(chore)
+                if not outage.chores:
+                    del self._outages[name]
+                    _tell_end(name, now - outage.since)
+
+
+def _tell(name: str, error: Exception, seconds: float) -> None:
+    facts = {"pid": os.getpid(), "seconds": round(seconds, 1)}
+    if name == _AWAY:
+        log.warning(_AWAY, cause=_cause(error), **facts)
+    else:
+        log.warning("chore_failed", chore=name, error=type(error).__name__, **facts)
+
+
+def _tell_end(name: str, seconds: float) -> None:
+    facts = {"pid": os.getpid(), "seconds": round(seconds, 1)}
+    if name == _AWAY:
+        log.warning("database_back", **facts)
+    else:
+        log.warning("chore_works_again", chore=name, **facts)
+
+
+def _cause(error: Exception) -> str:
+    """Return the words of the driver, which repeat nothing that was sent where a database is away."""
+    cause = error.__cause__ or error
+    cause = getattr(cause, "orig", None) or cause  # SQLAlchemy's own text has the statement.
+    return " ".join(": ".join(map(str, cause.args)).split()) or type(cause).__name__
