@@ -12,8 +12,8 @@ type Observer interface {
 	Refused(fullMethod, reason string, wouldBe bool)
 	// TokenSeen is called for each token whose signature and claims are good. cached: they were known to be.
 	TokenSeen(cached bool)
-	// ForeignToken is called for each token of a good signature that is refused because its issuer or audience is not the
-	// configured one.
+	// ForeignToken is called for each token that is refused because its issuer or audience is not the configured one. What it
+	// says is signed, unless the guard has no key to tell: where tokens are signed with a shared secret, or keys are too old.
 	ForeignToken(issuer, audience string)
 	// WatchLost is called each time that the watch on revocations ends or cannot be opened. Another attempt follows.
 	WatchLost(err error)
@@ -36,7 +36,7 @@ func (*slogObserver) TokenSeen(bool)               {}
 
 func (o *slogObserver) ForeignToken(issuer, audience string) {
 	o.foreignOnce.Do(func() {
-		slog.Warn("authclient: good tokens are refused, because they are of another issuer or for another audience",
+		slog.Warn("authclient: tokens are refused, because they are of another issuer or for another audience",
 			"issuer", issuer, "audience", audience,
 			"accepted_issuer", o.accepted.issuer, "accepted_audience", o.accepted.audience)
 	})

@@ -145,7 +145,7 @@ func TestATokenForSomebodyElseIsToldOfOnceWithBothSidesAndWithoutTheToken(t *tes
 			_, err := w.call("Buy", w.auth.token(change))
 			w.mustRefuse(codes.Unauthenticated, "TOKEN_INVALID", err)
 		}
-		said.mustSay(w.T, `level=WARN msg="authclient: good tokens are refused, because they are of another issuer or for another audience" `+
+		said.mustSay(w.T, `level=WARN msg="authclient: tokens are refused, because they are of another issuer or for another audience" `+
 			"issuer=authservice audience=billing accepted_issuer=authservice accepted_audience=internal\n")
 	})
 }
