@@ -44,8 +44,8 @@ type Config struct {
 	CacheSize int
 	// Insecure allows a connection without TLS to another machine, for where something else encrypts the way there.
 	Insecure bool
-	// Observer is told what happens. Default: slog is told what an operator should know, once for each time that the watch
-	// is lost and once of tokens that were made for somebody else.
+	// Observer is told what happens. Default: slog is told what an operator should know: once a minute while the watch is
+	// lost, once when it is back, and once of tokens that were made for somebody else.
 	Observer Observer
 }
 
@@ -63,9 +63,6 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.CacheSize, 16_384)
 	if c.Policy == nil {
 		c.Policy = ReadPolicy(protoregistry.GlobalFiles)
-	}
-	if c.Observer == nil {
-		c.Observer = &slogObserver{accepted: origin{c.Issuer, c.Audience}}
 	}
 	return c, nil
 }
@@ -105,6 +102,9 @@ func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
 	config, err := config.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if config.Observer == nil {
+		config.Observer = &slogObserver{accepted: origin{config.Issuer, config.Audience}, server: conn.Target()}
 	}
 	running, stop := context.WithCancel(context.Background())
 	settled, settle := context.WithTimeout(running, config.FirstViewWait)

@@ -3,7 +3,7 @@ package authclient
 import (
 	"log/slog"
 	"sync"
-	"sync/atomic"
+	"time"
 )
 
 // Observer counts what a Guard does. Its methods are called from many goroutines at once, and calls wait for them.
@@ -27,9 +27,15 @@ type Observer interface {
 // slogObserver is the one of a Guard that is given none: it tells slog what an operator should know.
 type slogObserver struct {
 	accepted    origin
-	isLost      atomic.Bool
+	server      string // the target of the connection
 	foreignOnce sync.Once
+
+	mu     sync.Mutex
+	toldAt time.Time // when it last told that the watch is lost; zero: it is not
 }
+
+// tellingPause is how long an outage goes on before it is told of again.
+const tellingPause = time.Minute
 
 func (*slogObserver) Refused(string, string, bool) {}
 func (*slogObserver) TokenSeen(bool)               {}
@@ -43,16 +49,24 @@ func (o *slogObserver) ForeignToken(issuer, audience string) {
 }
 
 func (o *slogObserver) WatchLost(err error) {
-	if !o.isLost.Swap(true) {
-		slog.Warn("authclient: the authentication service does not say what is revoked. Calls are judged by what is known "+
-			"for as long as their rules allow; it is tried again until it does", "error", err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.toldAt.IsZero() && time.Since(o.toldAt) < tellingPause {
+		return
 	}
+	o.toldAt = time.Now()
+	slog.Warn("authclient: the authentication service does not say what is revoked. Calls are judged by what is known "+
+		"for as long as their rules allow; it is tried again until it does",
+		"server", o.server, "cause", diagnosis(err), "error", err)
 }
 
 func (o *slogObserver) WatchOpened() {
-	if o.isLost.Swap(false) {
-		slog.Info("authclient: the authentication service says again what is revoked")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.toldAt.IsZero() {
+		slog.Info("authclient: the authentication service says again what is revoked", "server", o.server)
 	}
+	o.toldAt = time.Time{}
 }
 
 func (*slogObserver) Fault(err error) { slog.Warn("authclient", "fault", err) }
