@@ -26,7 +26,7 @@ Log in and ask who is calling, from Python:
 
 {programs / "python"} - <<'EOF'
 import grpc; from authapi.v1 import auth_service_pb2 as api, auth_service_pb2_grpc as rpc
-auth = rpc.AuthServiceStub(grpc.insecure_channel("{address}"))
+auth = rpc.AuthServiceStub(grpc.insecure_channel("{address}", [("grpc.enable_http_proxy", 0)]))
 tokens = auth.Login(api.LoginRequest(user_name_or_email="ada", password="quiet copper lantern 47 rivers")).tokens
 print(auth.Verify(api.VerifyRequest(access_token=tokens.access_token)).identity)
 EOF"""

@@ -70,8 +70,9 @@ class AuthServer(rpc.TrustServiceServicer, auth_rpc.AuthServiceServicer):
         """See the contract."""
         return api.GetSigningKeysResponse(key_set=self.keys)
 
-    def __init__(self, *signers: Forger, is_scripted: bool = False) -> None:
+    def __init__(self, *signers: Forger, is_scripted: bool = False, host: str = "127.0.0.1") -> None:
         self.is_scripted = is_scripted
+        self.host = host
         self.keys = key_set(*(signers or (forger("ES256"),)))
         self.time: float = SECONDS
         self.uptime: Callable[[], float] = time.monotonic
@@ -91,14 +92,14 @@ class AuthServer(rpc.TrustServiceServicer, auth_rpc.AuthServiceServicer):
     @property
     def address(self) -> str:
         """Where it is."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> "AuthServer":
         """Start, on the port that it had before."""
         self._server = grpc.server(ThreadPoolExecutor(16))
         rpc.add_TrustServiceServicer_to_server(self, self._server)
         auth_rpc.add_AuthServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.port = self._server.add_insecure_port(self.address)
         self._server.start()
         return self
 

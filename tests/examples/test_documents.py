@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -108,6 +109,24 @@ def test_a_call_by_hand_is_answered_and_refused_as_the_page_shows(shell: Shell, 
     call = commands[commands.rindex(".venv/bin/grpcurl") :]
     refused = shell(call.replace('-H "authorization: Bearer $(cat token.txt)" ', ""))
     assert refused.stderr == block(PROTECT, "", "TOKEN_MISSING")
+
+
+def test_the_first_calls_of_the_readme_pass_no_proxy(
+    shell: Shell, auth: AuthProcess, orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "grpc_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for commands in (block(README, "sh", "Register"), block(README, "sh", "Verify")):
+            done = shell(commands.replace('"ada"', '"grace"'))
+            assert done.returncode == 0, done.stderr
+            assert "grace" in done.stdout
+        assert customer([sys.executable, PYTHON_CUSTOMER], auth, orders, tmp_path).returncode == 0
+        proxy.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 def test_lint_says_of_the_example_what_the_page_shows(shell: Shell) -> None:

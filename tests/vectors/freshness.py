@@ -1,9 +1,10 @@
 """Which view is young enough, and what is decided by Verify where none is or the token cannot be read (step 6)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.vectors.answers import ANSWERS, UNAVAILABLE, identity, refused
-from tests.vectors.book import AUTHENTICATED, OTHER_USER, Book, b64, claims, to_json, token
+from tests.vectors.book import AUTHENTICATED, ISSUER, NOW, OTHER_USER, Book, b64, claims, to_json, token
 from tests.vectors.keys import own, stranger
 
 FRESH, KEYS_LAST = 10, 3600
@@ -14,6 +15,7 @@ def add_freshness(book: Book) -> None:
     """Write all cases of this module."""
     _freshness(book)
     _verify_alone(book)
+    _foreign(book)
     _never_good(book)
 
 
@@ -77,8 +79,7 @@ def _staleness(limit: str) -> dict[str, Any]:
 def _verify_alone(book: Book) -> None:
     """Write cases that only Verify can judge: no keys, a shared secret, old keys, an unknown key in an old view."""
     good, unknown = book.good(), book.named("unknown key", token(header=own("ES256").header(kid="new-key")))
-    header = {"alg": "HS256", "kid": "secret", "typ": "at+jwt"}
-    secret = book.named("shared secret", f"{b64(to_json(header))}.{b64(claims())}.{b64(bytes(range(32)))}")
+    secret = book.named("shared secret", _by_secret(claims()))
     situations: list[tuple[str, Any, dict[str, Any]]] = [
         ("no keys and no view", good, {"keys": None, "view_age": None}),
         ("no keys and a fresh view", good, {"keys": None, "view_age": 0}),
@@ -132,6 +133,40 @@ def _verify_alone(book: Book) -> None:
     )
     book.accepts("keys of an hour are young enough", "step-3", good, key_age=KEYS_LAST)
     book.accepts("the age of the keys does not make the view older", "step-3", good, key_age=600, view_age=FRESH)
+
+
+def _by_secret(payload: bytes) -> str:
+    """Return a token that is signed with a shared secret, as far as anybody can tell who does not have it."""
+    header = {"alg": "HS256", "kid": "secret", "typ": "at+jwt"}
+    return f"{b64(to_json(header))}.{b64(payload)}.{b64(bytes(range(32)))}"
+
+
+def _foreign(book: Book) -> None:
+    """Write cases of tokens that Verify would vouch for, and that are not for this service."""
+    unknown = own("ES256").header(kid="new-key")
+    situations: list[tuple[str, Callable[[bytes], str], dict[str, Any]]] = [
+        ("a shared secret", _by_secret, {"keys": "shared secret"}),
+        ("a shared secret and an old view", _by_secret, {"keys": "shared secret", "view_age": 60}),
+        ("no keys", token, {"keys": None, "view_age": None}),
+        ("old keys", token, {"key_age": KEYS_LAST + 1}),
+        ("an unknown key", lambda payload: token(payload, header=unknown), {"view_age": FRESH + 1}),
+    ]
+    foreign: dict[str, dict[str, Any]] = {
+        "for another audience": {"aud": "billing"},
+        "for an audience in capitals": {"aud": "INTERNAL"},
+        "for a list of audiences": {"aud": ["internal"]},
+        "for the issuer": {"aud": ISSUER},
+        "without an audience": {"aud": ""},
+        "of another issuer": {"iss": "https://auth.other"},
+        "of an issuer with a slash": {"iss": f"{ISSUER}/"},
+        "of another issuer for another audience": {"iss": "https://auth.other", "aud": "billing"},
+        "with a life of two days": {"exp": NOW + 2 * 86_400},
+        "without a session": {"sid": ""},
+    }
+    for where, made, setting in situations:
+        for name, changes in foreign.items():
+            text = made(claims(**changes))
+            book.refuses(f"a token {name} is refused without asking with {where}", "T8 step-3", text, **setting)
 
 
 def _never_good(book: Book) -> None:

@@ -154,16 +154,30 @@ func (j *judge) readToken(token string, known knowledge) (*claims, *refusal) {
 		return nil, refused
 	}
 	if !canJudge {
-		return nil, nil
+		_, refused := j.readPayload(parsed.payload)
+		return nil, refused
 	}
 	key := known.keys.keys[parsed.kid]
 	if key == nil && (known.view == nil || max(known.viewAge, known.keyAge) > keyNotice) {
-		return nil, nil
+		_, refused := j.readPayload(parsed.payload)
+		return nil, refused
 	}
 	if key == nil || key.alg != parsed.alg || !key.verifies(parsed.signed, parsed.signature) {
 		return nil, tokenInvalid
 	}
-	claims, from, ok := readClaims(parsed.payload)
+	claims, refused := j.readPayload(parsed.payload)
+	if refused != nil {
+		return nil, refused
+	}
+	j.tokenSeen(false)
+	j.cache.add(token, key.keyIdentity, claims)
+	return claims, nil
+}
+
+// readPayload does what of step 3 needs no key, also where the signature is for Verify to judge: whatever that says, a token
+// of another issuer or for another audience does not count here.
+func (j *judge) readPayload(payload []byte) (*claims, *refusal) {
+	claims, from, ok := readClaims(payload)
 	if !ok {
 		return nil, tokenInvalid
 	}
@@ -171,8 +185,6 @@ func (j *judge) readToken(token string, known knowledge) (*claims, *refusal) {
 		j.foreignToken(from)
 		return nil, tokenInvalid
 	}
-	j.tokenSeen(false)
-	j.cache.add(token, key.keyIdentity, claims)
 	return claims, nil
 }
 

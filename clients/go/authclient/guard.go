@@ -2,6 +2,7 @@
 // by the signing keys and revocations that one stream from the auth server keeps up to date, and asks the auth server only
 // where it knows too little. Who may call a method stands in its .proto, as option (authapi.v1.rule).
 //
+//	conn, err := authclient.Dial("127.0.0.1:50051", nil)
 //	guard, err := authclient.New(conn, authclient.Config{Issuer: "authservice", Audience: "internal"})
 //	server := grpc.NewServer(
 //		grpc.ChainUnaryInterceptor(guard.UnaryServerInterceptor()),
@@ -41,8 +42,10 @@ type Config struct {
 	VerifyTimeout time.Duration
 	// CacheSize is how many good signatures are remembered, at about 2 KB each. Default 16,384.
 	CacheSize int
-	// Observer is told what happens. Default: slog is told what an operator should know, once for each time that the watch
-	// is lost and once of tokens that were made for somebody else.
+	// Insecure allows a connection without TLS to another machine, for where something else encrypts the way there.
+	Insecure bool
+	// Observer is told what happens. Default: slog is told what an operator should know: once a minute while the watch is
+	// lost, once when it is back, and once of tokens that were made for somebody else.
 	Observer Observer
 }
 
@@ -61,10 +64,15 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Policy == nil {
 		c.Policy = ReadPolicy(protoregistry.GlobalFiles)
 	}
-	if c.Observer == nil {
-		c.Observer = &slogObserver{accepted: origin{c.Issuer, c.Audience}}
-	}
 	return c, nil
+}
+
+// callOptions are for each call to the auth server.
+func (c Config) callOptions() []grpc.CallOption {
+	if c.Insecure {
+		return nil
+	}
+	return []grpc.CallOption{grpc.PerRPCCredentials(onlyOverGoodConnections{})}
 }
 
 func setDefault[T comparable](setting *T, value T) {
@@ -87,12 +95,16 @@ type Guard struct {
 	stopped chan struct{}
 }
 
-// New starts to follow the auth server at conn, which is the caller's to make (with TLS, unless on loopback) and to close
-// after the Guard. The auth server may be away; calls are refused as VERIFICATION_UNAVAILABLE until it can be asked.
+// New starts to follow the auth server at conn, which is the caller's to make (by Dial, or by grpc.NewClient) and to close
+// after the Guard. Over a connection without TLS to another machine nothing is asked and nothing believed, unless Insecure is
+// set. The auth server may be away; calls are refused as VERIFICATION_UNAVAILABLE until it can be asked.
 func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
 	config, err := config.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if config.Observer == nil {
+		config.Observer = &slogObserver{accepted: origin{config.Issuer, config.Audience}, server: conn.Target()}
 	}
 	running, stop := context.WithCancel(context.Background())
 	settled, settle := context.WithTimeout(running, config.FirstViewWait)
@@ -114,7 +126,9 @@ func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
 		foreignToken: func(from origin) { g.tell(func(o Observer) { o.ForeignToken(from.issuer, from.audience) }) },
 	}
 	g.asking = newQuestions(running, max(config.MaxStaleness, leastStreamStaleness), g.askForStream)
-	watcher := &watcher{conn: conn, trust: g.trust, tell: g.tell, changed: g.streams.wake}
+	watcher := &watcher{
+		conn: conn, options: config.callOptions(), trust: g.trust, tell: g.tell, changed: g.streams.wake,
+	}
 	go func() {
 		defer close(g.stopped)
 		watcher.run(running)
@@ -214,7 +228,7 @@ func (i *inquiry) ask(token string) (*Identity, *refusal) {
 	ctx, cancel := context.WithTimeout(i.ctx, i.guard.config.VerifyTimeout)
 	defer cancel()
 	asked := time.Now()
-	answer, err := i.guard.auth.Verify(ctx, &authapi.VerifyRequest{AccessToken: token})
+	answer, err := i.guard.auth.Verify(ctx, &authapi.VerifyRequest{AccessToken: token}, i.guard.config.callOptions()...)
 	if err != nil {
 		return nil, refusedByVerify(err)
 	}

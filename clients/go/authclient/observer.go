@@ -3,7 +3,7 @@ package authclient
 import (
 	"log/slog"
 	"sync"
-	"sync/atomic"
+	"time"
 )
 
 // Observer counts what a Guard does. Its methods are called from many goroutines at once, and calls wait for them.
@@ -12,8 +12,8 @@ type Observer interface {
 	Refused(fullMethod, reason string, wouldBe bool)
 	// TokenSeen is called for each token whose signature and claims are good. cached: they were known to be.
 	TokenSeen(cached bool)
-	// ForeignToken is called for each token of a good signature that is refused because its issuer or audience is not the
-	// configured one.
+	// ForeignToken is called for each token that is refused because its issuer or audience is not the configured one. What it
+	// says is signed, unless the guard has no key to tell: where tokens are signed with a shared secret, or keys are too old.
 	ForeignToken(issuer, audience string)
 	// WatchLost is called each time that the watch on revocations ends or cannot be opened. Another attempt follows.
 	WatchLost(err error)
@@ -27,32 +27,46 @@ type Observer interface {
 // slogObserver is the one of a Guard that is given none: it tells slog what an operator should know.
 type slogObserver struct {
 	accepted    origin
-	isLost      atomic.Bool
+	server      string // the target of the connection
 	foreignOnce sync.Once
+
+	mu     sync.Mutex
+	toldAt time.Time // when it last told that the watch is lost; zero: it is not
 }
+
+// tellingPause is how long an outage goes on before it is told of again.
+const tellingPause = time.Minute
 
 func (*slogObserver) Refused(string, string, bool) {}
 func (*slogObserver) TokenSeen(bool)               {}
 
 func (o *slogObserver) ForeignToken(issuer, audience string) {
 	o.foreignOnce.Do(func() {
-		slog.Warn("authclient: good tokens are refused, because they are of another issuer or for another audience",
+		slog.Warn("authclient: tokens are refused, because they are of another issuer or for another audience",
 			"issuer", issuer, "audience", audience,
 			"accepted_issuer", o.accepted.issuer, "accepted_audience", o.accepted.audience)
 	})
 }
 
 func (o *slogObserver) WatchLost(err error) {
-	if !o.isLost.Swap(true) {
-		slog.Warn("authclient: the authentication service does not say what is revoked. Calls are judged by what is known "+
-			"for as long as their rules allow; it is tried again until it does", "error", err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.toldAt.IsZero() && time.Since(o.toldAt) < tellingPause {
+		return
 	}
+	o.toldAt = time.Now()
+	slog.Warn("authclient: the authentication service does not say what is revoked. Calls are judged by what is known "+
+		"for as long as their rules allow; it is tried again until it does",
+		"server", o.server, "cause", diagnosis(err), "error", err)
 }
 
 func (o *slogObserver) WatchOpened() {
-	if o.isLost.Swap(false) {
-		slog.Info("authclient: the authentication service says again what is revoked")
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.toldAt.IsZero() {
+		slog.Info("authclient: the authentication service says again what is revoked", "server", o.server)
 	}
+	o.toldAt = time.Time{}
 }
 
 func (*slogObserver) Fault(err error) { slog.Warn("authclient", "fault", err) }

@@ -75,8 +75,7 @@ func parseToken(text string) (*parsedToken, *refusal) {
 // origin says who made a token, and for whom.
 type origin struct{ issuer, audience string }
 
-// readClaims reads a payload whose signature is good. Every claim is required and has one type (RFC 8725 section 3.8, RFC
-// 9068 section 2.2).
+// readClaims reads a payload. Every claim is required and has one type (RFC 8725 section 3.8, RFC 9068 section 2.2).
 func readClaims(payload []byte) (*claims, origin, bool) {
 	object, err := readObject(payload)
 	if err != nil {

@@ -29,9 +29,10 @@ var errSilent = fmt.Errorf("the auth server said nothing for %v", silenceLimit)
 
 // watcher keeps trust up to date for as long as the process lives.
 type watcher struct {
-	conn  *grpc.ClientConn
-	trust *trust
-	tell  func(what func(Observer))
+	conn    *grpc.ClientConn
+	options []grpc.CallOption
+	trust   *trust
+	tell    func(what func(Observer))
 	// changed is told about whom something new is known, by ids of sessions and users; nil for everybody.
 	changed func(subjects map[string]bool)
 
@@ -71,7 +72,7 @@ func (w *watcher) watch(ctx context.Context) (err error) {
 
 	watch := &watch{trust: w.trust, opened: time.Now(), addsToView: w.resume != nil}
 	request := &authapi.WatchRevocationsRequest{ResumePoint: w.resume}
-	stream, err := authapi.NewTrustServiceClient(w.conn).WatchRevocations(ctx, request)
+	stream, err := authapi.NewTrustServiceClient(w.conn).WatchRevocations(ctx, request, w.options...)
 	for err == nil {
 		var answer *authapi.WatchRevocationsResponse
 		if answer, err = stream.Recv(); err == nil {

@@ -11,11 +11,12 @@ import { makeClient, type Client } from "./services.js";
 import { seconds } from "./time.js";
 
 export const VERIFY_TIMEOUT_MS = 5_000;
-// grpc-js would wait up to two minutes before it connects again, and fail every call until then.
+// grpc-js would wait up to two minutes before it connects again, and fail every call until then; and half a minute before it
+// asks again for the address of a name, behind which the server may have moved.
 const CHANNEL_OPTIONS = {
   "grpc.initial_reconnect_backoff_ms": 100,
-  "grpc.min_reconnect_backoff_ms": 100,
-  "grpc.max_reconnect_backoff_ms": 2_000,
+  "grpc.max_reconnect_backoff_ms": 500,
+  "grpc.dns_min_time_between_resolutions_ms": 500,
 };
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/;
 

@@ -101,10 +101,14 @@ function readToken(text: string, known: Knowledge, { verifier, maxKeyAge }: Judg
   if (remembered) return remembered;
   // Before anything is asked: what is no token at all costs the authentication service nothing.
   const token = parseToken(text);
-  if (!keys) return undefined;
-  const claims = verifier.verify(token, keys);
-  if (!claims && Math.max(known.viewAge, known.keyAge) <= KEY_NOTICE_SECONDS) throw new TokenRefused("TOKEN_INVALID", "nobody signs with its key");
-  return claims;
+  const claims = keys && verifier.verify(token, keys);
+  if (claims) return claims;
+  if (keys && Math.max(known.viewAge, known.keyAge) <= KEY_NOTICE_SECONDS) {
+    throw new TokenRefused("TOKEN_INVALID", "nobody signs with its key");
+  }
+  // Whatever is answered: a token of another issuer or for another audience does not count here.
+  verifier.checkUnsigned(token);
+  return undefined;
 }
 
 function timeAgainst({ identity, notBefore, issuedAt }: Claims, now: number) {

@@ -10,7 +10,10 @@ export interface Observer {
   recalled?(hit: boolean): void;
   /** A key set was refused; the last good one stays in use. */
   keySetRefused?(why: string): void;
-  /** A token of a good signature was refused because its issuer or audience is not the configured one. */
+  /**
+   * A token was refused because its issuer or audience is not the configured one. What it says is signed, unless the guard has
+   * no key to tell: where tokens are signed with a shared secret, or keys are too old.
+   */
   foreignToken?(issuer: string, audience: string): void;
   /** The watch on revocations ended or could not be opened; told of each attempt. Another one follows. */
   watchLost?(why: string): void;
@@ -66,7 +69,7 @@ export class ConsoleObserver implements Observer {
     this.hasToldOfForeignToken = true;
     const [theirIssuer, theirAudience, ourIssuer, ourAudience] = [issuer, audience, this.issuer, this.audience].map(quoted);
     warn(
-      `good tokens are refused, because they are of issuer ${theirIssuer} for audience ${theirAudience}; ` +
+      `tokens are refused, because they are of issuer ${theirIssuer} for audience ${theirAudience}; ` +
         `here, only issuer ${ourIssuer} and audience ${ourAudience} are accepted`,
     );
   }

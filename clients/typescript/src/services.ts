@@ -46,12 +46,16 @@ export function addService<S extends DescService>(server: grpc.Server, service: 
   server.addService(serviceDefinition(service), handlers as unknown as grpc.UntypedServiceImplementation);
 }
 
-/** A client of a service. */
+// A proxy that the environment names would hear what is not encrypted, the tokens with it.
+const NO_PROXY = { "grpc.enable_http_proxy": 0 };
+
+/** A client of a service. Without TLS it connects past any proxy that the environment names, unless `options` say otherwise. */
 export function makeClient<S extends DescService>(
   service: S, address: string, credentials: grpc.ChannelCredentials, options?: grpc.ClientOptions,
 ): Client<S> {
   const Constructor = grpc.makeGenericClientConstructor(serviceDefinition(service), service.typeName);
-  return new Constructor(address, credentials, options) as unknown as Client<S>;
+  const all = credentials._isSecure() ? options : { ...NO_PROXY, ...options };
+  return new Constructor(address, credentials, all) as unknown as Client<S>;
 }
 
 function serviceDefinition(service: DescService): grpc.ServiceDefinition {

@@ -30,9 +30,10 @@ export class FakeAuthServer {
   private readonly watches: Watching[] = [];
   private readonly awaited: ((watching: Watching) => void)[] = [];
 
-  static async start(): Promise<FakeAuthServer> {
+  /** @param address where; port 0: any. */
+  static async start(address = "127.0.0.1:0"): Promise<FakeAuthServer> {
     const fake = new FakeAuthServer();
-    await fake.listen("127.0.0.1:0");
+    await fake.listen(address);
     return fake;
   }
 
@@ -82,7 +83,7 @@ export class FakeAuthServer {
       this.server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound));
     });
-    this.address = `127.0.0.1:${port}`;
+    this.address = `${address.split(":")[0]}:${port}`;
   }
 
   private opened(watching: Watching): void {

@@ -82,7 +82,7 @@ test("a token for somebody else is warned of once, with both sides and without t
   const tokens = [auth.key.token({ aud: "billing" }), auth.key.token({ aud: "billing" }), auth.key.token({ iss: "another" })];
   for (const token of tokens) assert.equal(await refusalOf(token), "TOKEN_INVALID");
   assert.deepEqual(warnings, [
-    `authservice-client: good tokens are refused, because they are of issuer "${ISSUER}" for audience "billing"; ` +
+    `authservice-client: tokens are refused, because they are of issuer "${ISSUER}" for audience "billing"; ` +
       `here, only issuer "${ISSUER}" and audience "${AUDIENCE}" are accepted`,
   ]);
 });

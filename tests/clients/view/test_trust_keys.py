@@ -1,10 +1,11 @@
 """A Trust's keys: they change as the authentication service says, as a whole or not at all."""
 
+import pytest
 from authapi.v1 import trust_service_pb2 as api
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, eventually
-from tests.clients.scripted import MORE_KEYS, SECONDS, ended, first_answer, forger, key_set, token, uuid
+from tests.clients.scripted import AUDIENCE, MORE_KEYS, SECONDS, ended, first_answer, forger, key_set, token, uuid
 from tests.clients.stand_ins import Hands, Heard
 from tests.clients.trusts import NewTrust, verdict
 
@@ -92,6 +93,24 @@ def test_a_shared_secret_is_used_where_it_is_held_and_asked_about_where_it_is_no
         assert trust.wait_until_ready(SOON)
         assert verdict(trust, text) == expected
     assert verdict(trust, type(secret)("jwt-secret", "HS256", b"x" * 32).token()) == "TOKEN_INVALID"
+
+
+def test_t8_a_token_for_another_service_is_refused_with_the_secret_and_without_it(
+    scripted: AuthServer, new_trust: NewTrust, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = forger("HS256")
+    signer = type(secret)("jwt-secret", "HS256", secret.private)
+    for options, expected in (({}, "ask"), ({"shared_secret": secret.private}, "")):
+        caplog.clear()
+        trust = new_trust(scripted, audience="payments", **options)
+        scripted.next_watch().say(first_answer(keys=api.KeySet(is_shared_secret=True)))
+        assert trust.wait_until_ready(SOON)
+        assert verdict(trust, token(signer)) == "TOKEN_INVALID"
+        assert verdict(trust, token(signer, aud="payments", iss="https://another.example")) == "TOKEN_INVALID"
+        assert verdict(trust, token(signer, aud="payments")) == expected
+        warnings = [record.getMessage() for record in caplog.records if "are accepted" in record.getMessage()]
+        assert len(warnings) == 1
+        assert f"for audience '{AUDIENCE}'" in warnings[0]
 
 
 def test_a_held_secret_verifies_nothing_while_the_service_signs_with_keys(

@@ -19,12 +19,12 @@ import (
 const logoutLimit = 2 * time.Second
 
 func call(ctx context.Context, authAddress, ordersAddress, user, password string) error {
-	authConn, err := dial(authAddress)
+	authConn, err := authclient.Dial(authAddress, nil)
 	if err != nil {
 		return err
 	}
 	defer authConn.Close()
-	ordersConn, err := dial(ordersAddress)
+	ordersConn, err := authclient.Dial(ordersAddress, nil)
 	if err != nil {
 		return err
 	}

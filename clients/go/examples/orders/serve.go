@@ -22,7 +22,7 @@ func serve(ctx context.Context, address, authAddress, issuer, audience string) e
 	if err := mustBeLoopback(address); err != nil {
 		return err
 	}
-	auth, err := dial(authAddress)
+	auth, err := authclient.Dial(authAddress, nil)
 	if err != nil {
 		return err
 	}

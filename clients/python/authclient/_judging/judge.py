@@ -10,7 +10,6 @@ from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import log
 from authclient._judging.rules import Rule
 from authclient._judging.verified import Ask, Verified, verified_by
-from authclient._tokens.grammar import check_form
 from authclient._tokens.verifier import ForeignToken, TokenVerifier, UnknownKey
 from authclient._wire.refusals import Refused
 
@@ -65,8 +64,7 @@ class Judge:
         """
         knowledge = self.knowledge
         if knowledge.key_age() > self._max_key_age:
-            check_form(token)
-            return Ask(token)
+            return self._question(token)
         try:
             verified = self._read_once(token)
             key = verified.key
@@ -74,7 +72,7 @@ class Judge:
                 verified = self._read(token)
         except UnknownKey:
             if knowledge.is_shared_secret or max(knowledge.view_age(), knowledge.key_age()) > KEYS_ARE_KNOWN:
-                return Ask(token)
+                return self._question(token)
             raise
         age = knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
         self.check(verified)
@@ -108,6 +106,15 @@ class Judge:
         if self.knowledge.now() - LEEWAY > verified.authenticated_at + rule.max_auth_age:
             raise Refused("AUTHENTICATION_TOO_OLD")
 
+    def _question(self, token: str) -> Ask:
+        """Return what to ask about a token that cannot be judged here. Raises Refused if no key could make it good."""
+        try:
+            self._verifier.read_unsigned(token)
+        except ForeignToken as foreign:
+            self._warn_of(foreign)
+            raise
+        return Ask(token)
+
     def _read(self, token: str) -> Verified:
         keys = self.knowledge.keys
         try:
@@ -125,7 +132,7 @@ class Judge:
         if not self._has_warned:
             self._has_warned = True
             log.warning(
-                "good tokens are refused, because they are of issuer %.100r for audience %.100r; "
+                "tokens are refused, because they are of issuer %.100r for audience %.100r; "
                 "here, only issuer %r and audience %r are accepted",
                 foreign.issuer,
                 foreign.audience,
