@@ -14,6 +14,8 @@ LONGEST_DEADLINE = 300.0
 """Seconds that a call may take, however long its caller would wait."""
 NEVER = 10 * 365 * 86400.0
 """Seconds. A deadline further away than this is none."""
+HOW_TO_SEND = 'Send one access token, as one entry "authorization: Bearer <token>".'
+"""The guards of services say the same."""
 
 
 def deadline_of(context: grpc.ServicerContext, default: float) -> Deadline:
@@ -35,5 +37,5 @@ def bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:
         return ""
     scheme, _, token = str(entries[0]).partition(" ")
     if len(entries) > 1 or scheme.lower() != "bearer" or not token:
-        raise TokenInvalid
+        raise TokenInvalid(HOW_TO_SEND)
     return token

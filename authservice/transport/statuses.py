@@ -59,8 +59,9 @@ def status_of(error: errors.AuthError) -> Status:
 
 def final_status(error: errors.AuthError) -> grpc.Status:
     """Return the same as grpc takes it."""
-    if isinstance(error, errors.TokenRejected):
-        return _REJECTIONS[type(error)]  # Frequent, and always the same.
+    frequent = _REJECTIONS.get(type(error))
+    if frequent and frequent.details == str(error):
+        return frequent
     return rpc_status.to_status(status_of(error))
 
 
@@ -97,6 +98,6 @@ def _status(code: grpc.StatusCode, message: str, details: list[Message]) -> Stat
     return status
 
 
-_REJECTIONS = {
+_REJECTIONS: dict[type[errors.AuthError], grpc.Status] = {
     kind: rpc_status.to_status(status_of(kind())) for kind in STATUSES if issubclass(kind, errors.TokenRejected)
 }

@@ -1,5 +1,6 @@
 """The cases that the verifiers of all languages have to pass, through the interceptor itself."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -19,9 +20,10 @@ from authclient._tokens.key_sets import KeySetRefused, load_key_set
 from google.protobuf.json_format import ParseDict
 
 from tests.clients.protos import service_file
-from tests.vectors.reading import read_vectors
+from tests.vectors.reading import FOLDER, read_vectors
 
 VECTORS = read_vectors()
+REFUSALS: dict[str, tuple[str, str]] = json.loads((FOLDER / "refusals.json").read_text(encoding="ascii"))
 METHOD = "/shop.v1.Shop/Buy"
 
 
@@ -34,7 +36,7 @@ class Context:
 
     def __init__(self, metadata: list[tuple[str, str]]) -> None:
         self._metadata = tuple(metadata)
-        self.code, self.trailing_metadata = grpc.StatusCode.OK, ()
+        self.code, self.details, self.trailing_metadata = grpc.StatusCode.OK, "", ()
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return self._metadata
@@ -46,7 +48,7 @@ class Context:
         self.trailing_metadata = metadata
 
     def abort(self, code: grpc.StatusCode, details: str) -> None:
-        self.code = code
+        self.code, self.details = code, details
         raise Aborted
 
 
@@ -135,6 +137,9 @@ def call(case: dict[str, Any]) -> dict[str, Any]:
     found = {"status": context.code.name}
     if reason := reason_of(context.trailing_metadata):
         found["reason"] = reason
+        words = case["expect"].get("words")
+        assert context.details == REFUSALS[words or reason][1], "words"
+        found |= {"words": words} if words else {}
     if who and who[0]:
         found["user_id"] = who[0].user_id
     if authority.recorder.observed:

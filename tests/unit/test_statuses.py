@@ -12,16 +12,18 @@ from pathlib import Path
 import grpc
 import pytest
 from authapi.v1.error_reason_pb2 import ErrorReason
-from authclient import Policy
+from authclient import Policy, reason_of
 from authclient import Refused as RefusedByInterceptor
 from authclient._wire import refusals
+from authclient._wire.metadata import bearer_token
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from authservice.domain import errors
 from authservice.domain.errors import AuthError
-from authservice.transport.statuses import DOMAIN, STATUSES, internal_status, status_of
+from authservice.transport import caller
+from authservice.transport.statuses import DOMAIN, STATUSES, final_status, internal_status, status_of
 
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted((ROOT / "protos/authapi/v1").glob("*.proto"))
@@ -136,6 +138,7 @@ def test_the_interceptor_tells_a_reason_with_its_code_and_when_to_try_again(reas
 def test_all_refusals_of_a_token_have_one_text_here_and_at_the_services() -> None:
     kinds = [kind for kind in leaves() if issubclass(kind, errors.TokenRejected)]
     assert len(kinds) >= 7
+    kinds.remove(errors.TokenMissing)
     texts = {status_of(example(kind)).message for kind in kinds}
     # Who sends no token learns how to send one; what is wrong with a token is nobody's business.
     told = {
@@ -144,6 +147,19 @@ def test_all_refusals_of_a_token_have_one_text_here_and_at_the_services() -> Non
     del told["TOKEN_MISSING"]
     texts |= set(told.values())
     assert len(texts) == 1
+
+
+def test_an_entry_that_is_not_one_bearer_token_is_refused_in_the_same_words_here_and_at_the_services() -> None:
+    for entries in (["a.b.c"], ["Basic a.b.c"], ["Bearer "], ["Bearer a.b.c"] * 2):
+        metadata = [("authorization", entry) for entry in entries]
+        with pytest.raises(errors.TokenInvalid) as here:
+            caller.bearer_token(metadata)
+        with pytest.raises(RefusedByInterceptor) as there:
+            bearer_token(metadata)
+        status = final_status(here.value)
+        assert (status.code, status.details) == (there.value.code, there.value.details)
+        assert 'one entry "authorization: Bearer <token>"' in status.details
+        assert there.value.reason == reason_of(status.trailing_metadata) == "TOKEN_INVALID"
 
 
 def test_a_violation_names_field_and_reason() -> None:

@@ -150,9 +150,19 @@ class Book:
         """Add a case in which the call passes, with the identity of `user_id`."""
         self._add(name, checks, sent, {"status": "OK"} | ({"user_id": user_id} if user_id else {}), setting)
 
-    def refuses(self, name: str, checks: str, sent: Any = None, reason: str = "TOKEN_INVALID", **setting: Any) -> None:
-        """Add a case in which the call is refused."""
-        self._add(name, checks, sent, {"status": STATUSES[reason], "reason": reason}, setting)
+    def refuses(
+        self,
+        name: str,
+        checks: str,
+        sent: Any = None,
+        reason: str = "TOKEN_INVALID",
+        *,
+        words: str | None = None,
+        **setting: Any,
+    ) -> None:
+        """Add a case in which the call is refused, in the words of its reason or of another one."""
+        expect = {"status": STATUSES[reason], "reason": reason} | ({"words": words} if words else {})
+        self._add(name, checks, sent, expect, setting)
 
     def observes(
         self, name: str, checks: str, sent: Any, reason: str, *, user_id: str | None = None, **setting: Any

@@ -81,10 +81,24 @@ def _metadata(book: Book) -> None:
         "Вearer",
     ):
         values[f"the scheme {scheme}"] = [f"{scheme} {good}"]
+    # The scheme is there, once, with something after it: an entry as it should be, of a token that is none.
+    no_token = {
+        "Bearer and two spaces",
+        "two spaces after the scheme",
+        "a space after the token",
+        "a tab after the token",
+        "the scheme twice",
+        "a token in quotes",
+        "a parameter behind the token",
+        "two tokens with a comma",
+        "two tokens with the scheme and a comma",
+        "two tokens with a space",
+    }
     for name, entries in values.items():
         metadata = [[key, value] for value in entries]
-        book.refuses(f"authorization with {name} is refused", "step-2", metadata=metadata)
-    book.refuses("an empty token is refused", "step-2", "")
+        words = None if name in no_token else "TOKEN_MISSING"
+        book.refuses(f"authorization with {name} is refused", "step-2", words=words, metadata=metadata)
+    book.refuses("an empty token is refused", "step-2", "", words="TOKEN_MISSING")
 
 
 def _time(book: Book) -> None:

@@ -23,6 +23,7 @@ RULES: Named = {
 OUTCOMES: Named = {
     "accepted": {"status": "OK", "user_id": USER},
     "accepted without an identity": {"status": "OK"},
+    "malformed entry": {"status": "UNAUTHENTICATED", "reason": "TOKEN_INVALID", "words": "TOKEN_MISSING"},
 } | {reason: {"status": status, "reason": reason} for reason, status in STATUSES.items()}
 ANSWERS_OF_VERIFY: Named = {"accepted": identity(), "UNAVAILABLE": UNAVAILABLE} | {
     reason: refused(reason) for reason in ANSWERS

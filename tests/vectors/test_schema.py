@@ -61,6 +61,9 @@ DAMAGE: dict[str, Callable[[Any], object]] = {
         expect={"status": "UNAUTHENTICATED"}
     ),
     "a refusal with a caller": lambda files: files["shared.json"]["outcomes"]["TOKEN_MISSING"].update(user_id="x"),
+    "a call that passes, in words": lambda files: files["shared.json"]["outcomes"]["accepted"].update(
+        words="TOKEN_MISSING"
+    ),
     "a revocation of nobody": lambda files: files["revocations.json"]["cases"][0]["revocations"][0].pop("sessionId"),
     "a key with an unknown field": lambda files: files["shared.json"]["keys"]["own ES256"].update(use="sig"),
     "a setting without a default": lambda files: files["settings.json"]["settings"][0].pop("default"),

@@ -17,18 +17,25 @@ class CredentialsInvalid(AuthError):
         super().__init__("User name or password is wrong.")
 
 
+NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again."
+
+
 class TokenRejected(AuthError):
     """Root of all refusals of a token.
 
-    One text for all, so that only holders of a signed token learn more than the reason's name.
+    One text for all, so that only holders of a signed token learn more than the reason's name. Another one is for calls
+    that bring no token as it has to be brought: what is wrong with those is no secret.
     """
 
-    def __init__(self) -> None:
-        super().__init__("The token is not accepted. Refresh it or log in again.")
+    def __init__(self, text: str = NOT_ACCEPTED) -> None:
+        super().__init__(text)
 
 
 class TokenMissing(TokenRejected):
     """The call needs a token and has none."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no access token. Send one.")
 
 
 class TokenInvalid(TokenRejected):

@@ -38,7 +38,7 @@ class MethodWithoutRule(AuthError):
 
     def __init__(self) -> None:
         super().__init__(
-            "This method has no rule and is refused to everybody. Its author has to add one to the .proto file."
+            "This method is refused to everybody, because its server has no rule for it. The log there says why."
         )
 
 

@@ -59,7 +59,7 @@ const (
 	ErrorReason_ERROR_REASON_REFRESH_TOKEN_REUSED ErrorReason = 9
 	// The caller is known and may not do this. Status PERMISSION_DENIED. It says nothing about whether the object exists.
 	ErrorReason_ERROR_REASON_NOT_PERMITTED ErrorReason = 10
-	// The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one.
+	// The server has no rule for the RPC, so it is refused to everybody. Status PERMISSION_DENIED. Its log says why.
 	ErrorReason_ERROR_REASON_METHOD_WITHOUT_RULE ErrorReason = 11
 	// The server has more calls at once than it admits, more password work queued than it can do in time, or more watchers than it
 	// admits. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was changed; wait that long, then try again.

@@ -55,7 +55,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_PERMITTED: _ErrorReason.ValueType  # 10
     """The caller is known and may not do this. Status PERMISSION_DENIED. It says nothing about whether the object exists."""
     ERROR_REASON_METHOD_WITHOUT_RULE: _ErrorReason.ValueType  # 11
-    """The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one."""
+    """The server has no rule for the RPC, so it is refused to everybody. Status PERMISSION_DENIED. Its log says why."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 12
     """The server has more calls at once than it admits, more password work queued than it can do in time, or more watchers than it
     admits. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was changed; wait that long, then try again.
@@ -143,7 +143,7 @@ has been ended for both. Status UNAUTHENTICATED. Log in again.
 ERROR_REASON_NOT_PERMITTED: ErrorReason.ValueType  # 10
 """The caller is known and may not do this. Status PERMISSION_DENIED. It says nothing about whether the object exists."""
 ERROR_REASON_METHOD_WITHOUT_RULE: ErrorReason.ValueType  # 11
-"""The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one."""
+"""The server has no rule for the RPC, so it is refused to everybody. Status PERMISSION_DENIED. Its log says why."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 12
 """The server has more calls at once than it admits, more password work queued than it can do in time, or more watchers than it
 admits. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Nothing was changed; wait that long, then try again.

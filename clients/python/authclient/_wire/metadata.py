@@ -28,20 +28,24 @@ def bearer_token(metadata: Metadata) -> str:
     """Return the token of the `authorization` entry.
 
     Raises Refused: TOKEN_MISSING without such an entry; TOKEN_INVALID for two, of which a proxy and a server may choose
-    different ones, and for another scheme.
+    different ones, and for another scheme. Callers of all three are told how the entry has to look.
     """
     found = None
     for key, value in metadata:
         if key == "authorization":
             if found is not None:
-                raise Refused("TOKEN_INVALID", "there are two authorization entries")
+                raise _malformed("there are two authorization entries")
             found = value
     if found is None:
         raise Refused("TOKEN_MISSING", "there is no authorization entry")
     scheme, _, token = found.partition(" ") if isinstance(found, str) else ("", "", "")
     if not token or scheme.lower() != "bearer":
-        raise Refused("TOKEN_INVALID", "the authorization entry is not a bearer token")
+        raise _malformed("the authorization entry is not a bearer token")
     return token
+
+
+def _malformed(why: str) -> Refused:
+    return Refused("TOKEN_INVALID", why, words="TOKEN_MISSING")
 
 
 def bearer(token: str) -> tuple[str, str]:

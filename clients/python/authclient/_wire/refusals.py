@@ -1,5 +1,6 @@
 """Why a call is refused: one exception, one table from reasons to what the caller of a service sees."""
 
+import functools
 from typing import TypeAlias
 
 import grpc
@@ -19,7 +20,7 @@ _NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again."
 _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
     "TOKEN_MISSING": (
         grpc.StatusCode.UNAUTHENTICATED,
-        'Send an access token: "authorization: Bearer <token>".',
+        'Send one access token, as one entry "authorization: Bearer <token>".',
     ),
     "TOKEN_INVALID": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
     "TOKEN_EXPIRED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
@@ -28,7 +29,7 @@ _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
     "SESSION_ENDED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
     "METHOD_WITHOUT_RULE": (
         grpc.StatusCode.PERMISSION_DENIED,
-        "This method has no rule and is refused to everybody. Its author has to add one to the .proto file.",
+        "This method is refused to everybody, because its server has no rule for it. The log there says why.",
     ),
     "ROLE_MISSING": (grpc.StatusCode.PERMISSION_DENIED, "This needs a role that you do not have."),
     "MFA_REQUIRED": (grpc.StatusCode.PERMISSION_DENIED, "This needs a login with a second factor."),
@@ -47,12 +48,13 @@ _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
 class Refused(Exception):
     """A call is not let through. `reason` is the name of an authapi.v1.ErrorReason, without its prefix.
 
-    The text is for logs and for people who debug; callers get that of the reason.
+    The text is for logs and for people who debug; callers get that of the reason, or of the one in `words`.
     """
 
-    def __init__(self, reason: str, why: str = "") -> None:
+    def __init__(self, reason: str, why: str = "", *, words: str = "") -> None:
         super().__init__(why or reason)
         self.reason = reason
+        self._words = words or reason
 
     @property
     def code(self) -> grpc.StatusCode:
@@ -62,12 +64,12 @@ class Refused(Exception):
     @property
     def details(self) -> str:
         """What the caller is told."""
-        return _REASONS[self.reason][1]
+        return _REASONS[self._words][1]
 
     @property
     def trailing_metadata(self) -> _Metadata:
         """The entry that carries the reason to the caller (google.rpc.Status in `grpc-status-details-bin`)."""
-        return _TRAILERS[self.reason]
+        return _trailer(self.reason, self._words)
 
 
 def is_about_token(reason: str) -> bool:
@@ -75,8 +77,9 @@ def is_about_token(reason: str) -> bool:
     return reason in _REASONS and _REASONS[reason][0] is grpc.StatusCode.UNAUTHENTICATED
 
 
-def _trailer(reason: str) -> _Metadata:
-    code, message = _REASONS[reason]
+@functools.cache
+def _trailer(reason: str, words: str) -> _Metadata:
+    code, message = _REASONS[reason][0], _REASONS[words][1]
     status = Status(code=code.value[0], message=message, details=[_packed(ErrorInfo(reason=reason, domain=DOMAIN))])
     if code is grpc.StatusCode.UNAVAILABLE:
         status.details.append(_packed(RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS))))
@@ -87,9 +90,6 @@ def _packed(detail: ErrorInfo | RetryInfo) -> Any:
     packed = Any()
     packed.Pack(detail)
     return packed
-
-
-_TRAILERS = {reason: _trailer(reason) for reason in _REASONS}
 
 
 def reason_of(trailing_metadata: object) -> str | None:

@@ -107,7 +107,7 @@ export enum ErrorReason {
   NOT_PERMITTED = 10,
 
   /**
-   * The RPC carries no rule, so it is refused to everybody. Status PERMISSION_DENIED. Its author has to add one.
+   * The server has no rule for the RPC, so it is refused to everybody. Status PERMISSION_DENIED. Its log says why.
    *
    * @generated from enum value: ERROR_REASON_METHOD_WITHOUT_RULE = 11;
    */
