@@ -1,19 +1,21 @@
 """Connections, set up so that the two kinds of database keep the same promises."""
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from authservice.storage import hosts
 
 __all__ = ["BUSY_SECONDS", "Engine", "is_sqlite", "open_engine"]
 
 BUSY_SECONDS = 5.0
 """How long a write may wait for another writer before the caller is told to come back."""
-CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 10
 """How long one answer of MySQL may take; as long as the longest call."""
 RECYCLE_SECONDS = 1800
@@ -39,15 +41,17 @@ _MYSQL_OPTIONAL = {"innodb_snapshot_isolation": "ON", "wsrep_sync_wait": "1"}
 def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None) -> Engine:
     """Return an engine for a SQLite or MySQL/MariaDB address. It connects when first used and must not cross a fork.
 
+    An address of MySQL or MariaDB may name several hosts. See hosts.split.
+
     Raises ValueError for any other kind of database.
     """
-    parsed = make_url(url)
-    match parsed.get_backend_name():
+    urls = hosts.split(url) if isinstance(url, str) else (url,)
+    match urls[0].get_backend_name():
         case "sqlite":
-            return _open_sqlite(parsed, pool_size)
+            return _open_sqlite(make_url(url), pool_size)
         case "mysql" | "mariadb":
-            return _open_mysql(parsed, pool_size, ca_file)
-    raise ValueError(f"unknown database {parsed.get_backend_name()!r}; sqlite and mysql are known")
+            return _open_mysql(urls, pool_size, ca_file)
+    raise ValueError(f"unknown database {urls[0].get_backend_name()!r}; sqlite and mysql are known")
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -80,17 +84,18 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     return engine
 
 
-def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
+def _open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Engine:
     arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": STATEMENT_SECONDS,
+        "connect_timeout": hosts.CONNECT_SECONDS,
+        # Of the greeting; a host that hangs takes connections. Once it is made, answers may take longer.
+        "read_timeout": hosts.CONNECT_SECONDS,
         "write_timeout": STATEMENT_SECONDS,
         "charset": "utf8mb4",
     }
     if ca_file:
         arguments["ssl"] = ssl.create_default_context(cafile=str(ca_file))
     engine = create_engine(
-        url.set(drivername="mysql+pymysql"),
+        urls[0].set(drivername="mysql+pymysql"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
@@ -100,6 +105,14 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
         connect_args=arguments,
         hide_parameters=True,
     )
+    if len(urls) > 1:
+
+        @event.listens_for(engine, "do_connect")
+        def connect(dialect: Dialect, _entry: ConnectionPoolEntry, _: Any, options: dict[str, Any]) -> DBAPIConnection:
+            def open_one(**place: Any) -> Any:
+                return dialect.connect(**{**options, **place})
+
+            return cast(DBAPIConnection, hosts.connect(urls, open_one))
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -108,5 +121,6 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
         optional = [f"{name} = {_MYSQL_OPTIONAL[name]}" for name, _ in cursor.fetchall()]
         cursor.execute("SET SESSION " + ", ".join([*_MYSQL_SESSION, *optional]))
         cursor.close()
+        connection._read_timeout = STATEMENT_SECONDS  # PyMySQL offers no other way.
 
     return engine
