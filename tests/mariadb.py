@@ -1,14 +1,17 @@
-"""A MariaDB server of the tests' own:
+"""A MariaDB or MySQL server of the tests' own:
 
 a free loopback port, a throwaway data folder, the settings that keep promises.
 """
 
+import contextlib
+import functools
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from sqlalchemy import URL
 
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 START_SECONDS = 60
+_NO_SUCH_CONNECTION = 1094
 _OPTIONS = (
     "--bind-address=127.0.0.1",
     "--skip-name-resolve",
@@ -29,8 +33,14 @@ _OPTIONS = (
 
 
 def find_server() -> str | None:
-    """Return the server binary, or None if this machine has none."""
-    return shutil.which("mariadbd", path=_PATH) or shutil.which("mysqld", path=_PATH)
+    """Return the server binary, or None if this machine has none. AUTHSERVICE_TEST_MYSQLD names another one."""
+    chosen = os.environ.get("AUTHSERVICE_TEST_MYSQLD")
+    return chosen or shutil.which("mariadbd", path=_PATH) or shutil.which("mysqld", path=_PATH)
+
+
+@functools.cache
+def _version(server: str) -> str:
+    return subprocess.run([server, "--version"], check=True, capture_output=True, text=True).stdout
 
 
 def connect(url: URL, **options: Any) -> "pymysql.Connection[Any]":
@@ -72,15 +82,33 @@ def _created(cursor: "pymysql.cursors.Cursor", table: str) -> str:
     return str(row[1])
 
 
+@contextlib.contextmanager
+def kills() -> Iterator[None]:
+    """Around a KILL: whoever was to be killed may have left already."""
+    try:
+        yield
+    except pymysql.err.OperationalError as error:
+        if error.args[0] != _NO_SUCH_CONNECTION:
+            raise
+
+
 class MariaDb:
     """One server. `start` and `stop` may be called again and again; the data stays until the folder goes."""
 
     def __init__(self, folder: Path) -> None:
+        server = find_server()
+        assert server
+        self._server = server
         self._folder = folder
         self._data = folder / "data"
         self._socket = folder / "socket"
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_mysql(self) -> bool:
+        """Whether it is Oracle's server."""
+        return "MariaDB" not in _version(self._server)
 
     @property
     def pid(self) -> int:
@@ -94,21 +122,25 @@ class MariaDb:
 
     def install(self) -> None:
         """Make the data folder, start, and create the user."""
-        install = shutil.which("mariadb-install-db", path=_PATH)
-        assert install, "a MariaDB server without mariadb-install-db"
-        options = [f"--datadir={self._data}", "--auth-root-authentication-method=normal", "--skip-test-db"]
-        subprocess.run([install, "--no-defaults", *options, *_as_root()], check=True, capture_output=True)
+        subprocess.run([*self._installer(), f"--datadir={self._data}", *_as_root()], check=True, capture_output=True)
         self.start()
         self.execute("CREATE USER authservice@'127.0.0.1' IDENTIFIED BY 'db-password-canary'")
         self.execute("GRANT ALL ON *.* TO authservice@'127.0.0.1'")
 
+    def _installer(self) -> list[str]:
+        if self.is_mysql:
+            return [self._server, "--no-defaults", "--initialize-insecure"]
+        install = shutil.which("mariadb-install-db", path=_PATH)
+        assert install, "a MariaDB server without mariadb-install-db"
+        return [install, "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
+
     def start(self) -> None:
         """Start, and return when it answers."""
-        server = find_server()
-        assert server
         options = [f"--datadir={self._data}", f"--socket={self._socket}", f"--port={self.port}", *_OPTIONS, *_as_root()]
+        if self.is_mysql:
+            options += ["--mysqlx=OFF", "--secure-file-priv=NULL"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([server, "--no-defaults", *options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([self._server, "--no-defaults", *options], stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

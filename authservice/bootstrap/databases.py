@@ -1,6 +1,7 @@
 """Engines for the configured database."""
 
 from authservice.config import DatabaseSettings
+from authservice.storage import hosts
 from authservice.storage.engine import Engine, open_engine
 
 
@@ -8,3 +9,12 @@ def engine_for(settings: DatabaseSettings, *, pool_size: int) -> Engine:
     """Return an engine for the configured database. It must not cross a fork."""
     url = settings.database_address().get_secret_value()
     return open_engine(url, pool_size=pool_size, ca_file=settings.database_ca_file)
+
+
+def engines_of_hosts(settings: DatabaseSettings) -> dict[str, Engine]:
+    """Return an engine for each host of the configured database, by `host:port`."""
+    urls = hosts.split(settings.database_address().get_secret_value())
+    return {
+        f"{url.host}:{url.port or 3306}": open_engine(url, pool_size=1, ca_file=settings.database_ca_file)
+        for url in urls
+    }

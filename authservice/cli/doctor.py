@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+import pymysql
 from cryptography import x509
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -87,11 +88,26 @@ def examine() -> Iterator[Result]:
     if missing := missing_file(settings):
         yield Result("database", "failed", f"there is no file {missing}", _remedy_for_missing(missing))
         return
+    yield from _check_hosts(settings)
     engine = bootstrap.engine_for(settings, pool_size=1)
     try:
         yield from _check_database(engine, settings)
     finally:
         engine.dispose()
+
+
+def _check_hosts(settings: Settings) -> Iterator[Result]:
+    engines = {} if settings.is_sqlite else bootstrap.engines_of_hosts(settings)
+    for place, engine in engines.items() if len(engines) > 1 else ():
+        try:
+            inspection.require_serving(engine)
+        except (SQLAlchemyError, pymysql.MySQLError, OSError) as error:
+            what = f"{place}: {trouble_with(error).what}"
+            yield Result("database host", "warning", what, "start it, or take it from DB_HOST")
+        else:
+            yield Result("database host", "ok", f"{place} serves")
+        finally:
+            engine.dispose()
 
 
 def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:

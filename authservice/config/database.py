@@ -13,11 +13,20 @@ _OF_A_SERVER = {"db_port", "db_user", "db_password", "db_name"}
 _ADDRESS = re.compile(r"(sqlite|mysql|mariadb)(\+\w+)?://")
 
 
+_HOSTS = (
+    "MySQL or MariaDB server, or several of a cluster, `host` or `host:port` with commas between them, tried in order; "
+    "without it the embedded SQLite file is used"
+)
+
+_PLACE = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>[^:]*))?")
+_MOST = 65535
+
+
 class DatabaseSettings(Area):
     """The database, and the folder of what is embedded."""
 
-    db_host: str | None = named("DB_HOST", None, "MySQL or MariaDB server; without it the embedded SQLite file is used")
-    db_port: int = named("DB_PORT", 3306, "port of that server", ge=1, le=65535)
+    db_host: str | None = named("DB_HOST", None, _HOSTS)
+    db_port: int = named("DB_PORT", 3306, "port of that server, or of those without their own", ge=1, le=65535)
     db_user: str | None = named("DB_USER", None, "user on that server")
     db_password: SecretStr | None = named("DB_PASSWORD", None, "password of that user")
     db_name: str = named("DB_NAME", "authservice", "name of the database there")
@@ -40,6 +49,14 @@ class DatabaseSettings(Area):
         if address is not None and not _ADDRESS.match(address.get_secret_value()):
             raise ValueError("must look like mysql://user:password@host:3306/name or sqlite:///path")
         return address
+
+    @field_validator("db_host")
+    @classmethod
+    def _hosts_with_ports(cls, hosts: str | None) -> str | None:
+        for host, port in _places(hosts, 0):
+            if not host or re.search(r"[\s/@?#\[\]]", host) or not 0 <= port <= _MOST:
+                raise ValueError("must look like db1, or db1,db2:3307,[::1]:3308, with ports from 1 to 65535")
+        return hosts
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -82,7 +99,25 @@ class DatabaseSettings(Area):
             return SecretStr(f"sqlite:///{self.data_dir / 'authservice.db'}")
         password = self.db_password.get_secret_value() if self.db_password else ""
         login = quote(self.db_user or "", safe="") + (":" + quote(password, safe="") if password else "")
-        return SecretStr(f"mysql://{login}@{self.db_host}:{self.db_port}/{quote(self.db_name, safe='')}")
+        places = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            for host, port in _places(self.db_host, self.db_port)
+        )
+        return SecretStr(f"mysql://{login}@{places}/{quote(self.db_name, safe='')}")
+
+
+def _places(hosts: str | None, default_port: int) -> list[tuple[str, int]]:
+    """Return host and port of each entry; the port is -1 where it is none."""
+    places = []
+    for entry in hosts.split(",") if hosts else ():
+        parts = _PLACE.fullmatch(entry.strip())
+        if parts is None:  # An IPv6 address as it is.
+            places.append((entry.strip(), default_port))
+            continue
+        port = parts["port"]
+        number = default_port if port is None else int(port) if port.isdecimal() and 0 < int(port) <= _MOST else -1
+        places.append((parts["six"] or parts["name"], number))
+    return places
 
 
 def _listed(fields: list[str]) -> str:

@@ -22,7 +22,7 @@ from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
 from authservice.storage.engine import BUSY_SECONDS, is_sqlite
 from authservice.storage.expired import SqlExpired
-from authservice.storage.faults import DATABASE_ERRORS, Fault, judge
+from authservice.storage.faults import DATABASE_ERRORS, Fault, is_of_this_host, judge
 from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
 T = TypeVar("T")
@@ -79,6 +79,9 @@ class SqlDatabase:
                 connections_lost += fault is Fault.LOST
                 if fault is Fault.UNFORESEEN:
                     raise
+                if is_of_this_host(error):
+                    # The next call looks for a host that serves, in place of what waits here for this one.
+                    self._engine.dispose()
                 if fault is Fault.AWAY or connections_lost > 1:
                     raise StorageUnavailable from error
             else:

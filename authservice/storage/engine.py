@@ -1,22 +1,24 @@
 """Connections, set up so that the two kinds of database keep the same promises."""
 
 import ssl
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pymysql
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from authservice.storage import hosts
+
 __all__ = ["BUSY_SECONDS", "Engine", "is_sqlite", "open_engine"]
 
 BUSY_SECONDS = 5.0
 """How long a write may wait for another writer before the caller is told to come back."""
-CONNECT_SECONDS = 3
 STATEMENT_SECONDS = 10
 """How long one answer of MySQL may take; as long as the longest call."""
 RECYCLE_SECONDS = 1800
@@ -54,14 +56,17 @@ class AddressUnusable(Exception):
 def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None) -> Engine:
     """Return an engine for a SQLite or MySQL/MariaDB address. It connects when first used and must not cross a fork.
 
+    An address of MySQL or MariaDB may name several hosts. See hosts.split.
+
     Raises ValueError for any other kind of database, AddressUnusable.
     """
     try:
-        parsed = make_url(url)
-        (parsed.host or "").encode("idna")
-        engine = _open(parsed, pool_size, ca_file)
+        urls = hosts.split(url) if isinstance(url, str) else (url,)
+        for each in urls:
+            (each.host or "").encode("idna")
+        engine = _open(urls, pool_size, ca_file)
         # What is wrong with its options would come out when it connects, as an error of any kind.
-        _, options = engine.dialect.create_connect_args(parsed)
+        _, options = engine.dialect.create_connect_args(urls[0])
     except (ArgumentError, ValueError) as error:
         if isinstance(error, UnknownDatabase):
             raise
@@ -71,13 +76,13 @@ def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None) 
     return engine
 
 
-def _open(parsed: URL, pool_size: int, ca_file: Path | None) -> Engine:
-    match parsed.get_backend_name():
+def _open(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Engine:
+    match urls[0].get_backend_name():
         case "sqlite":
-            return _open_sqlite(parsed, pool_size)
+            return _open_sqlite(urls[0], pool_size)
         case "mysql" | "mariadb":
-            return _open_mysql(parsed, pool_size, ca_file)
-    raise UnknownDatabase(f"unknown database {parsed.get_backend_name()!r}; sqlite and mysql are known")
+            return _open_mysql(urls, pool_size, ca_file)
+    raise UnknownDatabase(f"unknown database {urls[0].get_backend_name()!r}; sqlite and mysql are known")
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -110,10 +115,11 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
     return engine
 
 
-def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
+def _open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Engine:
     arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": STATEMENT_SECONDS,
+        "connect_timeout": hosts.CONNECT_SECONDS,
+        # Of the greeting; a host that hangs takes connections. Once it is made, answers may take longer.
+        "read_timeout": hosts.CONNECT_SECONDS,
         "write_timeout": STATEMENT_SECONDS,
         "charset": "utf8mb4",
     }
@@ -124,7 +130,7 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
             reason = error.strerror or "it is no PEM file with certificates"
             raise AddressUnusable(f"AUTHSERVICE_DATABASE_CA_FILE: {ca_file}: {reason}.") from None
     engine = create_engine(
-        url.set(drivername="mysql+pymysql"),
+        urls[0].set(drivername="mysql+pymysql"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
@@ -134,6 +140,14 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
         connect_args=arguments,
         hide_parameters=True,
     )
+    if len(urls) > 1:
+
+        @event.listens_for(engine, "do_connect")
+        def connect(dialect: Dialect, _entry: ConnectionPoolEntry, _: Any, options: dict[str, Any]) -> DBAPIConnection:
+            def open_one(**place: Any) -> Any:
+                return dialect.connect(**{**options, **place})
+
+            return cast(DBAPIConnection, hosts.connect(urls, open_one))
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -142,5 +156,6 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
         optional = [f"{name} = {_MYSQL_OPTIONAL[name]}" for name, _ in cursor.fetchall()]
         cursor.execute("SET SESSION " + ", ".join([*_MYSQL_SESSION, *optional]))
         cursor.close()
+        connection._read_timeout = STATEMENT_SECONDS  # PyMySQL offers no other way.
 
     return engine

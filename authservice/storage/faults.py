@@ -47,6 +47,7 @@ _LOST = {
     *(1152, 1158, 1159, 1160, 1161, 1184),  # errors and time-outs of the network, as the server saw them
     *(1077, 1079, 1927, 4031),  # ended by the server, killed, or closed because it was idle
 }
+_OF_THIS_HOST = {1047, 1053, 1290, 1836}
 _SQLITE_AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -67,6 +68,12 @@ def judge(error: Exception) -> Fault:
         cause = _judge_driver(error.orig) if error.orig else Fault.UNFORESEEN
         return cause if cause is not Fault.UNFORESEEN else lost
     return Fault.UNFORESEEN if isinstance(error, SQLAlchemyError) else _judge_driver(error)
+
+
+def is_of_this_host(error: Exception) -> bool:
+    """Tell whether another host of the same cluster may well do what this one refuses: it is cut off, or read-only."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, pymysql.MySQLError) and bool(cause.args) and cause.args[0] in _OF_THIS_HOST
 
 
 def _judge_driver(error: BaseException) -> Fault:

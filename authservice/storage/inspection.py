@@ -3,10 +3,12 @@
 import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, text
 
 from authservice.domain.errors import StorageUnavailable
+from authservice.storage import hosts
 from authservice.storage.engine import is_sqlite
 from authservice.storage.faults import DATABASE_ERRORS
 from authservice.storage.tables import metadata
@@ -27,7 +29,7 @@ class Finding:
 def inspect(engine: Engine) -> list[Finding]:
     """Return what is unsafe. Raises SQLAlchemyError if the database does not answer."""
     with engine.connect() as connection:
-        return _inspect_sqlite(connection) if is_sqlite(engine) else _inspect_mysql(connection, engine)
+        return _inspect_sqlite(connection) if is_sqlite(engine) else _inspect_mysql(connection)
 
 
 def clock_difference(engine: Engine) -> timedelta:
@@ -54,6 +56,12 @@ def ping(engine: Engine) -> None:
         raise StorageUnavailable from error
 
 
+def require_serving(engine: Engine) -> None:
+    """Raise SQLAlchemyError or an error of the driver unless this host of a cluster would be chosen."""
+    with contextlib.closing(engine.raw_connection()) as connection:
+        hosts.require_serving(cast(Any, connection.dbapi_connection))
+
+
 def _inspect_sqlite(connection: Connection) -> list[Finding]:
     outcome = connection.execute(text("PRAGMA quick_check")).scalar_one()
     if outcome == "ok":
@@ -61,10 +69,10 @@ def _inspect_sqlite(connection: Connection) -> list[Finding]:
     return [Finding("the SQLite file is damaged", "restore it from a backup", breaks_promise=True)]
 
 
-def _inspect_mysql(connection: Connection, engine: Engine) -> list[Finding]:
+def _inspect_mysql(connection: Connection) -> list[Finding]:
     rows = connection.execute(text("SHOW GLOBAL VARIABLES"))
     settings = {str(name).lower(): str(value) for name, value in rows}
-    findings = [*_durability(settings), *_schema(connection), *_transport(connection, engine)]
+    findings = [*_durability(settings), *_schema(connection), *_transport(connection)]
     if settings.get("wsrep_on") == "ON":
         findings += _galera(settings)
     return findings
@@ -135,9 +143,10 @@ def _folds(table: str, column: str, collation: str) -> Finding:
     )
 
 
-def _transport(connection: Connection, engine: Engine) -> list[Finding]:
+def _transport(connection: Connection) -> list[Finding]:
     cipher = connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")).one()[1]
-    if cipher or (engine.url.host or "localhost") in _LOCAL_HOSTS:
+    driver: Any = connection.connection.dbapi_connection
+    if cipher or driver.host in _LOCAL_HOSTS:
         return []
     return [
         Finding(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from click.testing import CliRunner
+from sqlalchemy import make_url
 
 from authservice.cli import root
 
@@ -67,9 +68,11 @@ def run(in_folder: Path, run_apart: Run) -> Run:
 @pytest.fixture
 def mariadb_variables(new_mariadb_url: Callable[[], str]) -> dict[str, str]:
     """Return the Node application's variables for an empty MariaDB database."""
-    url = new_mariadb_url()
-    login, _, place = url.removeprefix("mysql://").partition("@")
-    host, _, rest = place.partition(":")
-    port, _, name = rest.partition("/")
-    user, _, password = login.partition(":")
-    return {"DB_HOST": host, "DB_PORT": port, "DB_USER": user, "DB_PASSWORD": password, "DB_NAME": name}
+    url = make_url(new_mariadb_url())
+    return {
+        "DB_HOST": url.host or "",
+        "DB_PORT": str(url.port or 3306),
+        "DB_USER": url.username or "",
+        "DB_PASSWORD": str(url.password or ""),
+        "DB_NAME": url.database or "",
+    }

@@ -19,7 +19,7 @@ from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
 from tests.faults.operations import EVENTS, NAMES, Operations
 from tests.faults.processes import wait_until
 from tests.faults.test_database_faults import statements_of
-from tests.mariadb import connect
+from tests.mariadb import connect, kills
 from tests.observed import OTHER_PASSWORD, Refusal, login, logout, refusal, register, verify
 
 CUTS = int(os.environ.get("AUTHSERVICE_TEST_CUTS", "5"))
@@ -183,5 +183,6 @@ def _kill_idle(administrator: Any) -> None:
         return [row[0] for row in administrator.fetchall()]
 
     for connection in others():
-        administrator.execute(f"KILL {connection}")
+        with kills():
+            administrator.execute(f"KILL {connection}")
     wait_until(lambda: not others(), 5, "all connections gone")

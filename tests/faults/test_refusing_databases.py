@@ -19,7 +19,7 @@ from authservice.domain.tokens import SessionTokens
 from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
 from tests.faults.processes import wait_until
 from tests.faults.seeding import Seeder
-from tests.mariadb import MariaDb, connect
+from tests.mariadb import MariaDb, connect, kills
 from tests.observed import ObservedChannel, Refusal, login, logout, refresh, refusal, register, verify
 
 SECONDS = 10
@@ -34,8 +34,8 @@ REFUSALS = {
     "no such user": ([f"DROP USER {USER}"], GRANTED),
     "no rights": ([f"REVOKE ALL ON *.* FROM {USER}"], [f"GRANT ALL ON *.* TO {USER}"]),
     "no more connections": (
-        [f"GRANT USAGE ON *.* TO {USER} WITH MAX_QUERIES_PER_HOUR 1"],
-        [f"GRANT USAGE ON *.* TO {USER} WITH MAX_QUERIES_PER_HOUR 0"],
+        [f"ALTER USER {USER} WITH MAX_QUERIES_PER_HOUR 1"],
+        [f"ALTER USER {USER} WITH MAX_QUERIES_PER_HOUR 0"],
     ),
 }
 """What an administrator does, and how they take it back."""
@@ -66,7 +66,8 @@ class Stage:
         """Kill the connections of the server, so that it has to make new ones."""
         killed = self._connections()
         for identifier in killed:
-            self.server.execute(f"KILL {identifier}")
+            with kills():
+                self.server.execute(f"KILL {identifier}")
         wait_until(lambda: not killed & self._connections(), SECONDS, "its connections to be gone")
 
     def blocked(self) -> int | None:
@@ -139,8 +140,10 @@ def test_a_statement_that_an_administrator_kills_is_run_again_with_effects_once(
 
 
 def test_a_statement_that_takes_longer_than_the_server_allows_is_unavailable(stage: Stage) -> None:
+    if stage.server.is_mysql:
+        pytest.skip("MySQL limits the time of reads only, and none of ours waits for anybody")
     tokens = stage.seeds.sessions(stage.seeds.user("ada"), 1)[0]
-    stage.server.execute(f"GRANT USAGE ON *.* TO {USER} WITH MAX_STATEMENT_TIME 0.2")
+    stage.server.execute(f"ALTER USER {USER} WITH MAX_STATEMENT_TIME 0.2")
     stage.disconnect()
     with _locked(stage, tokens):
         answer = refusal(logout, stage.stub, tokens.access_token)

@@ -11,6 +11,7 @@ from sqlalchemy import make_url
 
 from authservice import config
 from authservice.config import ConfigError, Stray, load, origins, strays, without_password
+from authservice.storage.hosts import split
 
 ALL_CHARACTERS = "p@ss:w/o#r?d%41 &+=[]{}'\"\\é🔑canary"
 
@@ -214,6 +215,30 @@ def test_a_password_of_any_characters_reaches_the_database(password: str, monkey
     url = make_url(load().database_address().get_secret_value())
     assert (url.username, url.password, url.host, url.port) == (password, password, "db", 3306)
     assert url.query == {}
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("db", "db:3307"),
+        ("db1,db2", "db1:3307,db2:3307"),
+        ("db1:1, db2 ,10.0.0.3:65535", "db1:1,db2:3307,10.0.0.3:65535"),
+        ("::1", "[::1]:3307"),
+        ("[::1]:2,[fe80::1],db", "[::1]:2,[fe80::1]:3307,db:3307"),
+    ],
+)
+def test_the_database_may_have_several_hosts(named: str, found: str) -> None:
+    address = load(DB_HOST=named, DB_PORT=3307, DB_USER="u").database_address().get_secret_value()
+    assert address == f"mysql://u@{found}/authservice"
+    rebuilt = ",".join(
+        f"[{url.host}]:{url.port}" if ":" in (url.host or "") else f"{url.host}:{url.port}" for url in split(address)
+    )
+    assert rebuilt == found
+
+
+@pytest.mark.parametrize("named", ["db1,,db2", ",db", "db:0", "db:65536", "db:x", "db:", "a b", "u@db", "db/x", "[::1"])
+def test_a_list_of_hosts_that_is_none_is_refused_by_name(named: str) -> None:
+    assert refusal(DB_HOST=named, DB_USER="u").startswith("DB_HOST: must look like")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,181 @@
+"""A database on several hosts: each new connection is made to the first that serves, and soon."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pymysql
+import pytest
+from authapi.v1 import auth_service_pb2_grpc as rpc
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
+
+from authservice import bootstrap
+from authservice.cli.doctor import Result, examine
+from authservice.config import Settings
+from authservice.storage import hosts
+from authservice.storage.engine import open_engine
+from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
+from tests.faults.seeding import Seeder
+from tests.mariadb import MariaDb
+from tests.observed import ObservedChannel, logout, refresh, refusal, register, verify
+
+
+class Gateway:
+    """A host of its own in front of a database, which can die."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = [self._listener]
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._behind))
+                self._open += [client, server]
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def die(self) -> None:
+        """End every connection, and take no more."""
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@pytest.fixture
+def url(new_mariadb_url: Callable[[], str]) -> str:
+    url = new_mariadb_url()
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """Yield a port that refuses."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.fixture
+def hanging() -> Iterator[int]:
+    """Yield a port that takes connections and never says a word, as a frozen machine does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def behind(url: str, *ports: int) -> str:
+    """Return the address of a database that has other hosts before its own."""
+    login, at, place = url.rpartition("@")
+    return login + at + "".join(f"127.0.0.1:{port}," for port in ports) + place
+
+
+def answer(url: str) -> object:
+    """Return what a new connection says."""
+    engine = open_engine(url, pool_size=1)
+    try:
+        with engine.connect() as connection:
+            return connection.execute(text("SELECT DATABASE()")).scalar_one()
+    finally:
+        engine.dispose()
+
+
+def test_a_host_that_refuses_and_one_that_hangs_are_passed_over(url: str, nobody: int, hanging: int) -> None:
+    assert answer(behind(url, nobody, hanging)) == make_url(url).database
+    assert answer(behind(url, hanging, nobody)) == make_url(url).database
+
+
+def test_a_host_that_is_named_later_is_not_asked_while_one_before_serves(url: str, nobody: int) -> None:
+    login, _, place = url.rpartition("@")
+    host, _, name = place.rpartition("/")
+    assert answer(f"{login}@{host},127.0.0.1:{nobody}/{name}") == name
+
+
+def test_hosts_that_all_hang_take_no_longer_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(hosts, "monotonic", lambda: now)
+
+    def hang(*, read_timeout: float, **_: object) -> hosts.Driver:
+        nonlocal now
+        now += read_timeout
+        raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    with pytest.raises(pymysql.err.OperationalError):
+        hosts.connect(hosts.split("mysql://user@a,b:1,[::1]:2,d/name"), hang)
+    assert now == pytest.approx(hosts.CONNECT_SECONDS)
+
+
+def test_where_none_serves_the_one_that_answered_says_why(url: str, nobody: int) -> None:
+    wrong = make_url(url).set(password="another").render_as_string(hide_password=False)
+    with pytest.raises(OperationalError, match="Access denied"):
+        answer(behind(wrong, nobody))
+
+
+def test_a_host_that_may_not_be_written_to_is_passed_over(url: str, mariadb: MariaDb) -> None:
+    twice = behind(url, mariadb.port)
+    mariadb.execute("SET GLOBAL read_only = ON")
+    try:
+        with pytest.raises(OperationalError, match="read-only"):
+            answer(twice)
+    finally:
+        mariadb.execute("SET GLOBAL read_only = OFF")
+    assert answer(twice) == make_url(url).database
+
+
+def test_when_the_host_that_it_stands_on_dies_a_server_goes_on_at_the_next(url: str, tmp_path: Path) -> None:
+    first = Gateway(make_url(url).port or 3306)
+    settings = Settings(  # type: ignore[call-arg]
+        _env_file=None,
+        database_url=behind(url, first.port),  # type: ignore[arg-type]
+        data_dir=tmp_path,
+        master_key=MASTER_KEY,  # type: ignore[arg-type]
+    )
+    service = bootstrap.assemble(settings, hash_cost=CHEAPEST)
+    served, port = serve_in_process(service)
+    seeds = Seeder(service)
+    tokens = seeds.sessions(seeds.user("ada"), 2)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as plain:
+        stub = rpc.AuthServiceStub(ObservedChannel.around(plain))
+        assert verify(stub, tokens[0].access_token)
+        first.die()
+        assert refresh(stub, tokens[0].refresh_token).session_id == str(tokens[0].session_id)
+        assert logout(stub, tokens[1].access_token) == 1
+        assert refusal(verify, stub, tokens[1].access_token).reason == "SESSION_ENDED"
+        assert register(stub, "grace")
+    served.stop(0)
+    service.close()
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch, url: str, folder: Path) -> list[Result]:
+    """Return what `doctor` finds about the database's hosts."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("AUTHSERVICE_DATABASE_URL", url)
+    monkeypatch.setenv("AUTHSERVICE_MASTER_KEY", MASTER_KEY)
+    return [result for result in examine() if result.check.startswith("database")]
+
+
+def test_doctor_looks_at_each_host(url: str, nobody: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = looked_at(monkeypatch, behind(url, nobody), tmp_path)
+    hosts_found = {each.finding.split(" ")[0].rstrip(":"): each for each in results if each.check == "database host"}
+    dead, alive = hosts_found[f"127.0.0.1:{nobody}"], hosts_found[f"127.0.0.1:{make_url(url).port}"]
+    assert (dead.outcome, alive.outcome) == ("warning", "ok")
+    assert "refused" in dead.finding
+    assert dead.remedy
+    assert {each.outcome for each in results if each.check == "database"} == {"ok"}
+    assert "canary" not in str(results)
+    assert not [each for each in looked_at(monkeypatch, url, tmp_path) if each.check == "database host"]
