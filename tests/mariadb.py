@@ -51,7 +51,7 @@ def connect(url: URL, **options: Any) -> "pymysql.Connection[Any]":
         user=url.username,
         password=url.password or "",
         database=url.database,
-        **options,
+        **{"ssl_disabled": True, **options},
     )
 
 
@@ -160,7 +160,9 @@ class MariaDb:
 
     def execute(self, statement: str) -> tuple[tuple[object, ...], ...]:
         """Run one statement as the server's root."""
-        with closing(pymysql.connect(unix_socket=str(self._socket), user="root", autocommit=True)) as connection:
+        with closing(
+            pymysql.connect(unix_socket=str(self._socket), user="root", autocommit=True, ssl_disabled=True)
+        ) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
             return tuple(cursor.fetchall())

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from authservice.storage import hosts
+from authservice.storage.driver import Connection as DriverConnection
 
 __all__ = ["BUSY_SECONDS", "Engine", "is_sqlite", "open_engine"]
 
@@ -140,14 +141,13 @@ def _open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> En
         connect_args=arguments,
         hide_parameters=True,
     )
-    if len(urls) > 1:
 
-        @event.listens_for(engine, "do_connect")
-        def connect(dialect: Dialect, _entry: ConnectionPoolEntry, _: Any, options: dict[str, Any]) -> DBAPIConnection:
-            def open_one(**place: Any) -> Any:
-                return dialect.connect(**{**options, **place})
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Dialect, _entry: ConnectionPoolEntry, _: Any, options: dict[str, Any]) -> DBAPIConnection:
+        def open_one(**place: Any) -> DriverConnection:
+            return DriverConnection(**{**options, **place})
 
-            return cast(DBAPIConnection, hosts.connect(urls, open_one))
+        return cast(DBAPIConnection, hosts.connect(urls, open_one) if len(urls) > 1 else open_one())
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -2,9 +2,11 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pymysql
@@ -17,6 +19,7 @@ from authservice import bootstrap
 from authservice.cli.doctor import Result, examine
 from authservice.config import Settings
 from authservice.storage import hosts
+from authservice.storage.driver import Connection
 from authservice.storage.engine import open_engine
 from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
 from tests.faults.seeding import Seeder
@@ -93,6 +96,22 @@ def answer(url: str) -> object:
             return connection.execute(text("SELECT DATABASE()")).scalar_one()
     finally:
         engine.dispose()
+
+
+def test_many_connections_read_the_machines_certificate_authorities_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, make = [], ssl.create_default_context
+
+    def counted(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        read.append(1)
+        return make(*arguments, **named)
+
+    monkeypatch.setattr(Connection, "_unchecked", None)
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    for _ in range(3):
+        assert answer(url) == make_url(url).database
+    assert len(read) == 1
 
 
 def test_a_host_that_refuses_and_one_that_hangs_are_passed_over(url: str, nobody: int, hanging: int) -> None:
