@@ -12,6 +12,7 @@ KILLS   ?= 50
 RESTARTS ?= 100
 SLOW_CALLERS ?= 2000
 WATCHERS ?= 2000
+FLOOD   ?= 20
 ADVISORIES ?= python go typescript
 TESTS   ?= tests/contracts tests/rpc tests/faults tests/cli# what `make mysql` runs
 GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
@@ -22,7 +23,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql kills restarts slow-callers without-entrance grpcio-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql kills restarts slow-callers login-flood without-entrance grpcio-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -104,6 +105,10 @@ slow-callers: setup ## Verify beside SLOW_CALLERS=2000 that send no request, and
 mysql: setup ## Run TESTS="tests/contracts ..." on Oracle's MySQL, which is fetched into .cache
 	@server=$$(tests/install_mysql.sh .cache/mysql) && set -x && AUTHSERVICE_TEST_MYSQLD=$$server \
 		$(BIN)/pytest -n $(JOBS) --dist loadfile -k "not sqlite" $(TESTS) $(PYTEST)
+
+login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_FLOOD_SECONDS=$(FLOOD) $(BIN)/pytest -s tests/faults/test_login_flood.py
 
 without-entrance: setup ## Run the tests that call a server once more, with calls taken as grpcio takes them
 	@tests/install_mariadb.sh
