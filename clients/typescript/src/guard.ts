@@ -46,6 +46,7 @@ export interface GuardOptions {
 /** Lives as long as the process serves; to be closed after the server. Starts without the authentication service. */
 export class Guard {
   private readonly policies: Map<string, Policy>;
+  private readonly services: Set<string>;
   private readonly authServer: AuthServer;
   private readonly watch: Watch;
   private readonly judge: LocalJudge;
@@ -64,7 +65,9 @@ export class Guard {
       onRecall: (hit) => this.tell("recalled", hit),
       onForeign: (...origin) => this.tell("foreignToken", ...origin),
     });
-    this.policies = readPolicies([...options.services, StreamService]);
+    const services = [...options.services, StreamService];
+    this.services = new Set(services.map(({ typeName }) => typeName));
+    this.policies = readPolicies(services);
     this.watch = new Watch(this.authServer, {
       onRules: (subjects) => this.streams.reconsider(subjects),
       onKeys: () => this.streams.reconsiderAll(),
@@ -84,8 +87,8 @@ export class Guard {
 
   /** A server whose every call is guarded. It also answers authapi.v1.StreamService. */
   createServer(options: grpc.ServerOptions = {}): grpc.Server {
-    const { policies, judge, streams, tell } = this;
-    return createGuardedServer({ policies, judge, streams, tell }, options);
+    const { policies, services, judge, streams, tell } = this;
+    return createGuardedServer({ policies, services, judge, streams, tell }, options);
   }
 
   /** Ends the watch and the connection to the authentication service. */

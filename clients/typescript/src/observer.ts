@@ -7,6 +7,8 @@ import type { Clock } from "./time.js";
 export interface Observer {
   /** A call, a stream or a renewal was refused. */
   refused?(method: string, reason: string): void;
+  /** A method is refused to everybody, and why; told once of each, when it is called. */
+  methodWithoutRule?(method: string, why: string): void;
   /** A rule with `observe` would have refused a call, or ended a stream. */
   wouldRefuse?(method: string, reason: string): void;
   /** A token was, or was not, remembered from an earlier call. */
@@ -87,6 +89,10 @@ export class ConsoleObserver implements Observer {
       `tokens are refused, because they are of issuer ${theirIssuer} for audience ${theirAudience}; ` +
         `here, only issuer ${ourIssuer} and audience ${ourAudience} are accepted`,
     );
+  }
+
+  methodWithoutRule(method: string, why: string): void {
+    warn(`${method} is refused to everybody: ${why}`);
   }
 
   keySetRefused(why: string): void {

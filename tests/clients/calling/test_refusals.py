@@ -51,7 +51,7 @@ def test_a_call_that_is_refused_with_foreign_bytes_ends_as_the_service_says(
 
 def test_who_sends_no_token_is_told_how_to_send_one(shop: Guarded) -> None:
     found = shop.call("unary_unary")
-    assert found.details == 'Send an access token: "authorization: Bearer <token>".'
+    assert found.details == 'Send one access token, as one entry "authorization: Bearer <token>".'
     assert Status.FromString(dict(found.trailing)["grpc-status-details-bin"]).message == found.details
 
 

@@ -19,7 +19,7 @@ _NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again."
 _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
     "TOKEN_MISSING": (
         grpc.StatusCode.UNAUTHENTICATED,
-        'Send an access token: "authorization: Bearer <token>".',
+        'Send one access token, as one entry "authorization: Bearer <token>".',
     ),
     "TOKEN_INVALID": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
     "TOKEN_EXPIRED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
@@ -28,7 +28,7 @@ _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
     "SESSION_ENDED": (grpc.StatusCode.UNAUTHENTICATED, _NOT_ACCEPTED),
     "METHOD_WITHOUT_RULE": (
         grpc.StatusCode.PERMISSION_DENIED,
-        "This method has no rule and is refused to everybody. Its author has to add one to the .proto file.",
+        "This method is refused to everybody, because its server has no rule for it. The log there says why.",
     ),
     "ROLE_MISSING": (grpc.StatusCode.PERMISSION_DENIED, "This needs a role that you do not have."),
     "MFA_REQUIRED": (grpc.StatusCode.PERMISSION_DENIED, "This needs a login with a second factor."),
