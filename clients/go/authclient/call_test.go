@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 func TestAGoodTokenTellsTheHandlerWhoIsCalling(t *testing.T) {
@@ -42,6 +43,21 @@ func TestMethodsWithoutAGoodRuleAreRefusedToEverybody(t *testing.T) {
 		w.service.stream = func(grpc.ServerStream) error { w.Error("the handler ran"); return nil }
 		_, _, err := w.open("ForgottenBoth", w.auth.token()).receive()
 		w.mustRefuse(codes.PermissionDenied, "METHOD_WITHOUT_RULE", err)
+	})
+}
+
+func TestWhyAMethodIsRefusedToEverybodyIsToldOnce(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		w.config.Policy = ReadPolicy(&protoregistry.Files{})
+		w.started()
+		for range 3 {
+			_, err := w.call("Buy", w.auth.token())
+			w.mustRefuse(codes.PermissionDenied, "METHOD_WITHOUT_RULE", err)
+		}
+		unread := "fault: refused to everybody: /test.v1.Shop/Buy: its .proto is not among those that were read"
+		if w.seen.count(unread) != 1 {
+			w.Errorf("told of: %v", w.seen.events)
+		}
 	})
 }
 
@@ -97,8 +113,13 @@ func TestATokenComesInExactlyOneBearerEntry(t *testing.T) {
 		w.mustRefuse(codes.Unauthenticated, "TOKEN_MISSING", err)
 		_, err = w.call("Buy", token, "authorization", "Bearer "+token)
 		w.mustRefuse(codes.Unauthenticated, "TOKEN_INVALID", err)
-		_, err = w.call("Buy", "", "authorization", "Basic "+token)
-		w.mustRefuse(codes.Unauthenticated, "TOKEN_INVALID", err)
+		for _, entry := range []string{"Basic " + token, token, "Bearer", "Bearer:" + token} {
+			_, err = w.call("Buy", "", "authorization", entry)
+			w.mustRefuse(codes.Unauthenticated, "TOKEN_INVALID", err)
+			if said := status.Convert(err).Message(); said != textMissing {
+				w.Errorf("%s: it does not say how the entry has to look: %s", entry, said)
+			}
+		}
 		_, err = w.call("Buy", "", "authorization", "bEARER "+token)
 		w.mustPass(err)
 	})

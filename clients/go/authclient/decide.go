@@ -134,7 +134,7 @@ func bearerToken(md metadata.MD) (string, *refusal) {
 	}
 	scheme, token, _ := strings.Cut(entries[0], " ")
 	if len(entries) > 1 || !strings.EqualFold(scheme, "bearer") || token == "" {
-		return "", tokenInvalid
+		return "", tokenMalformed
 	}
 	return token, nil
 }

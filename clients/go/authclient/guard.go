@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	authapi "authservice/clients/go/authapi/v1"
@@ -93,6 +94,9 @@ type Guard struct {
 	settled context.Context // done when there is a view, or when calls no longer wait for the first one
 	close   context.CancelFunc
 	stopped chan struct{}
+
+	mu     sync.Mutex
+	toldOf map[string]bool // methods without a good rule, by name
 }
 
 // New starts to follow the auth server at conn, which is the caller's to make (by Dial, or by grpc.NewClient) and to close
@@ -116,6 +120,7 @@ func New(conn *grpc.ClientConn, config Config) (*Guard, error) {
 		settled: settled,
 		close:   stop,
 		stopped: make(chan struct{}),
+		toldOf:  map[string]bool{},
 	}
 	g.judge = &judge{
 		accepted:     origin{config.Issuer, config.Audience},
@@ -192,6 +197,9 @@ func (g *Guard) judgeCall(ctx context.Context, md metadata.MD, method string) (*
 
 // decide takes whatever goes wrong in here for a refusal.
 func (g *Guard) decide(ctx context.Context, md metadata.MD, method string, rule *rule) (decided decision) {
+	if rule == nil {
+		g.tellOfMethod(method)
+	}
 	if rule == nil || rule.public {
 		return g.judge.decide(rule, md, knowledge{}, nil)
 	}
@@ -247,6 +255,22 @@ func (g *Guard) count(method string, refused *refusal, wouldBe bool) {
 		}
 	}()
 	g.config.Observer.Refused(method, refused.reason, wouldBe)
+}
+
+// mostMethodsTold bounds what a server remembers that takes calls of any name.
+const mostMethodsTold = 1000
+
+// tellOfMethod tells once of each method why it is refused to everybody.
+func (g *Guard) tellOfMethod(method string) {
+	g.mu.Lock()
+	isNew := !g.toldOf[method] && len(g.toldOf) < mostMethodsTold
+	if isNew {
+		g.toldOf[method] = true
+	}
+	g.mu.Unlock()
+	if isNew {
+		g.report(fmt.Errorf("refused to everybody: %w", g.config.Policy.fault(method)))
+	}
 }
 
 func (g *Guard) report(err error) { g.tell(func(o Observer) { o.Fault(err) }) }

@@ -20,7 +20,8 @@ type Observer interface {
 	// WatchOpened is called when the watch is open and has brought what was missing. Also where it is opened anew as a
 	// matter of routine.
 	WatchOpened()
-	// Fault is called for what else an operator should know: a refused key set, a panic inside the guard.
+	// Fault is called for what else an operator should know: a refused key set, a method that everybody is refused (once each,
+	// with the reason), a panic inside the guard.
 	Fault(err error)
 }
 

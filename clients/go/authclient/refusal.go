@@ -23,14 +23,15 @@ type refusal struct {
 
 // Clients of services in any language read the same texts: they are those of refusals.py.
 const (
-	textMissing     = `Send an access token: "authorization: Bearer <token>".`
+	textMissing     = `Send one access token, as one entry "authorization: Bearer <token>".`
 	textNotAccepted = "The token is not accepted. Refresh it or log in again."
-	textWithoutRule = "This method has no rule and is refused to everybody. Its author has to add one to the .proto file."
+	textWithoutRule = "This method is refused to everybody, because its server has no rule for it. The log there says why."
 )
 
 var (
 	tokenMissing     = &refusal{codes.Unauthenticated, "TOKEN_MISSING", textMissing}
 	tokenInvalid     = &refusal{codes.Unauthenticated, "TOKEN_INVALID", textNotAccepted}
+	tokenMalformed   = &refusal{codes.Unauthenticated, "TOKEN_INVALID", textMissing} // the entry, and not the token
 	tokenExpired     = &refusal{codes.Unauthenticated, "TOKEN_EXPIRED", textNotAccepted}
 	tokenNotYetValid = &refusal{codes.Unauthenticated, "TOKEN_NOT_YET_VALID", textNotAccepted}
 	tokenOutdated    = &refusal{codes.Unauthenticated, "TOKEN_OUTDATED", textNotAccepted}

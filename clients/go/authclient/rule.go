@@ -111,15 +111,19 @@ func (p *Policy) Check(server *grpc.Server) error {
 			if isExempt(name) || p.rules[name] != nil {
 				continue
 			}
-			fault := p.faults[name]
-			if fault == nil {
-				fault = errors.New("its .proto is not among those that were read")
-			}
-			complaints = append(complaints, fmt.Errorf("%s: %w", name, fault))
+			complaints = append(complaints, p.fault(name))
 		}
 	}
 	slices.SortFunc(complaints, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(complaints...)
+}
+
+// fault says why a method is refused to everybody.
+func (p *Policy) fault(name string) error {
+	if fault := p.faults[name]; fault != nil {
+		return fmt.Errorf("%s: %w", name, fault)
+	}
+	return fmt.Errorf("%s: its .proto is not among those that were read", name)
 }
 
 func isExempt(fullMethod string) bool { return slices.Contains(exempt, fullMethod) }

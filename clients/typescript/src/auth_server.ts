@@ -24,8 +24,11 @@ export class AuthServer {
   private readonly auth: Client<typeof AuthService>;
   private readonly trust: Client<typeof TrustService>;
 
+  readonly isEncrypted: boolean;
+
   /** @param credentials unset: TLS with the system's roots, and none on the loopback interface. */
-  constructor(address: string, credentials: grpc.ChannelCredentials = defaultCredentials(address)) {
+  constructor(readonly address: string, credentials: grpc.ChannelCredentials = defaultCredentials(address)) {
+    this.isEncrypted = credentials._isSecure();
     this.trust = makeClient(TrustService, address, credentials, CHANNEL_OPTIONS);
     this.auth = makeClient(AuthService, address, credentials, { channelOverride: this.trust.getChannel() });
   }

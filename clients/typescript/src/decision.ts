@@ -83,7 +83,7 @@ export async function authenticate(
     token = findToken(authorization);
     claims = readToken(token, known, judge);
   } catch (error) {
-    if (error instanceof TokenRefused) return { refusal: refusal(error.reason) };
+    if (error instanceof TokenRefused) return { refusal: refusal(error.reason, error.words) };
     throw error;
   }
   if (claims) {

@@ -8,6 +8,7 @@ import { LocalJudge } from "./judge.js";
 import { ConsoleObserver, quietly, type Observer, type Tell } from "./observer.js";
 import { readPolicies, type Policy } from "./rules.js";
 import { createGuardedServer } from "./server.js";
+import { checkOptions } from "./settings.js";
 import { Streams } from "./streams.js";
 import { SYSTEM_CLOCK, type Clock } from "./time.js";
 import { TokenVerifier } from "./tokens.js";
@@ -45,32 +46,37 @@ export interface GuardOptions {
 /** Lives as long as the process serves; to be closed after the server. Starts without the authentication service. */
 export class Guard {
   private readonly policies: Map<string, Policy>;
+  private readonly services: Set<string>;
   private readonly authServer: AuthServer;
   private readonly watch: Watch;
   private readonly judge: LocalJudge;
   private readonly streams: Streams;
   private readonly tell: Tell;
 
-  /** Throws if issuer or audience is empty. */
+  /** Throws if an option makes no sense. */
   constructor(options: GuardOptions) {
+    checkOptions(options);
     const { issuer, audience, rememberedTokens = DEFAULTS.rememberedTokens } = options;
     const { maxStaleness = DEFAULTS.maxStaleness, maxKeyAge = DEFAULTS.maxKeyAge, startWait = DEFAULTS.startWait } = options;
-    this.tell = quietly(options.observer ?? new ConsoleObserver(issuer, audience));
+    const clock = options.clock ?? SYSTEM_CLOCK;
+    this.authServer = new AuthServer(options.authServer, options.credentials);
+    this.tell = quietly(options.observer ?? new ConsoleObserver(issuer, audience, this.authServer, clock));
     const verifier = new TokenVerifier(issuer, audience, rememberedTokens, {
       onRecall: (hit) => this.tell("recalled", hit),
       onForeign: (...origin) => this.tell("foreignToken", ...origin),
     });
-    this.policies = readPolicies([...options.services, StreamService]);
-    this.authServer = new AuthServer(options.authServer, options.credentials);
+    const services = [...options.services, StreamService];
+    this.services = new Set(services.map(({ typeName }) => typeName));
+    this.policies = readPolicies(services);
     this.watch = new Watch(this.authServer, {
       onRules: (subjects) => this.streams.reconsider(subjects),
       onKeys: () => this.streams.reconsiderAll(),
       onKeySetRefused: (why) => this.tell("keySetRefused", why),
       onWatchLost: (why) => this.tell("watchLost", why),
       onWatchOpened: () => this.tell("watchOpened"),
-    }, options.clock ?? SYSTEM_CLOCK, { ...PACE, ...options.pace });
+    }, clock, { ...PACE, ...options.pace });
     const limits = { maxStaleness, maxKeyAge, startWait };
-    this.judge = new LocalJudge(this.watch, this.authServer, verifier, limits, this.tell, options.clock ?? SYSTEM_CLOCK);
+    this.judge = new LocalJudge(this.watch, this.authServer, verifier, limits, this.tell, clock);
     this.streams = new Streams(this.judge);
   }
 
@@ -81,8 +87,8 @@ export class Guard {
 
   /** A server whose every call is guarded. It also answers authapi.v1.StreamService. */
   createServer(options: grpc.ServerOptions = {}): grpc.Server {
-    const { policies, judge, streams, tell } = this;
-    return createGuardedServer({ policies, judge, streams, tell }, options);
+    const { policies, services, judge, streams, tell } = this;
+    return createGuardedServer({ policies, services, judge, streams, tell }, options);
   }
 
   /** Ends the watch and the connection to the authentication service. */

@@ -1,9 +1,14 @@
 // What the guard tells, for metrics and logs. No token is ever told, and of one no more than the issuer and audience that
 // it is refused for.
 
+import { diagnosis } from "./diagnosis.js";
+import type { Clock } from "./time.js";
+
 export interface Observer {
   /** A call, a stream or a renewal was refused. */
   refused?(method: string, reason: string): void;
+  /** A method is refused to everybody, and why; told once of each, when it is called. */
+  methodWithoutRule?(method: string, why: string): void;
   /** A rule with `observe` would have refused a call, or ended a stream. */
   wouldRefuse?(method: string, reason: string): void;
   /** A token was, or was not, remembered from an earlier call. */
@@ -38,30 +43,42 @@ export function quietly(observer: Observer): Tell {
   };
 }
 
+/** How long an outage goes on before it is told of again. */
+const TELLING_SECONDS = 60;
+
 /**
- * The observer of a guard that is given none: warns on the console of what an operator should know. Once for each time that
- * the watch is lost, however often it is tried again, and once of tokens that were made for somebody else.
+ * The observer of a guard that is given none: warns on the console of what an operator should know. Once a minute while the
+ * watch is lost, once when it is back, and once of tokens that were made for somebody else.
  */
 export class ConsoleObserver implements Observer {
-  private isLost = false;
+  /** By the monotonic clock; -Infinity: the watch is not lost. */
+  private toldAt = -Infinity;
   private hasToldOfForeignToken = false;
 
   /** @param issuer and audience are those that the guard accepts. */
-  constructor(private readonly issuer: string, private readonly audience: string) {}
+  constructor(
+    private readonly issuer: string,
+    private readonly audience: string,
+    private readonly server: { readonly address: string; readonly isEncrypted: boolean },
+    private readonly clock: Clock,
+  ) {}
 
   watchLost(why: string): void {
-    if (!this.isLost) {
-      warn(
-        `the authentication service does not say what is revoked (${why.trim()}). Calls are judged by what is known ` +
-          "for as long as their rules allow; it is tried again until it does",
-      );
-    }
-    this.isLost = true;
+    const now = this.clock.monotonic();
+    if (now - this.toldAt < TELLING_SECONDS) return;
+    this.toldAt = now;
+    const { address, isEncrypted } = this.server;
+    const meaning = diagnosis(why, isEncrypted);
+    warn(
+      `the authentication service does not say what is revoked (${address}, ${isEncrypted ? "TLS" : "plaintext"}: ` +
+        `${meaning ? `${meaning}; ` : ""}${why.trim()}). Calls are judged by what is known for as long as their rules allow; ` +
+        "it is tried again until it does",
+    );
   }
 
   watchOpened(): void {
-    if (this.isLost) warn("the authentication service says again what is revoked");
-    this.isLost = false;
+    if (this.toldAt > -Infinity) warn("the authentication service says again what is revoked");
+    this.toldAt = -Infinity;
   }
 
   foreignToken(issuer: string, audience: string): void {
@@ -72,6 +89,10 @@ export class ConsoleObserver implements Observer {
       `tokens are refused, because they are of issuer ${theirIssuer} for audience ${theirAudience}; ` +
         `here, only issuer ${ourIssuer} and audience ${ourAudience} are accepted`,
     );
+  }
+
+  methodWithoutRule(method: string, why: string): void {
+    warn(`${method} is refused to everybody: ${why}`);
   }
 
   keySetRefused(why: string): void {

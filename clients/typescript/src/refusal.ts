@@ -20,7 +20,7 @@ export const RETRY_SECONDS = 1n;
 // Clients of services in any language read the same texts: they are those of refusals.py.
 const NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again.";
 export const REFUSALS = {
-  TOKEN_MISSING: [Code.UNAUTHENTICATED, 'Send an access token: "authorization: Bearer <token>".'],
+  TOKEN_MISSING: [Code.UNAUTHENTICATED, 'Send one access token, as one entry "authorization: Bearer <token>".'],
   TOKEN_INVALID: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
   TOKEN_EXPIRED: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
   TOKEN_NOT_YET_VALID: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
@@ -28,7 +28,7 @@ export const REFUSALS = {
   SESSION_ENDED: [Code.UNAUTHENTICATED, NOT_ACCEPTED],
   METHOD_WITHOUT_RULE: [
     Code.PERMISSION_DENIED,
-    "This method has no rule and is refused to everybody. Its author has to add one to the .proto file.",
+    "This method is refused to everybody, because its server has no rule for it. The log there says why.",
   ],
   ROLE_MISSING: [Code.PERMISSION_DENIED, "This needs a role that you do not have."],
   MFA_REQUIRED: [Code.PERMISSION_DENIED, "This needs a login with a second factor."],
@@ -39,9 +39,10 @@ export const REFUSALS = {
 
 type Reason = keyof typeof REFUSALS;
 
-export function refusal(reason: Reason): Refusal {
-  const [code, message] = REFUSALS[reason];
-  return { code, reason, message };
+/** @param words the reason whose text the caller is told. */
+export function refusal(reason: Reason, words: Reason = reason): Refusal {
+  const [code] = REFUSALS[reason];
+  return { code, reason, message: REFUSALS[words][1] };
 }
 
 /** The refusal that the authentication service answered, or undefined if it did not refuse the token. */

@@ -19,6 +19,8 @@ import type { Streams } from "./streams.js";
 export interface Gate {
   /** By the path of the method. */
   readonly policies: ReadonlyMap<string, Policy>;
+  /** The full names of the services whose rules were read. */
+  readonly services: ReadonlySet<string>;
   readonly judge: LocalJudge;
   readonly streams: Streams;
   readonly tell: Tell;
@@ -40,12 +42,13 @@ const EXEMPT_POLICY: Policy = {
 };
 
 export function createGuardedServer(gate: Gate, options: grpc.ServerOptions): grpc.Server {
+  const tellOfMethod = oncePerMethod(gate);
   // Set by the wire just before grpc-js asks the interceptors about the same call, in one go.
   let arriving: readonly string[] | undefined;
   const interceptor: grpc.ServerInterceptor = (method, wire) => {
     const authorization = arriving;
     arriving = undefined;
-    return new GuardedCall(wire, guardOf(gate, method, () => Number(wire.getDeadline()), authorization));
+    return new GuardedCall(wire, guardOf(gate, method, () => Number(wire.getDeadline()), authorization, tellOfMethod));
   };
   // First, and thus nearest to the wire: no other interceptor sees a call that was not let in.
   const server = new grpc.Server({ ...options, interceptors: [interceptor, ...(options.interceptors ?? [])] });
@@ -59,11 +62,15 @@ function guardOf(
   { path, requestStream, responseStream }: grpc.ServerMethodDefinition<unknown, unknown>,
   deadline: () => number,
   authorization: readonly string[] | undefined,
+  tellOfMethod: (path: string) => void,
 ): CallGuard {
   const policy = EXEMPT.has(path) ? EXEMPT_POLICY : policies.get(path);
   const { news } = streams;
   return {
-    decide: () => judge.decide(path, policy, authorization, deadline()),
+    decide: () => {
+      if (!policy) tellOfMethod(path);
+      return judge.decide(path, policy, authorization, deadline());
+    },
     openStream: (caller, name, owner) => {
       if (!policy || !(requestStream || responseStream)) return undefined;
       return streams.open(policy, caller, name, {
@@ -75,6 +82,19 @@ function guardOf(
         },
       }, news);
     },
+  };
+}
+
+/** Tells once of each method why it is refused to everybody. */
+function oncePerMethod({ services, tell }: Gate): (path: string) => void {
+  const toldOf = new Set<string>();
+  return (path) => {
+    if (toldOf.has(path)) return;
+    toldOf.add(path);
+    const service = path.split("/")[1] ?? "";
+    tell("methodWithoutRule", path, services.has(service)
+      ? "its rule is missing or contradicts itself; `authclient lint` says what is wrong"
+      : `the service ${service} is not among the \`services\` of the guard; add it there`);
   };
 }
 

@@ -6,7 +6,11 @@ import type { KeySet } from "./keys.js";
 
 /** The token is not accepted. `reason` is the name of an authapi.v1.ErrorReason without its prefix. */
 export class TokenRefused extends Error {
-  constructor(readonly reason: "TOKEN_MISSING" | "TOKEN_INVALID", why: string) {
+  /** @param words the reason whose text the caller is told. */
+  constructor(
+    readonly reason: "TOKEN_MISSING" | "TOKEN_INVALID", why: string,
+    readonly words: "TOKEN_MISSING" | "TOKEN_INVALID" = reason,
+  ) {
     super(why);
   }
 }
@@ -23,9 +27,9 @@ const BEARER = /^bearer (.+)$/is;
 export function findToken(authorization: readonly string[]): string {
   const [value, second] = authorization;
   if (value === undefined) throw new TokenRefused("TOKEN_MISSING", "there is no authorization entry");
-  if (second !== undefined) throw invalid("there are two authorization entries");
+  if (second !== undefined) throw malformed("there are two authorization entries");
   const token = BEARER.exec(value)?.[1];
-  if (token === undefined) throw invalid("the authorization entry is not one Bearer token");
+  if (token === undefined) throw malformed("the authorization entry is not one Bearer token");
   return token;
 }
 
@@ -148,6 +152,11 @@ function orInvalid<T>(read: () => T, why: string): T {
     if (error instanceof MalformedJson) throw invalid(why);
     throw error;
   }
+}
+
+/** The caller is told how the entry has to look. */
+function malformed(why: string): TokenRefused {
+  return new TokenRefused("TOKEN_INVALID", why, "TOKEN_MISSING");
 }
 
 function invalid(why: string): TokenRefused {

@@ -9,7 +9,7 @@ import { RetryInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../src/gen/google/rpc/status_pb.js";
 import { Guard } from "../src/guard.js";
 import { forwardToken, identityOf } from "../src/metadata.js";
-import { reasonOf } from "../src/refusal.js";
+import { reasonOf, refusal } from "../src/refusal.js";
 import { FakeAuthServer, sessionRevoked, until } from "./auth_server.js";
 import { bearer, echoService, KINDS, run, Shop, type Echo } from "./echo.js";
 import { AUDIENCE, goodClaims, ISSUER } from "./issuer.js";
@@ -77,10 +77,37 @@ for (const kind of KINDS) {
 }
 
 test("a service that the guard was not told of is refused", async () => {
-  shop = await Shop.open([SIGNED_IN], { services: [] });
+  const told: string[][] = [];
+  const observer = { methodWithoutRule: (...what: string[]) => void told.push(what) };
+  shop = await Shop.open([SIGNED_IN], { services: [], observer });
   await shop.auth.inform();
-  const { status } = await run(shop.client(SIGNED_IN), "unary", bearer(shop.auth.key.token()));
-  assert.equal(reasonOf(status), "METHOD_WITHOUT_RULE");
+  for (let call = 0; call < 3; call++) {
+    const { status } = await run(shop.client(SIGNED_IN), "unary", bearer(shop.auth.key.token()));
+    assert.equal(reasonOf(status), "METHOD_WITHOUT_RULE");
+  }
+  const { typeName, methods } = SIGNED_IN;
+  const unary = methods.find(({ localName }) => localName === "unary")!;
+  const why = `the service ${typeName} is not among the \`services\` of the guard; add it there`;
+  assert.deepEqual(told, [[`/${typeName}/${unary.name}`, why]], "once, with what to do");
+});
+
+test("a method of a known service is told of as one without a good rule", async () => {
+  const told: string[] = [];
+  const service = echoService(undefined);
+  shop = await Shop.open([service], { observer: { methodWithoutRule: (_method, why) => void told.push(why) } });
+  await run(shop.client(service), "unary");
+  assert.deepEqual(told, ["its rule is missing or contradicts itself; `authclient lint` says what is wrong"]);
+});
+
+test("an entry that is not one Bearer token is refused with how it has to look", async () => {
+  await openInformed(SIGNED_IN);
+  const token = shop.auth.key.token();
+  for (const entries of [[token], [`Basic ${token}`], ["Bearer"], [`Bearer:${token}`]]) {
+    const metadata = new grpc.Metadata();
+    for (const entry of entries) metadata.add("authorization", entry);
+    const { status } = await run(shop.client(SIGNED_IN), "unary", metadata);
+    assert.deepEqual([reasonOf(status), status.details], ["TOKEN_INVALID", refusal("TOKEN_MISSING").message]);
+  }
 });
 
 test("the methods of health and reflection are let through by their exact names, and no others", async () => {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { WatchPart } from "../src/gen/authapi/v1/trust_service_pb.js";
+import { ConsoleObserver } from "../src/observer.js";
 import { reasonOf } from "../src/refusal.js";
 import { FakeAuthServer, until } from "./auth_server.js";
 import { bearer, echoService, run, Shop } from "./echo.js";
@@ -59,6 +60,18 @@ test("an authentication service that cannot be reached is warned of once, and it
   await auth.inform();
   await until(() => warnings.length > 1);
   assert.deepEqual(warnings.slice(1), ["authservice-client: the authentication service says again what is revoked"]);
+});
+
+test("an outage that goes on is warned of once a minute, with the server and the cause", () => {
+  let now = 1000;
+  const clock = { wall: () => 0, monotonic: () => now };
+  const observer = new ConsoleObserver(ISSUER, AUDIENCE, { address: "127.0.0.1:50051", isEncrypted: false }, clock);
+  const why = "14 UNAVAILABLE: No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:50051.";
+  for (; now < 1125; now++) observer.watchLost(why);
+  observer.watchOpened();
+  observer.watchOpened();
+  assert.equal(warnings.length, 4);
+  for (const each of warnings.slice(0, 3)) assert.ok(each.includes("(127.0.0.1:50051, plaintext: nothing listens there; 14 "), each);
 });
 
 test("each outage is warned of once", async () => {
