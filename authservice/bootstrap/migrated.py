@@ -23,7 +23,7 @@ def migrated_engine(settings: DatabaseSettings) -> Iterator[Engine]:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = engine_for(settings, pool_size=2)
     try:
-        if settings.is_sqlite:
+        if settings.is_sqlite and not schema.is_current(engine):
             schema.migrate(engine)
         schema.require_current(engine)
         yield engine

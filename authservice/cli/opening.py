@@ -3,13 +3,16 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from authservice import bootstrap, config, logs
-from authservice.bootstrap.migrated import migrated_engine
+from authservice import config, logs
 from authservice.config import ConfigError, Settings
 from authservice.domain.deadline import Deadline
+
+if TYPE_CHECKING:
+    from authservice import bootstrap
 
 COMMAND_SECONDS = 30.0
 WHERE_IT_IS = (
@@ -30,7 +33,7 @@ def deadline() -> Deadline:
 
 
 @contextlib.contextmanager
-def service(settings: Settings | None = None, *, may_create: bool = False) -> Iterator[bootstrap.Service]:
+def service(settings: Settings | None = None, *, may_create: bool = False) -> Iterator["bootstrap.Service"]:
     """Yield the service on a database that is known to be migrated. Raises ConfigError, SchemaNotCurrent.
 
     Args:
@@ -45,6 +48,10 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
             raise ConfigError(f"There is no database {missing}. To do: {WHERE_IT_IS}.")
         require_meant(settings)
         click.echo(f"Making the new database {missing}.", err=True)
+    # Here, because it takes half a second, and what is wrong so far can be said at once.
+    from authservice import bootstrap  # noqa: PLC0415
+    from authservice.bootstrap.migrated import migrated_engine  # noqa: PLC0415
+
     with migrated_engine(settings):
         pass  # Its engine is for the schema alone; the service opens its own.
     assembled = bootstrap.assemble(settings)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 import click
 
-from authservice import logs
 from authservice.cli import INTERRUPTED
 
-COULD_NOT = 1
+COULD_NOT, WRONG_SETTINGS = 1, 3
 
 _VERBS = {
     "config": "config",
@@ -51,6 +50,8 @@ def command() -> None:
 
     Exit codes: 0 done, 1 could not be done, 2 wrong arguments, 3 wrong settings, 4 the database does not answer.
     """
+    from authservice import logs  # noqa: PLC0415 - `--version` and `--help` need none
+
     logs.configure("warning", "console")
 
 
@@ -73,12 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except Exception as error:
-        # Here, because what can be raised is known by importing the whole service.
-        from authservice.cli.failures import failure_of  # noqa: PLC0415
-
-        failure = failure_of(error)
-        if failure is None:
-            raise
-        code, text = failure
+        code, text = _failure_of(error)
         click.echo(text, err=True)
         sys.exit(code)
+
+
+def _failure_of(error: Exception) -> tuple[int, str]:
+    """Return what becomes of an exception; raise it if it is a fault of ours."""
+    from authservice.config import ConfigError  # noqa: PLC0415
+
+    if type(error) is ConfigError:  # The most frequent, and known without the whole service.
+        return WRONG_SETTINGS, str(error)
+    # Here, because what else can be raised is known by importing all that raises it.
+    from authservice.cli.failures import failure_of  # noqa: PLC0415
+
+    failure = failure_of(error)
+    if failure is None:
+        raise error
+    return failure

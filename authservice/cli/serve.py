@@ -6,7 +6,6 @@ import structlog
 from authservice import config as configuration
 from authservice import logs
 from authservice.cli.opening import missing_file, require_meant
-from authservice.serving import processes
 
 
 @click.command()
@@ -29,4 +28,7 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
         log.warning("exposed_file", what=exposure.what, remedy=exposure.remedy)
     require_meant(settings)
     log.info("database", place=settings.database_place, is_new=missing_file(settings) is not None)
+    # Here, because it takes a second, and what is wrong so far can be said at once.
+    from authservice.serving import processes  # noqa: PLC0415
+
     processes.serve(settings)
