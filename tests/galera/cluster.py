@@ -42,6 +42,7 @@ class Cluster:
         first, *others = self.nodes
         first.make_data()
         first.start("--wsrep-new-cluster")
+        self.wait_synced(first)
         first.execute("CREATE USER authservice@'127.0.0.1' IDENTIFIED BY 'db-password-canary'")
         first.execute("GRANT ALL ON *.* TO authservice@'127.0.0.1'")
         for node in others:
