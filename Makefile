@@ -14,6 +14,8 @@ SLOW_CALLERS ?= 2000
 WATCHERS ?= 2000
 FLOOD   ?= 20
 ADVISORIES ?= python go typescript
+NODE_KILLS ?= 3
+LOGOUTS ?= 1000
 TESTS   ?= tests/contracts tests/rpc tests/faults tests/cli# what `make mysql` runs
 GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
 
@@ -23,7 +25,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql kills restarts slow-callers login-flood without-entrance grpcio-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts slow-callers login-flood without-entrance grpcio-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -105,6 +107,11 @@ slow-callers: setup ## Verify beside SLOW_CALLERS=2000 that send no request, and
 mysql: setup ## Run TESTS="tests/contracts ..." on Oracle's MySQL, which is fetched into .cache
 	@server=$$(tests/install_mysql.sh .cache/mysql) && set -x && AUTHSERVICE_TEST_MYSQLD=$$server \
 		$(BIN)/pytest -n $(JOBS) --dist loadfile -k "not sqlite" $(TESTS) $(PYTEST)
+
+galera: setup ## Kill one of three Galera nodes NODE_KILLS=3 times under load, and log out LOGOUTS=1000 times
+	@tests/install_galera.sh
+	AUTHSERVICE_TEST_NODES=3 AUTHSERVICE_TEST_NODE_KILLS=$(NODE_KILLS) AUTHSERVICE_TEST_LOGOUTS=$(LOGOUTS) \
+		AUTHSERVICE_TEST_SPREAD_TOKENS=60 AUTHSERVICE_TEST_WRITES=500 $(BIN)/pytest -s tests/galera $(PYTEST)
 
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -93,16 +93,24 @@ def kills() -> Iterator[None]:
 
 
 class MariaDb:
-    """One server. `start` and `stop` may be called again and again; the data stays until the folder goes."""
+    """One server. `start` and `stop` may be called again and again; the data stays until the folder goes.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where it writes.
+        options: more of its options.
+        user: as whom it runs, if not as whoever runs the tests.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str] = (), user: str | None = None) -> None:
         server = find_server()
         assert server
         self._server = server
+        self._options = [*_OPTIONS, *options]
+        self._user = user
         self._folder = folder
         self._data = folder / "data"
         self._socket = folder / "socket"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,10 +130,15 @@ class MariaDb:
 
     def install(self) -> None:
         """Make the data folder, start, and create the user."""
-        subprocess.run([*self._installer(), f"--datadir={self._data}", *_as_root()], check=True, capture_output=True)
+        self.make_data()
         self.start()
         self.execute("CREATE USER authservice@'127.0.0.1' IDENTIFIED BY 'db-password-canary'")
         self.execute("GRANT ALL ON *.* TO authservice@'127.0.0.1'")
+
+    def make_data(self) -> None:
+        """Make the data folder."""
+        command = [*self._installer(), f"--datadir={self._data}", *self._as_root()]
+        subprocess.run(command, check=True, capture_output=True, user=self._user)
 
     def _installer(self) -> list[str]:
         if self.is_mysql:
@@ -134,18 +147,24 @@ class MariaDb:
         assert install, "a MariaDB server without mariadb-install-db"
         return [install, "--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]
 
-    def start(self) -> None:
+    def start(self, *options_once: str) -> None:
         """Start, and return when it answers."""
-        options = [f"--datadir={self._data}", f"--socket={self._socket}", f"--port={self.port}", *_OPTIONS, *_as_root()]
+        options = [f"--datadir={self._data}", f"--socket={self._socket}", f"--port={self.port}", *self._options]
+        options += [*self._as_root(), *options_once]
         if self.is_mysql:
             options += ["--mysqlx=OFF", "--secure-file-priv=NULL"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([self._server, "--no-defaults", *options], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [self._server, "--no-defaults", *options], stdout=log, stderr=log, user=self._user
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self._folder / "log").read_text()[-2000:])
             time.sleep(0.05)  # Nothing to wait on but the port itself.
+
+    def _as_root(self) -> list[str]:
+        return ["--user=root"] if self._user is None and os.geteuid() == 0 else []
 
     def _answers(self) -> bool:
         with closing(socket.socket()) as probe:
@@ -168,11 +187,8 @@ class MariaDb:
             return tuple(cursor.fetchall())
 
 
-def _as_root() -> list[str]:
-    return ["--user=root"] if os.geteuid() == 0 else []
-
-
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

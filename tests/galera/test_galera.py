@@ -1,0 +1,140 @@
+"""Servers on different nodes of a Galera cluster: what one has acknowledged holds at all, whichever node dies.
+
+With one node, as in an ordinary run, this shows that the ring works; `make galera` has three.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from authservice.config import Settings
+from tests.conftest import MASTER_KEY, migrate
+from tests.faults.final_state import require_final_state
+from tests.faults.load import History, Load, progress
+from tests.faults.processes import ServerProcess, wait_until
+from tests.faults.seeding import Seeder, seeder
+from tests.galera.cluster import NODES, Cluster, missing, running_cluster
+from tests.observed import Refused, logout, refresh, refusal, register, verify
+
+KILLS = int(os.environ.get("AUTHSERVICE_TEST_NODE_KILLS", "1"))
+LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_LOGOUTS", "20"))
+TOKENS = int(os.environ.get("AUTHSERVICE_TEST_SPREAD_TOKENS", "3"))
+WRITES = int(os.environ.get("AUTHSERVICE_TEST_WRITES", "40"))
+SESSIONS = 4 * WRITES * (1 + KILLS)
+PARALLEL = 8
+GAP_SECONDS = 10.0
+"""How long the servers may do without a node that was killed; the others need five to be sure that it is dead."""
+_NAMES = iter(range(1_000_000))
+
+pytestmark = pytest.mark.timeout(120 + 90 * KILLS)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    if lacking := missing():
+        pytest.skip(f"no {lacking} on this machine")
+    with running_cluster(NODES) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> str:
+    """Return the name of a migrated database."""
+    name = f"authservice_{next(_NAMES)}"
+    cluster.nodes[0].execute(f"CREATE DATABASE {name}")
+    migrate(cluster.url(name, 0))
+    return name
+
+
+@pytest.fixture
+def seeds(cluster: Cluster, database: str, tmp_path: Path) -> Iterator[Seeder]:
+    settings = Settings(_env_file=None, database_url=cluster.url(database, 0), data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    with seeder(settings) as seeds:
+        yield seeds
+
+
+@pytest.fixture
+def servers(cluster: Cluster, database: str, seeds: Seeder, tmp_path: Path) -> Iterator[list[ServerProcess]]:
+    """Yield two servers, each on a node of its own if there are as many, that know all nodes."""
+    with ExitStack() as stack:
+        places = [(name, cluster.url(database, first)) for name, first in (("a", 0), ("b", len(cluster.nodes) // 2))]
+        servers = [ServerProcess(url, tmp_path / name) for name, url in places]
+        for server in servers:
+            stack.callback(server.kill_all)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(ServerProcess.start, servers))
+        yield servers
+
+
+def test_d6_after_a_logout_at_one_node_the_server_at_another_refuses_at_once(
+    servers: list[ServerProcess], seeds: Seeder
+) -> None:
+    sessions = seeds.sessions(seeds.user("ada"), LOGOUTS)
+    stale = 0
+    with servers[0].stub() as a, servers[1].stub() as b:
+        for number, tokens in enumerate(sessions):
+            here, there = (a, b) if number % 2 else (b, a)
+            assert verify(there, tokens.access_token)
+            assert logout(here, tokens.access_token) == 1
+            try:
+                assert refusal(verify, there, tokens.access_token).reason == "SESSION_ENDED"
+            except Refused:
+                stale += 1
+    print(f"D6 on {NODES} nodes: {LOGOUTS} logouts at one, {stale} still accepted at the other")
+    assert stale == 0
+
+
+def test_r1_v2_racing_at_two_nodes_a_token_has_one_successor_and_a_name_one_owner(
+    servers: list[ServerProcess], seeds: Seeder
+) -> None:
+    sessions = seeds.sessions(seeds.user("ada"), TOKENS)
+    with servers[0].stub() as a, servers[1].stub() as b, ThreadPoolExecutor(PARALLEL) as pool:
+        for number, tokens in enumerate(sessions):
+            calls = [pool.submit(refresh, (a, b)[each % 2], tokens.refresh_token) for each in range(PARALLEL)]
+            assert len({call.result().refresh_token for call in calls}) == 1
+            assert seeds.generation(tokens.session_id) == 1
+            taken = [pool.submit(register, stub, f"grace{number}") for stub in (a, b)]
+            losers = [call.exception() for call in taken if call.exception()]
+            assert len(losers) == 1
+            assert refusal(register, a, f"grace{number}").reason == "USER_NAME_TAKEN"
+
+
+@pytest.mark.cluster
+def test_d1_d8_a_node_that_is_killed_takes_nothing_with_it_and_its_server_goes_on(
+    cluster: Cluster, servers: list[ServerProcess], seeds: Seeder
+) -> None:
+    loads = [Load(server, seeds, name, to_end=SESSIONS) for server, name in zip(servers, ("ada", "bob"), strict=True)]
+    with loads[0].running() as first, loads[1].running() as second:
+        gaps = [_kill(cluster, number, (first, second)) for number in range(KILLS)]
+        for history in (first, second):
+            progress(history, WRITES)
+    print(f"D1 on {NODES} nodes: {KILLS} kills, writes again at both after {', '.join(f'{gap:.1f}' for gap in gaps)} s")
+    for server, history in zip(servers, (first, second), strict=True):
+        print(f"D1: {history.summary()}")
+        assert history.wrong == []
+        with server.stub() as stub:
+            require_final_state(stub, history, seeds)
+    print("D1: 0 lost")
+    assert max(gaps) <= GAP_SECONDS
+
+
+def _kill(cluster: Cluster, number: int, histories: tuple[History, History]) -> float:
+    """Kill a node under load; return after how many seconds both servers wrote again."""
+    for history in histories:
+        progress(history, WRITES)
+    victim = cluster.nodes[number % len(cluster.nodes)]
+    victim.stop(signal.SIGKILL)
+    done = [history.done for history in histories]
+    writing = wait_until(
+        lambda: all(history.done > before + 1 for history, before in zip(histories, done, strict=True)),
+        3 * GAP_SECONDS,
+        "writes at both servers",
+    )
+    victim.start()
+    cluster.wait_synced(victim)
+    return writing
