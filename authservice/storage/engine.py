@@ -3,7 +3,7 @@
 import ssl
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pymysql
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -12,7 +12,15 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["BUSY_SECONDS", "Engine", "is_sqlite", "open_engine"]
+__all__ = [
+    "BUSY_SECONDS",
+    "CONNECT_SECONDS",
+    "STATEMENT_SECONDS",
+    "AddressUnusable",
+    "Engine",
+    "is_sqlite",
+    "open_engine",
+]
 
 BUSY_SECONDS = 5.0
 """How long a write may wait for another writer before the caller is told to come back."""
@@ -113,7 +121,7 @@ def _open_sqlite(url: URL, pool_size: int) -> Engine:
 def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": STATEMENT_SECONDS,
+        "read_timeout": CONNECT_SECONDS,  # for the server's greeting; see set_up
         "write_timeout": STATEMENT_SECONDS,
         "charset": "utf8mb4",
     }
@@ -137,6 +145,7 @@ def _open_mysql(url: URL, pool_size: int, ca_file: Path | None) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cast(Any, connection)._read_timeout = STATEMENT_SECONDS  # The driver has no other way to change it.
         cursor = connection.cursor()
         cursor.execute("SHOW VARIABLES WHERE Variable_name IN (%s, %s)", tuple(_MYSQL_OPTIONAL))
         optional = [f"{name} = {_MYSQL_OPTIONAL[name]}" for name, _ in cursor.fetchall()]
