@@ -11,7 +11,7 @@ from authservice.config.variables import PREFIX
 class Area(BaseModel):
     """The settings of one area, from what it is given; `load` gives it the variables. Frozen; secrets show as stars."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_by_name=True)
 
 
 def named(name: str, default: Any, description: str, **limits: Any) -> Any:

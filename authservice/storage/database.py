@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,9 +20,10 @@ from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
-from authservice.storage.engine import BUSY_SECONDS, is_sqlite
+from authservice.storage.engine import BUSY_SECONDS, STATEMENT_SECONDS, is_sqlite
 from authservice.storage.expired import SqlExpired
 from authservice.storage.faults import DATABASE_ERRORS, Fault, is_of_this_host, judge
+from authservice.storage.hosts import CONNECT_SECONDS
 from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
 T = TypeVar("T")
@@ -31,6 +32,8 @@ _LOCK_WAIT = "innodb_lock_wait_timeout"
 
 ATTEMPTS = 5
 """How often a transaction that deadlocks is begun. Under contention a third to a half of all attempts may fail."""
+ANSWER_SHARE = 0.5
+"""What one answer may take of a call's time. The rest is for connecting once more, and to say that it was in vain."""
 FIRST_PAUSE = 0.005
 """Seconds, doubled at each attempt, half of it at random, so that the same two transactions do not meet again."""
 
@@ -84,11 +87,20 @@ class SqlDatabase:
                     self._engine.dispose()
                 if fault is Fault.AWAY or connections_lost > 1:
                     raise StorageUnavailable from error
+                if fault is Fault.LOST:
+                    self._connect_anew(deadline, error)
             else:
                 if transaction.sessions.has_revoked:
                     self.when_revoked()
                 return settle(unconfirmed[0], result) if unconfirmed else result
         raise Conflict
+
+    def _connect_anew(self, deadline: Deadline, error: Exception) -> None:
+        """Have the next attempt make a connection: those that are idle may be as dead as the one that was lost."""
+        self._engine.dispose()
+        # A caller whose time runs out meanwhile would not hear the reason.
+        if deadline.remaining() < CONNECT_SECONDS:
+            raise StorageUnavailable from error
 
     @contextlib.contextmanager
     def _connect(self, deadline: Deadline) -> Iterator[Connection]:
@@ -126,7 +138,7 @@ def _run(
     transaction = connection.begin()
     try:
         if connection.dialect.name == "mysql":
-            _bound_lock_waits(connection, deadline)
+            _bound_waits(connection, deadline)
         result = work(stores)
     except BaseException:
         _end(transaction.rollback, connection)
@@ -150,9 +162,13 @@ def _end(rollback: Callable[[], None], connection: Connection) -> None:
         connection.invalidate()
 
 
-def _bound_lock_waits(connection: Connection, deadline: Deadline) -> None:
+def _bound_waits(connection: Connection, deadline: Deadline) -> None:
+    """Bound the wait for locks, and for a database that says nothing so that a caller hears of it in time."""
     # MySQL counts whole seconds. Most calls have more time than the limit that is set already, and need no statement.
     seconds = max(1, min(int(BUSY_SECONDS), math.ceil(deadline.remaining())))
     if connection.info.get(_LOCK_WAIT, int(BUSY_SECONDS)) != seconds:
         connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
         connection.info[_LOCK_WAIT] = seconds
+    driver: Any = connection.connection.dbapi_connection
+    # The driver has no other way to change it. Longer than any wait for a lock, which has a reason of its own.
+    driver._read_timeout = min(STATEMENT_SECONDS, max(seconds + 1, deadline.remaining() * ANSWER_SHARE))

@@ -16,7 +16,14 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from authservice.storage import hosts
 from authservice.storage.driver import Connection as DriverConnection
 
-__all__ = ["BUSY_SECONDS", "Engine", "is_sqlite", "open_engine"]
+__all__ = [
+    "BUSY_SECONDS",
+    "STATEMENT_SECONDS",
+    "AddressUnusable",
+    "Engine",
+    "is_sqlite",
+    "open_engine",
+]
 
 BUSY_SECONDS = 5.0
 """How long a write may wait for another writer before the caller is told to come back."""
@@ -151,11 +158,11 @@ def _open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> En
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cast(Any, connection)._read_timeout = STATEMENT_SECONDS  # The driver has no other way to change it.
         cursor = connection.cursor()
         cursor.execute("SHOW VARIABLES WHERE Variable_name IN (%s, %s)", tuple(_MYSQL_OPTIONAL))
         optional = [f"{name} = {_MYSQL_OPTIONAL[name]}" for name, _ in cursor.fetchall()]
         cursor.execute("SET SESSION " + ", ".join([*_MYSQL_SESSION, *optional]))
         cursor.close()
-        connection._read_timeout = STATEMENT_SECONDS  # PyMySQL offers no other way.
 
     return engine

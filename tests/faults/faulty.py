@@ -106,7 +106,7 @@ class FaultyDatabase(SqlDatabase):
                 super().commit()
                 plan.committed(self)
 
-        @event.listens_for(self.engine, "do_connect")
+        @event.listens_for(self.engine, "do_connect", insert=True)
         def connect(dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Any:
             if dialect.name == "sqlite":
                 options["factory"] = Sqlite
