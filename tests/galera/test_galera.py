@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +28,6 @@ SESSIONS = 4 * WRITES * (1 + KILLS)
 PARALLEL = 8
 GAP_SECONDS = 10.0
 """How long the servers may do without a node that was killed; the others need five to be sure that it is dead."""
-_NAMES = iter(range(1_000_000))
 
 pytestmark = pytest.mark.timeout(120 + 90 * KILLS)
 
@@ -42,25 +40,29 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(cluster: Cluster) -> str:
     """Return the name of a migrated database."""
-    name = f"authservice_{next(_NAMES)}"
+    name = "authservice"
     cluster.nodes[0].execute(f"CREATE DATABASE {name}")
     migrate(cluster.url(name, 0))
     return name
 
 
-@pytest.fixture
-def seeds(cluster: Cluster, database: str, tmp_path: Path) -> Iterator[Seeder]:
+@pytest.fixture(scope="module")
+def seeds(cluster: Cluster, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeder]:
+    tmp_path = tmp_path_factory.mktemp("seeds")
     settings = Settings(_env_file=None, database_url=cluster.url(database, 0), data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
     with seeder(settings) as seeds:
         yield seeds
 
 
-@pytest.fixture
-def servers(cluster: Cluster, database: str, seeds: Seeder, tmp_path: Path) -> Iterator[list[ServerProcess]]:
+@pytest.fixture(scope="module")
+def servers(
+    cluster: Cluster, database: str, seeds: Seeder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[ServerProcess]]:
     """Yield two servers, each on a node of its own if there are as many, that know all nodes."""
+    tmp_path = tmp_path_factory.mktemp("servers")
     with ExitStack() as stack:
         places = [(name, cluster.url(database, first)) for name, first in (("a", 0), ("b", len(cluster.nodes) // 2))]
         servers = [ServerProcess(url, tmp_path / name) for name, url in places]
@@ -92,7 +94,7 @@ def test_d6_after_a_logout_at_one_node_the_server_at_another_refuses_at_once(
 def test_r1_v2_racing_at_two_nodes_a_token_has_one_successor_and_a_name_one_owner(
     servers: list[ServerProcess], seeds: Seeder
 ) -> None:
-    sessions = seeds.sessions(seeds.user("ada"), TOKENS)
+    sessions = seeds.sessions(seeds.user("bob"), TOKENS)
     with servers[0].stub() as a, servers[1].stub() as b, ThreadPoolExecutor(PARALLEL) as pool:
         for number, tokens in enumerate(sessions):
             calls = [pool.submit(refresh, (a, b)[each % 2], tokens.refresh_token) for each in range(PARALLEL)]
@@ -108,7 +110,9 @@ def test_r1_v2_racing_at_two_nodes_a_token_has_one_successor_and_a_name_one_owne
 def test_d1_d8_a_node_that_is_killed_takes_nothing_with_it_and_its_server_goes_on(
     cluster: Cluster, servers: list[ServerProcess], seeds: Seeder
 ) -> None:
-    loads = [Load(server, seeds, name, to_end=SESSIONS) for server, name in zip(servers, ("ada", "bob"), strict=True)]
+    loads = [
+        Load(server, seeds, name, to_end=SESSIONS) for server, name in zip(servers, ("carol", "dave"), strict=True)
+    ]
     with loads[0].running() as first, loads[1].running() as second:
         gaps = [_kill(cluster, number, (first, second)) for number in range(KILLS)]
         for history in (first, second):
