@@ -16,6 +16,7 @@ from sqlalchemy import event
 from authservice import bootstrap
 from authservice.storage.auth.session_ends import BatchedSessionEnds
 from authservice.storage.database import SqlDatabase
+from authservice.storage.driver import Connection
 from authservice.storage.engine import open_engine
 from tests.conftest import with_auth
 
@@ -94,29 +95,25 @@ class FaultyDatabase(SqlDatabase):
 
         class MysqlCursor(pymysql.cursors.Cursor):
             def execute(self, statement: str, *parameters: Any) -> int:
-                if getattr(self.connection, "is_set_up", False):
-                    plan.statement(self.connection, statement)
+                plan.statement(self.connection, statement)
                 return super().execute(statement, *parameters)
 
-        class Mysql(pymysql.connections.Connection):
-            is_set_up = False
-
+        class Mysql(Connection):
             def commit(self) -> None:
                 plan.statement(self, COMMIT)
                 super().commit()
                 plan.committed(self)
 
-        @event.listens_for(self.engine, "do_connect", insert=True)
-        def connect(dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Any:
+        @event.listens_for(self.engine, "do_connect")
+        def choose(dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
             if dialect.name == "sqlite":
                 options["factory"] = Sqlite
-                return None
-            return Mysql(**options, cursorclass=MysqlCursor)
 
         @event.listens_for(self.engine, "connect")
-        def set_up(connection: Any, _record: Any) -> None:  # After the engine's own.
-            if isinstance(connection, Mysql):
-                connection.is_set_up = True
+        def turn(connection: Any, _record: Any) -> None:
+            """Make the plan's of a connection that the engine has made and set up."""
+            if isinstance(connection, Connection):
+                connection.__class__, connection.cursorclass = Mysql, MysqlCursor
 
 
 def with_database(service: bootstrap.Service, database: SqlDatabase) -> bootstrap.Service:
