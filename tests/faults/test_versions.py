@@ -17,34 +17,25 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from tests.conftest import MASTER_KEY, migrate
+from tests.faults.history import archive, commit_before
 from tests.faults.processes import ServerProcess, wait_until
 from tests.observed import Refusal, login, logout, refresh, refusal, register, verify
 
-ROOT = Path(__file__).parents[2]
-VERSIONS = "authservice/storage/migrations/versions"
+MIGRATIONS = ("0003",)
 SECONDS = 30
 Stub = rpc.AuthServiceStub
 
 pytestmark = pytest.mark.timeout(180)
 
 
-def git(*arguments: str) -> bytes:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True).stdout
-
-
 @pytest.fixture
 def before(migration: str, tmp_path: Path) -> Path:
     """Return a folder with the code as it was before a migration was written."""
-    path = next((ROOT / VERSIONS).glob(f"{migration}_*.py")).relative_to(ROOT)
-    try:
-        added = git("log", "--diff-filter=A", "--format=%H", "--", str(path)).split()
-        archive = git("archive", f"{added[-1].decode()}^", "authservice", "clients/python")
-    except (FileNotFoundError, subprocess.CalledProcessError, IndexError):
-        pytest.skip("no history of the code here")
-    folder = tmp_path / "before"
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(folder, filter="data")
-    return folder
+    commit = commit_before(migration)
+    assert commit, "conftest.py leaves these tests out where there is no history"
+    with tarfile.open(fileobj=io.BytesIO(archive(commit))) as files:
+        files.extractall(tmp_path / "before", filter="data")
+    return tmp_path / "before"
 
 
 @pytest.fixture
@@ -93,7 +84,7 @@ def revision(url: str) -> str | None:
         engine.dispose()
 
 
-@pytest.mark.parametrize("migration", ["0003"])
+@pytest.mark.parametrize("migration", MIGRATIONS)
 def test_k6_a_server_of_the_version_before_serves_while_and_after_a_database_is_migrated_beside_one_of_this(
     migration: str, before: Path, url: str, tmp_path: Path
 ) -> None:
