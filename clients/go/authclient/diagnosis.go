@@ -2,6 +2,8 @@ package authclient
 
 import "strings"
 
+const hungUp = "the server hangs up, as one does that wants a certificate of its clients"
+
 // diagnoses say what is wrong where the connection to the auth server does not come about, by what Go's network, TLS and HTTP/2
 // say of it. The first one counts.
 var diagnoses = []struct{ sign, meaning string }{
@@ -12,6 +14,8 @@ var diagnoses = []struct{ sign, meaning string }{
 	{"x509: certificate signed by unknown authority", "the server's certificate is not by an authority that is trusted here: RootCAs of tls.Config"},
 	{"x509: ", "the server's certificate does not count here"},
 	{"remote error: tls: ", "the server ended the TLS handshake"},
+	{"broken pipe", hungUp},
+	{"connection reset by peer", hungUp},
 	{"no such host", "there is no such name"},
 	{"produced zero addresses", "there is no address of that name"},
 	{"error reading server preface", "plaintext is spoken to a server that speaks TLS, or no gRPC"},
