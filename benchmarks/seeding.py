@@ -79,7 +79,7 @@ def environment(database_url: str, folder: Path, bcrypt_cost: int) -> Environmen
 def seed(server: Environment, sessions: int) -> Seeded:
     """Fill the empty database of a server with users and this many sessions."""
     named: Any = {name.removeprefix("AUTHSERVICE_").lower(): value for name, value in server.items()}
-    settings = Settings(_env_file=None, **named)  # type: ignore[call-arg]
+    settings = Settings(**named)
     logs.configure("warning", "json")  # What the parts have to say about making keys is no part of the table.
     engine = bootstrap.engine_for(settings, pool_size=1)
     schema.migrate(engine)

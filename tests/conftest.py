@@ -195,7 +195,7 @@ def with_auth(service: bootstrap.Service, **stories: Any) -> bootstrap.Service:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Return settings for the database, with nothing from this machine's environment."""
-    return Settings(_env_file=None, database_url=database_url, data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    return Settings(database_url=database_url, data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
 
 
 @pytest.fixture

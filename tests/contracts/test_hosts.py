@@ -159,10 +159,9 @@ def test_a_host_that_may_not_be_written_to_is_passed_over(url: str, mariadb: Mar
 def test_when_the_host_that_it_stands_on_dies_a_server_goes_on_at_the_next(url: str, tmp_path: Path) -> None:
     first = Gateway(make_url(url).port or 3306)
     settings = Settings(  # type: ignore[call-arg]
-        _env_file=None,
         database_url=behind(url, first.port),  # type: ignore[arg-type]
         data_dir=tmp_path,
-        master_key=MASTER_KEY,  # type: ignore[arg-type]
+        master_key=MASTER_KEY,  # type: ignore[call-arg,arg-type]
     )
     service = bootstrap.assemble(settings, hash_cost=CHEAPEST)
     served, port = serve_in_process(service)

@@ -91,7 +91,7 @@ def stage(mariadb: MariaDb, new_mariadb_url: Callable[[], str], tmp_path: Path) 
     guest = make_url(owner).set(username="guest", password=PASSWORD).render_as_string(hide_password=False)
     service, own = (
         bootstrap.assemble(
-            Settings(_env_file=None, database_url=url, data_dir=tmp_path, master_key=MASTER_KEY),  # type: ignore[call-arg,arg-type]
+            Settings(database_url=url, data_dir=tmp_path, master_key=MASTER_KEY),  # type: ignore[call-arg,arg-type]
             hash_cost=CHEAPEST,
         )
         for url in (guest, owner)

@@ -48,7 +48,7 @@ def database_url(own_mariadb: MariaDb) -> str:
 
 @pytest.fixture
 def seeds(database_url: str, tmp_path: Path) -> Iterator[Seeder]:
-    settings = Settings(_env_file=None, database_url=database_url, data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    settings = Settings(database_url=database_url, data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
     with seeder(settings) as seeds:
         yield seeds
 

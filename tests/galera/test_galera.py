@@ -52,7 +52,7 @@ def database(cluster: Cluster) -> str:
 @pytest.fixture(scope="module")
 def seeds(cluster: Cluster, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeder]:
     tmp_path = tmp_path_factory.mktemp("seeds")
-    settings = Settings(_env_file=None, database_url=cluster.url(database, 0), data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    settings = Settings(database_url=cluster.url(database, 0), data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
     with seeder(settings) as seeds:
         yield seeds
 

@@ -125,7 +125,7 @@ def test_l1_no_secret_shows_in_a_repr(settings: Settings, service: bootstrap.Ser
         repr(service.auth.refresh.refresh_tokens.first(uuid7())),
         repr(service.trust.rotate_keys.forge),
         repr(service),
-        repr(Settings(_env_file=None, jwt_secret=JWT_SECRET)),  # type: ignore[call-arg,arg-type]
+        repr(Settings(jwt_secret=JWT_SECRET)),  # type: ignore[call-arg,arg-type]
     ]
     text = "".join(shown)
     for secret in (PASSWORD, MASTER_KEY, "canary", "rt1.", JWT_SECRET):

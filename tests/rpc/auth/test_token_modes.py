@@ -41,7 +41,7 @@ MODES = [{"token_algorithm": alg} for alg in ("ES256", "EdDSA", "RS256")] + [{"j
 @pytest.mark.parametrize("changes", MODES)
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_every_mode_signs_and_verifies_within_the_budget(settings: Settings, changes: dict[str, str]) -> None:
-    changed = Settings(_env_file=None, **{**settings.model_dump(), **changes})  # type: ignore[call-arg]
+    changed = Settings(**{**settings.model_dump(), **changes})
 
     def story(stub: rpc.AuthServiceStub) -> None:
         register(stub, "ada")
@@ -69,8 +69,8 @@ def test_a_token_over_the_budget_is_refused_at_login_with_what_to_do(settings: S
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_a_token_signed_with_another_servers_secret_is_refused(settings: Settings) -> None:
-    ours = Settings(_env_file=None, **{**settings.model_dump(), "jwt_secret": "o" * 32})  # type: ignore[call-arg]
-    theirs = Settings(_env_file=None, **{**settings.model_dump(), "jwt_secret": "t" * 32})  # type: ignore[call-arg]
+    ours = Settings(**{**settings.model_dump(), "jwt_secret": "o" * 32})
+    theirs = Settings(**{**settings.model_dump(), "jwt_secret": "t" * 32})
     tokens = []
 
     def issue(stub: rpc.AuthServiceStub) -> None:

@@ -125,7 +125,7 @@ def test_y5_no_private_part_of_any_key_is_sent(settings: Settings, algorithm: st
 
 @SQLITE
 def test_y5_a_shared_secret_is_named_and_not_sent(settings: Settings) -> None:
-    shared = Settings(_env_file=None, **{**settings.model_dump(), "jwt_secret": SECRET})  # type: ignore[call-arg]
+    shared = Settings(**{**settings.model_dump(), "jwt_secret": SECRET})
     service = bootstrap.assemble(shared, hash_cost=CHEAPEST)
     server, port = serve_in_process(service)
     with watching(port) as watch:
