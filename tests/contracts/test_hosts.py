@@ -161,7 +161,7 @@ def test_when_the_host_that_it_stands_on_dies_a_server_goes_on_at_the_next(url: 
     settings = Settings(  # type: ignore[call-arg]
         database_url=behind(url, first.port),  # type: ignore[arg-type]
         data_dir=tmp_path,
-        master_key=MASTER_KEY,  # type: ignore[call-arg,arg-type]
+        master_key=MASTER_KEY,  # type: ignore[arg-type]
     )
     service = bootstrap.assemble(settings, hash_cost=CHEAPEST)
     served, port = serve_in_process(service)
