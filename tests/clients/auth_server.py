@@ -70,9 +70,16 @@ class AuthServer(rpc.TrustServiceServicer, auth_rpc.AuthServiceServicer):
         """See the contract."""
         return api.GetSigningKeysResponse(key_set=self.keys)
 
-    def __init__(self, *signers: Forger, is_scripted: bool = False, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *signers: Forger,
+        is_scripted: bool = False,
+        host: str = "127.0.0.1",
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         self.is_scripted = is_scripted
         self.host = host
+        self._credentials = credentials
         self.keys = key_set(*(signers or (forger("ES256"),)))
         self.time: float = SECONDS
         self.uptime: Callable[[], float] = time.monotonic
@@ -99,7 +106,10 @@ class AuthServer(rpc.TrustServiceServicer, auth_rpc.AuthServiceServicer):
         self._server = grpc.server(ThreadPoolExecutor(16))
         rpc.add_TrustServiceServicer_to_server(self, self._server)
         auth_rpc.add_AuthServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(self.address)
+        if self._credentials:
+            self.port = self._server.add_secure_port(self.address, self._credentials)
+        else:
+            self.port = self._server.add_insecure_port(self.address)
         self._server.start()
         return self
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 from authclient import Trust
 from authclient._serving import callers
@@ -64,8 +65,8 @@ def new_trust(heard: Heard) -> Iterator[NewTrust]:
     """Return what makes a Trust that is closed after the test."""
     made: list[Trust] = []
 
-    def make(server: AuthServer | str, **options: Any) -> Trust:
-        address = server if isinstance(server, str) else server.address
+    def make(server: AuthServer | str | grpc.Channel, **options: Any) -> Trust:
+        address = server.address if isinstance(server, AuthServer) else server
         defaults: dict[str, Any] = {
             "audience": AUDIENCE,
             "issuer": ISSUER,

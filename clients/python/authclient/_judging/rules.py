@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from authapi.v1 import rule_pb2
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
@@ -119,6 +120,7 @@ class Policy:
             raise ValueError("give the descriptors of your .proto files, such as orders_pb2.DESCRIPTOR")
         for file in files:
             _check_file(file)
+        self._services = {service.full_name for file in files for service in file.services_by_name.values()}
         self._rules: dict[str, Rule] = {}
         self.rejected: dict[str, str] = {}
         for name, method in _methods(dict.fromkeys(files)):
@@ -136,10 +138,31 @@ class Policy:
         """Return the rule of `/package.Service/Method`, or None if it is to be refused."""
         return self._rules.get(method)
 
+    def fault(self, method: str) -> str:
+        """Return why a method without a usable rule is refused to everybody."""
+        service = method.removeprefix("/").rpartition("/")[0]
+        if service in self._services:
+            return self.rejected.get(method, f"there is no such method in the file that describes {service}")
+        return _missing_file(service)
+
     @property
     def rules(self) -> Mapping[str, Rule]:
         """Every usable rule by the full name of its method."""
         return self._rules
+
+
+def _missing_file(service: str) -> str:
+    """Return what to give the guard, so that it knows the rules of a service."""
+    try:
+        file = descriptor_pool.Default().FindServiceByName(service).file.name
+    except KeyError:
+        return f"the .proto file of the service {service} is not among those of the guard; add its DESCRIPTOR there"
+    return f"{file} is not among the files of the guard; add {_module(file)}.DESCRIPTOR there"
+
+
+def _module(file: str) -> str:
+    """Return the name of the module that protoc makes of a file."""
+    return file.rpartition("/")[2].removesuffix(".proto").replace("-", "_") + "_pb2"
 
 
 def method_name(method: MethodDescriptor) -> str:

@@ -34,8 +34,9 @@ class Interception(abc.ABC):
 
     def __init__(self, trust: Authority, *files: FileDescriptor) -> None:
         policy = Policy(*files)
-        for method, why in policy.rejected.items():
-            log.warning("%s is refused to everybody: %s", method, why)
+        for method in policy.rejected:
+            _warn_of(method, policy)
+        self._policy = policy
         self._guard = Guard(policy, trust)
         self._gate = Gate(self._guard)
         self._leases = Leases(self._guard)
@@ -58,6 +59,8 @@ class Interception(abc.ABC):
             return self._exempt(method, handler)
         if known is None and method not in self._described and self._is_full():
             return self._refusal_of_others
+        if known is None and method not in self._described:
+            _warn_of(method, self._policy)
         wrapped = self._wrap(method, handler)
         self._wrapped[method] = handler, wrapped
         return wrapped
@@ -95,6 +98,10 @@ class Interception(abc.ABC):
         answer = api.RenewStreamResponse()
         answer.expire_time.FromDatetime(expires_at)
         return answer
+
+
+def _warn_of(method: str, policy: Policy) -> None:
+    log.warning("%s is refused to everybody: %s", method, policy.fault(method))
 
 
 def _never(*_: object) -> NoReturn:

@@ -14,6 +14,8 @@ from authclient._judging.verified import Ask, Verified
 from authclient._tokens.key_sets import SHARED_SECRET_ID
 from authclient._tokens.keys import VerificationKey
 from authclient._view.asking import Asking
+from authclient._view.diagnosis import Server
+from authclient._view.outage import Outage
 from authclient._view.watch import Watch
 from authclient._wire.channels import NEVER_RESENT, open_channel
 
@@ -64,7 +66,9 @@ class Trust:
         )
         self._asking = Asking(self._channel)
         secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
-        self._watch = Watch(self._channel, self.knowledge, secret, self.observer, monotonic)
+        server = Server(address, credentials is not None) if isinstance(address, str) else None
+        outage = Outage(server, monotonic)
+        self._watch = Watch(self._channel, self.knowledge, secret, self.observer, outage, monotonic)
         self.following: Following | None = Following(self._watch.ready, patience, self.listen)
         self._watch.start()
 

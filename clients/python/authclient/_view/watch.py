@@ -12,9 +12,10 @@ from authapi.v1 import trust_service_pb2 as api
 from authapi.v1 import trust_service_pb2_grpc as rpc
 
 from authclient._judging.knowledge import Knowledge
-from authclient._judging.observer import Observer, contain, log
+from authclient._judging.observer import Observer, contain
 from authclient._tokens.keys import VerificationKey
 from authclient._view.intake import Incomplete, Intake, is_news
+from authclient._view.outage import Outage
 from authclient._waiting.readiness import Readiness
 from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
 
@@ -23,6 +24,8 @@ SILENCE_SECONDS = 5.0
 LONGEST_STREAM = 3600.0
 """Seconds after which a stream is opened anew: two monotonic clocks drift apart by some 70 ms in that time."""
 CONNECT_SECONDS = 2.0
+CAUSE_SECONDS = 0.5
+"""How long the cause may take to be told, after a connection has not come about."""
 TICK_SECONDS = 0.5
 
 
@@ -32,6 +35,7 @@ class Watch:
     Args:
         secret: the key of a service that signs with a shared secret, where it is known here.
         observer: hears of the connection.
+        outage: tells the log of it.
         monotonic: the clock that the knowledge goes by.
     """
 
@@ -41,6 +45,7 @@ class Watch:
         knowledge: Knowledge,
         secret: VerificationKey | None,
         observer: Observer,
+        outage: Outage,
         monotonic: Callable[[], float],
     ) -> None:
         stub = rpc.TrustServiceStub(channel)
@@ -48,13 +53,13 @@ class Watch:
         self._knowledge = knowledge
         self._secret = secret
         self._observer = observer
+        self._outage = outage
         self._monotonic = monotonic
         self._closing = threading.Event()
         self._call: Any = None
         self._heard_at = 0.0
         self._resume_point: api.ResumePoint | None = None
         self._pause = FIRST_PAUSE
-        self._is_away = False
         self._listeners: list[Callable[[], None]] = []
         self.ready = Readiness()
         """Whether there was a complete view once."""
@@ -94,7 +99,17 @@ class Watch:
     def _await_connection(self) -> None:
         # Before the stream is opened, so that the time this takes does not make every answer look older. By a call:
         # asking grpc for the state of a channel leaves a thread behind that complains when the channel is closed.
-        call = self._get_keys.future(api.GetSigningKeysRequest(), wait_for_ready=True, timeout=CONNECT_SECONDS)
+        try:
+            self._reach(wait_for_ready=True, timeout=CONNECT_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+            # A call that waits for the connection is never told why there is none. One that does not is told at once.
+            self._reach(wait_for_ready=False, timeout=CAUSE_SECONDS)
+
+    def _reach(self, *, wait_for_ready: bool, timeout: float) -> None:
+        """Call the service. Raises grpc.RpcError if it is not there."""
+        call = self._get_keys.future(api.GetSigningKeysRequest(), wait_for_ready=wait_for_ready, timeout=timeout)
         with self._interruptible(call):
             try:
                 call.result()
@@ -130,18 +145,12 @@ class Watch:
                 raise
 
     def _connected(self) -> None:
-        log.info("the authentication service says what is revoked")
-        self._is_away = False
+        self._outage.over()
         contain(self._observer.connected)
 
     def _disconnected(self, why: str) -> None:
-        if not (self._is_away or self._closing.is_set()):
-            log.warning(
-                "the authentication service does not say what is revoked (%s). Calls are judged by what is known for "
-                "as long as their rules allow; it is tried again until it does.",
-                why,
-            )
-        self._is_away = True
+        if not self._closing.is_set():
+            self._outage.lost(why)
         contain(self._observer.disconnected, why)
 
     def _completed(self, answer: api.WatchRevocationsResponse) -> None:
@@ -177,5 +186,7 @@ class Watch:
 
 def _why(error: Exception) -> str:
     if isinstance(error, grpc.RpcError):
+        if error.code() is grpc.StatusCode.CANCELLED:  # By the clock, of which grpc knows only that it was done here.
+            return f"{error.code()}: nothing was heard for {SILENCE_SECONDS:g} s"
         return f"{error.code()}: {error.details()}"
     return f"{type(error).__name__}: {error}"
