@@ -56,7 +56,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say in the last lines how many tests this machine could not run."""
     skipped = len(terminalreporter.stats.get("skipped", []))
     if skipped:
-        terminalreporter.write_line(f"{skipped} tests were SKIPPED: see above for what this machine lacks.")
+        tests = "1 test was" if skipped == 1 else f"{skipped} tests were"
+        terminalreporter.write_line(f"{tests} SKIPPED: see above for what this machine lacks.")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,6 +1,9 @@
 """`authservice health`, and the probes of the documents, against a real server."""
 
+import contextlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,15 +14,20 @@ from typing import Any
 import grpc
 import pytest
 import yaml
+from authclient import Trust
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from authservice import bootstrap
+from authservice.domain.deadline import Deadline
+from authservice.serving.chores import start_feeding
 from authservice.serving.worker import new_server
 from authservice.transport.certificates import TlsFiles
 from authservice.transport.server import Limits, Server
 from authservice.transport.streams.health import LIVENESS
+from authservice.usecases.auth.register import Registration
 from tests.cli.conftest import Run
 from tests.conftest import HAS_ENTRANCE
+from tests.examples.pages import block
 from tests.rpc.authority import Authority
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -29,12 +37,14 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 @contextmanager
 def serving(service: bootstrap.Service, tls: TlsFiles | None = None) -> Iterator[tuple[Server, int]]:
-    limits = Limits(threads=4, max_calls=64, password_calls=8)
+    limits = Limits(threads=4, max_calls=64, password_calls=8, max_watchers=4)
     server = new_server(service, limits, has_reflection=True, has_entrance=HAS_ENTRANCE)
     port = server.listen("127.0.0.1:0", tls)
+    feeding = start_feeding(service, server)
     server.start()
     server.set_healthy(True)
     yield server, port
+    feeding.stop()
     server.stop(0)
 
 
@@ -129,3 +139,36 @@ def test_j_while_the_database_is_away_kubernetes_sends_nobody_and_restarts_nothi
             assert {name: is_well(probe) for name, probe in probes(kind).items()} == dict.fromkeys(probes(kind), True)
             server.set_healthy(False)
             assert {name for name, probe in probes(kind).items() if is_well(probe)} == {"startupProbe", "livenessProbe"}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl on this machine")
+def test_the_certificates_of_the_documents_let_their_clients_in_and_nobody_else(
+    service: bootstrap.Service, tmp_path: Path
+) -> None:
+    def shell(commands: str) -> "subprocess.CompletedProcess[str]":
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    make, call = (block(OPERATIONS, "sh", part) for part in ("openssl req -x509", "grpcurl -cacert"))
+    assert shell(make).returncode == 0
+    (tmp_path / "protos").symlink_to(OPERATIONS.parents[1] / "protos")
+    service.auth.register(Registration("ada", "quiet copper lantern 47 rivers"), Deadline.after(10))
+    with serving(service, TlsFiles(tmp_path / "tls.pem", tmp_path / "tls.key", tmp_path / "ca.pem")) as (_, port):
+        call = call.replace("50051", str(port))
+        assert "accessToken" in shell(call).stdout
+        refused = shell(call.replace("-cert client.pem -key client.key", ""))
+        assert refused.returncode != 0
+        assert "accessToken" not in refused.stdout
+        code = block(OPERATIONS, "python", "ca.pem").replace("50051", str(port))
+        with contextlib.chdir(tmp_path):
+            names: dict[str, Any] = {"Path": Path, "Trust": Trust, "grpc": grpc}
+            exec(code, names)  # the listing of the page
+        with names["trust"] as trust:
+            assert trust.wait_until_ready(10)

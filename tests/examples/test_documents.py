@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.pages import block
 from tests.examples.programs import (
     CALL_SECONDS,
     PYTHON_CUSTOMER,
@@ -28,17 +29,6 @@ PROTECT = ROOT / "docs" / "protect-a-service.md"
 AUTH, ORDERS = "127.0.0.1:50051", "127.0.0.1:50052"
 
 Start = Callable[..., Program]
-
-
-def block(page: Path, language: str, *parts: str) -> str:
-    """Return the one block of a page that is in this language and has these parts."""
-    found = [
-        text
-        for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
-        if kind == language and all(part in text for part in parts)
-    ]
-    assert len(found) == 1, f"{len(found)} blocks of {page.name} have {parts}"
-    return str(found[0])
 
 
 def comparable(output: str) -> str:

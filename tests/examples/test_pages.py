@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from tests.examples.conftest import GO_SECONDS, NPM_SECONDS
+from tests.examples.pages import block
 from tests.examples.programs import GO, ROOT, TYPESCRIPT, finished
-from tests.examples.test_documents import block
 
 GO_PAGE, TYPESCRIPT_PAGE = ROOT / "docs" / "go.md", ROOT / "docs" / "typescript.md"
 
