@@ -17,6 +17,7 @@ ADVISORIES ?= python go typescript
 NODE_KILLS ?= 3
 LOGOUTS ?= 1000
 TESTS   ?= tests/contracts tests/rpc tests/faults tests/cli# what `make mysql` runs
+PYTHONS ?= 3.10 3.11 3.12 3.13# those that `make client-versions` looks for
 GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
 
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
@@ -25,7 +26,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts slow-callers login-flood without-entrance grpcio-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts slow-callers login-flood without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -126,19 +127,32 @@ grpcio-versions: setup ## Run the RPC tests both ways with each of GRPCIO="1.85.
 	@tests/install_mariadb.sh
 	@set -e; for version in $(GRPCIO); do tests/with_grpcio.sh $(BIN) $$version; done
 
+client-versions: setup ## Run the client's tests with the oldest and the newest packages on each of PYTHONS="3.10 3.11 3.12 3.13"
+	@tests/client_versions.sh $(BIN) $(PYTHONS)
+
 bench: setup ## Measure, side by side with the floor, and print the table
 	@tests/install_mariadb.sh
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # --- keep ------------------------------------------------------------------------------------------------------------
 
-generate: setup ## Regenerate the Python stubs from protos/
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+PLUGINS  := PATH="$(abspath $(BIN)):$$PATH"# those of mypy
+
+# Older than what development has, so that the stubs serve older services as well.
+.cache/stubs/%/made.stamp: requirements/%.txt | $(BIN)/python
+	rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(PYTHON) -m pip --python $(@D)/bin/python install -q --require-hashes -r $<
+	@touch $@
+
+generate: setup .cache/stubs/messages/made.stamp .cache/stubs/services/made.stamp ## Regenerate the Python stubs from protos/
+	$(PLUGINS) .cache/stubs/messages/bin/python -m grpc_tools.protoc -I protos \
 		--python_out=$(STUBS) --mypy_out=quiet:$(STUBS) $(PROTOS)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos \
+	$(PLUGINS) .cache/stubs/services/bin/python -m grpc_tools.protoc -I protos \
 		--grpc_python_out=$(STUBS) --mypy_grpc_out=quiet:$(STUBS) $(SERVICES)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I protos -I examples/orders/protos \
-		--python_out=$(ORDERS_STUBS) --mypy_out=quiet:$(ORDERS_STUBS) \
+	$(PLUGINS) .cache/stubs/messages/bin/python -m grpc_tools.protoc -I protos -I examples/orders/protos \
+		--python_out=$(ORDERS_STUBS) --mypy_out=quiet:$(ORDERS_STUBS) orders/v1/orders.proto
+	$(PLUGINS) .cache/stubs/services/bin/python -m grpc_tools.protoc -I protos -I examples/orders/protos \
 		--grpc_python_out=$(ORDERS_STUBS) --mypy_grpc_out=quiet:$(ORDERS_STUBS) orders/v1/orders.proto
 
 advisories: setup ## Ask whether there are known advisories about what is pinned (ADVISORIES="python go typescript" by default)
@@ -160,6 +174,12 @@ lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --group pyproject.toml:advisories --upgrade -o requirements/advisories.txt
+
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --group pyproject.toml:messages --upgrade -o requirements/messages.txt
+
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --group pyproject.toml:services --upgrade -o requirements/services.txt
 
 clean: ## Remove what the other targets made, except data/
 	rm -rf $(VENV) .cache

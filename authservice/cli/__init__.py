@@ -19,6 +19,9 @@ _OURS = ("authservice", "authclient", "authapi")
 
 def main() -> None:
     """Run the command and exit."""
+    if sys.version_info < (3, 11):  # noqa: UP036  # Clients are installed beside Python 3.10, and this command with them.
+        print(f"The server needs Python 3.11 or newer, and this is {sys.version.split()[0]}.", file=sys.stderr)
+        sys.exit(3)
     # grpc writes notes of its own, such as one on a caller that hangs up in an odd way, between lines of JSON. Only its
     # errors are wanted. It reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

@@ -4,7 +4,7 @@ Its clock stands at the first of January 2026, which is not the time of the mach
 """
 
 import functools
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import grpc
@@ -120,7 +120,7 @@ def step(
         resume_point=api.ResumePoint(history=HISTORY, seq=seq),
         key_set=keys,
     )
-    message.read_time.FromDatetime(datetime.fromtimestamp(time_, UTC))
+    message.read_time.FromDatetime(datetime.fromtimestamp(time_, timezone.utc))
     message.read_uptime.CopyFrom(_duration(read))
     if opened is not None:
         message.open_uptime.CopyFrom(_duration(opened))

@@ -1,6 +1,6 @@
 """Certificates of the tests' own."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cryptography import x509
@@ -30,7 +30,7 @@ class Authority:
         return cert_file, key_file
 
     def _sign(self, name: str, key: Key, days: int, *, is_ca: bool) -> bytes:
-        now = datetime.now(UTC)
+        now = datetime.now(timezone.utc)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))

@@ -108,8 +108,8 @@ class RudeClient:
 
     def _next_frame(self) -> tuple[int, int, int, bytes]:
         head = self._exactly(9)
-        length, kind, flags = int.from_bytes(head[:3]), head[3], head[4]
-        return kind, flags, int.from_bytes(head[5:]) & 0x7FFFFFFF, self._exactly(length)
+        length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
+        return kind, flags, int.from_bytes(head[5:], "big") & 0x7FFFFFFF, self._exactly(length)
 
     def _exactly(self, count: int) -> bytes:
         taken = b""
@@ -142,7 +142,7 @@ def _headers(method: str, number: int) -> bytes:
 
 
 def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3) + bytes([kind, flags]) + struct.pack(">I", number) + payload
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + struct.pack(">I", number) + payload
 
 
 def _text(text: str) -> bytes:

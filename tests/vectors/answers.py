@@ -1,6 +1,6 @@
 """What the auth server says: answers of Verify, and rules of the view, in the form that the file has them."""
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from tests.vectors.book import GOOD_CLAIMS, NOW, SESSION, USER
@@ -12,7 +12,7 @@ ANSWERS = ("TOKEN_MISSING", "TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_NOT_YET_VAL
 
 def timestamp(seconds: int) -> str:
     """Return the JSON form of a google.protobuf.Timestamp."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def identity(**changes: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def element(tag: int, *contents: bytes) -> bytes:
     content = b"".join(contents)
     if len(content) < 128:
         return bytes([tag, len(content)]) + content
-    length = len(content).to_bytes((len(content).bit_length() + 7) // 8)
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
     return bytes([tag, 128 + len(length)]) + length + content
 
 
@@ -37,7 +37,7 @@ def sequence(*contents: bytes) -> bytes:
 
 def integer(number: int) -> bytes:
     """Return an INTEGER."""
-    return element(0x02, number.to_bytes(number.bit_length() // 8 + 1, signed=True))
+    return element(0x02, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
 
 
 def spki(algorithm: bytes, key: bytes, unused_bits: int = 0) -> bytes:

@@ -72,7 +72,7 @@ def _public_forms(signer: Signer) -> dict[str, bytes]:
         case rsa.RSAPublicKey():
             forms["PKCS #1 PEM"] = public.public_bytes(Encoding.PEM, PublicFormat.PKCS1)
             forms["PKCS #1 DER"] = public.public_bytes(Encoding.DER, PublicFormat.PKCS1)
-            forms["raw modulus"] = public.public_numbers().n.to_bytes(public.key_size // 8)
+            forms["raw modulus"] = public.public_numbers().n.to_bytes(public.key_size // 8, "big")
         case ec.EllipticCurvePublicKey():
             forms["raw point"] = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
             forms["compressed point"] = public.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
@@ -86,10 +86,15 @@ def public_jwk(public: Any) -> dict[str, str]:
     match public:
         case rsa.RSAPublicKey():
             numbers = public.public_numbers()
-            return {"kty": "RSA", "n": b64(numbers.n.to_bytes(public.key_size // 8)), "e": "AQAB"}
+            return {"kty": "RSA", "n": b64(numbers.n.to_bytes(public.key_size // 8, "big")), "e": "AQAB"}
         case ec.EllipticCurvePublicKey():
             point = public.public_numbers()
-            return {"kty": "EC", "crv": "P-256", "x": b64(point.x.to_bytes(32)), "y": b64(point.y.to_bytes(32))}
+            return {
+                "kty": "EC",
+                "crv": "P-256",
+                "x": b64(point.x.to_bytes(32, "big")),
+                "y": b64(point.y.to_bytes(32, "big")),
+            }
         case ed25519.Ed25519PublicKey():
             return {"kty": "OKP", "crv": "Ed25519", "x": b64(public.public_bytes_raw())}
     raise AssertionError(public)

@@ -213,12 +213,20 @@ def _bad_keys() -> Iterator[tuple[str, str, bytes]]:
         yield "ES256", f"a key on the curve {curve.name}", der.spki_of(key)
     x, y = _point()
     ec_spki = der.EC_PUBLIC_KEY + der.P256
-    yield "ES256", "a point beside the curve", der.spki(ec_spki, b"\x04" + x.to_bytes(32) + (y ^ 1).to_bytes(32))
+    yield (
+        "ES256",
+        "a point beside the curve",
+        der.spki(ec_spki, b"\x04" + x.to_bytes(32, "big") + (y ^ 1).to_bytes(32, "big")),
+    )
     yield "ES256", "the point 0, 0", der.spki(ec_spki, b"\x04" + b"\0" * 64)
     yield "ES256", "the point at infinity", der.spki(ec_spki, b"\0")
     yield "ES256", "a coordinate that is too large", der.spki(ec_spki, b"\x04" + b"\xff" * 64)
-    yield "ES256", "a point in hybrid form", der.spki(ec_spki, bytes([6 + y % 2]) + x.to_bytes(32) + y.to_bytes(32))
-    good_point = b"\x04" + x.to_bytes(32) + y.to_bytes(32)
+    yield (
+        "ES256",
+        "a point in hybrid form",
+        der.spki(ec_spki, bytes([6 + y % 2]) + x.to_bytes(32, "big") + y.to_bytes(32, "big")),
+    )
+    good_point = b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
     yield "ES256", "a curve without a name", der.spki(der.EC_PUBLIC_KEY, good_point)
     yield "ES256", "unused bits in the key", der.spki(ec_spki, good_point, unused_bits=1)
     seed = hashlib.sha512(b"odd").digest()
@@ -252,7 +260,8 @@ def _bad_keys() -> Iterator[tuple[str, str, bytes]]:
         "RS256",
         "a negative modulus",
         der.spki(
-            der.RSA_ENCRYPTION + der.NULL, der.sequence(der.element(2, modulus.to_bytes(256)), der.integer(65537))
+            der.RSA_ENCRYPTION + der.NULL,
+            der.sequence(der.element(2, modulus.to_bytes(256, "big")), der.integer(65537)),
         ),
     )
     dsa_parameters = der.sequence(der.integer(modulus), der.integer(derived("q", 256)), der.integer(2))

@@ -36,7 +36,7 @@ _TO_THE_PRIMES = {
 def derived(label: str, bits: int) -> int:
     """Return an odd number of exactly so many bits that looks random and is always the same."""
     digest = hashlib.shake_256(label.encode()).digest((bits + 7) // 8)
-    number = int.from_bytes(digest) % (1 << bits)
+    number = int.from_bytes(digest, "big") % (1 << bits)
     return number | 3 << (bits - 2) | 1
 
 
@@ -87,7 +87,7 @@ def stranger(kind: str) -> Signer:
 
 def es256_signature(r: int, s: int) -> bytes:
     """Return the 64 bytes of RFC 7518 section 3.4."""
-    return r.to_bytes(32) + s.to_bytes(32)
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def _private_key(owner: str, kind: str) -> Any:

@@ -114,7 +114,7 @@ def _shapes(signer: Signer, good: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _shapes_of_es256(signer: Signer, data: bytes, signature: bytes) -> Iterator[tuple[str, bytes]]:
-    r, s, n = int.from_bytes(signature[:32]), int.from_bytes(signature[32:]), P256_ORDER
+    r, s, n = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"), P256_ORDER
     yield "in its other form, r and n - s", es256_signature(r, n - s)
     yield "with n - r", es256_signature(n - r, s)
     yield "with s before r", es256_signature(s, r)
@@ -168,13 +168,13 @@ def _shapes_of_rs256(signer: Signer, data: bytes, signature: bytes) -> Iterator[
     # PSS without salt, because salt is random and the file has to come out the same each time.
     yield "with PSS", signer.private.sign(data, padding.PSS(padding.MGF1(SHA256()), 0), SHA256())
     for name, number in {"0": 0, "1": 1, "n - 1": n - 1, "n": n, "n + 1": n + 1, "2^k - 1": 256**size - 1}.items():
-        yield f"whose number is {name}", number.to_bytes(size)
-    yield "whose number is n - s", (n - int.from_bytes(signature)).to_bytes(size)
-    yield "whose number is s + n", (int.from_bytes(signature) + n).to_bytes(size + 1)
+        yield f"whose number is {name}", number.to_bytes(size, "big")
+    yield "whose number is n - s", (n - int.from_bytes(signature, "big")).to_bytes(size, "big")
+    yield "whose number is s + n", (int.from_bytes(signature, "big") + n).to_bytes(size + 1, "big")
     digest_bytes = hashlib.sha256(data).digest()
     with_null = bytes.fromhex("3031300d060960864801650304020105000420")
     for name, block in _blocks(digest_bytes, with_null, size).items():
-        yield f"over a block {name}", pow(int.from_bytes(block), numbers.d, n).to_bytes(size)
+        yield f"over a block {name}", pow(int.from_bytes(block, "big"), numbers.d, n).to_bytes(size, "big")
 
 
 def _blocks(digest: bytes, prefix: bytes, size: int) -> dict[str, bytes]:
@@ -227,7 +227,7 @@ def _computed(kid: str, nonce_point: p256.Point, s: int) -> tuple[str, dict[str,
     """Return a token with the given signature and a key set under which it is mathematically good."""
     header, r = {"alg": "ES256", "kid": kid, "typ": "at+jwt"}, nonce_point[0] % P256_ORDER
     signed = f"{b64(to_json(header))}.{b64(claims())}"
-    digest = int.from_bytes(hashlib.sha256(signed.encode()).digest())
+    digest = int.from_bytes(hashlib.sha256(signed.encode()).digest(), "big")
     point = p256.public_key_for(nonce_point, r, s, digest)
     public = ec.EllipticCurvePublicNumbers(*point, ec.SECP256R1()).public_key()
     spki = p256.spki(public)

@@ -24,7 +24,7 @@ async def test_an_attached_channel_is_made_by_its_owner(server: TokenServer, cal
 
     class Noting(grpc.aio.UnaryUnaryClientInterceptor):
         async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-            seen.append(dict(details.metadata or ()).get("authorization"))
+            seen.append(dict(tuple(details.metadata or ())).get("authorization"))
             return await continuation(details, request)
 
     def make(interceptors: list[Any]) -> grpc.aio.Channel:

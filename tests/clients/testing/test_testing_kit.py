@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ pytest_plugins = ["authclient.testing.fixtures"]
 
 def test_the_tokens_pass_the_real_verifier_and_no_other_issuers(auth_issuer: Issuer, auth_clock: Clock) -> None:
     token = auth_issuer.token(roles=["b", "a"], mfa=True, user_name="grace", user_id=GRACE)
-    now = datetime.fromtimestamp(auth_clock(), UTC)
+    now = datetime.fromtimestamp(auth_clock(), timezone.utc)
     claims = TokenVerifier("authservice", "internal", auth_issuer.keys.get).verify(token, now)
     assert (claims.user_id, claims.user_name, claims.roles) == (GRACE, "grace", ("a", "b"))
     assert "mfa" in claims.auth_methods

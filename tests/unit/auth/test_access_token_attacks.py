@@ -13,13 +13,13 @@ from joserfc.errors import JoseError
 
 from authservice.domain.errors import TokenInvalid
 from authservice.security.refresh_tokens import SealedRefreshTokens
+from tests.unit.desk import Desk
 from tests.unit.forgery import (
     ALGORITHMS,
     AUDIENCE,
     GOOD_CLAIMS,
     ISSUER,
     SECONDS,
-    Desk,
     Forger,
     b64,
     claims_with,

@@ -9,14 +9,13 @@ from authclient import TokenVerifier
 
 from authservice.domain.errors import TokenExpired, TokenInvalid, TokenNotYetValid
 from authservice.security.access_tokens import SignedAccessTokens
+from tests.unit.desk import Desk, KnownKeys
 from tests.unit.forgery import (
     AUDIENCE,
     GOOD_CLAIMS,
     ISSUER,
     NOW,
     SECONDS,
-    Desk,
-    KnownKeys,
     claims_with,
     forger,
     to_json,

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512
 
 from authservice.domain.errors import TokenInvalid, TokenMissing
-from tests.unit.forgery import ALGORITHMS, GOOD_CLAIMS, P256_ORDER, Desk, b64, forger, stranger, to_json, unb64
+from tests.unit.desk import Desk
+from tests.unit.forgery import ALGORITHMS, GOOD_CLAIMS, P256_ORDER, b64, forger, stranger, to_json, unb64
 
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 BASE64URL = string.ascii_letters + string.digits + "-_"

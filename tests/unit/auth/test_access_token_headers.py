@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from authservice.domain.errors import TokenInvalid
-from tests.unit.forgery import ALGORITHMS, GOOD_CLAIMS, Desk, Forger, b64, claims_with, forger, stranger, to_json
+from tests.unit.desk import Desk
+from tests.unit.forgery import ALGORITHMS, GOOD_CLAIMS, Forger, b64, claims_with, forger, stranger, to_json
 
 every_algorithm = pytest.mark.parametrize("alg", ALGORITHMS)
 public_key_algorithm = pytest.mark.parametrize("alg", ["ES256", "EdDSA", "RS256"])

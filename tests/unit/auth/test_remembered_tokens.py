@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from authservice.domain.errors import TokenInvalid
-from tests.unit.forgery import NOW, Desk, claims_with, forger
+from tests.unit.desk import Desk
+from tests.unit.forgery import NOW, claims_with, forger
 
 TOKENS = 500
 MOST_BYTES = 1500

@@ -5,7 +5,7 @@ import warnings
 
 from authapi.v1 import auth_service_pb2 as authapi_dot_v1_dot_auth__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in authapi/v1/auth_service_pb2_grpc.py depends on'
+        + f' but the generated code in authapi/v1/auth_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class AuthServiceStub:
+class AuthServiceStub(object):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
@@ -66,7 +66,7 @@ class AuthServiceStub:
                 _registered_method=True)
 
 
-class AuthServiceServicer:
+class AuthServiceServicer(object):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
@@ -167,7 +167,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class AuthService:
+class AuthService(object):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and

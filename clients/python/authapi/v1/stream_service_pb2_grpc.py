@@ -5,7 +5,7 @@ import warnings
 
 from authapi.v1 import stream_service_pb2 as authapi_dot_v1_dot_stream__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in authapi/v1/stream_service_pb2_grpc.py depends on'
+        + f' but the generated code in authapi/v1/stream_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class StreamServiceStub:
+class StreamServiceStub(object):
     """StreamService is answered by every service whose interceptor guards streams, on that service's own port.
 
     A stream ends with its caller's token. Before that the caller may present a fresher one here, if the stream was given a name
@@ -45,7 +45,7 @@ class StreamServiceStub:
                 _registered_method=True)
 
 
-class StreamServiceServicer:
+class StreamServiceServicer(object):
     """StreamService is answered by every service whose interceptor guards streams, on that service's own port.
 
     A stream ends with its caller's token. Before that the caller may present a fresher one here, if the stream was given a name
@@ -80,7 +80,7 @@ def add_StreamServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class StreamService:
+class StreamService(object):
     """StreamService is answered by every service whose interceptor guards streams, on that service's own port.
 
     A stream ends with its caller's token. Before that the caller may present a fresher one here, if the stream was given a name

@@ -5,7 +5,7 @@ import warnings
 
 from authapi.v1 import trust_service_pb2 as authapi_dot_v1_dot_trust__service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in authapi/v1/trust_service_pb2_grpc.py depends on'
+        + f' but the generated code in authapi/v1/trust_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class TrustServiceStub:
+class TrustServiceStub(object):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
@@ -51,7 +51,7 @@ class TrustServiceStub:
                 _registered_method=True)
 
 
-class TrustServiceServicer:
+class TrustServiceServicer(object):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
@@ -106,7 +106,7 @@ def add_TrustServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class TrustService:
+class TrustService(object):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 

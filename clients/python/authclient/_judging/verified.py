@@ -1,7 +1,7 @@
 """Whose token it is: as a signature proves it, or as Verify says."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from authapi.v1 import auth_service_pb2 as api
 
@@ -81,9 +81,9 @@ def _from_answer(token: str, answer: api.Identity) -> Verified:
         user_name=answer.user_name,
         session_id=answer.session_id,
         roles=tuple(answer.roles),
-        authenticated_at=datetime.fromtimestamp(answer.auth_time.seconds, UTC),
+        authenticated_at=datetime.fromtimestamp(answer.auth_time.seconds, timezone.utc),
         auth_methods=tuple(answer.auth_methods),
-        expires_at=datetime.fromtimestamp(answer.expire_time.seconds, UTC),
+        expires_at=datetime.fromtimestamp(answer.expire_time.seconds, timezone.utc),
         claims=claims,
     )
     return Verified(

@@ -8,8 +8,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Never
+from datetime import datetime, timezone
+from typing import Any, NoReturn
 
 LATEST_TIME = 253_402_300_799
 """Seconds since the epoch at the end of the year 9999, the last moment that a Timestamp or a datetime can hold."""
@@ -108,7 +108,7 @@ def _uuid(claims: dict[str, Any], name: str) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> datetime:
-    return datetime.fromtimestamp(_integer(claims, name, LATEST_TIME), UTC)
+    return datetime.fromtimestamp(_integer(claims, name, LATEST_TIME), timezone.utc)
 
 
 def _integer(claims: dict[str, Any], name: str, most: int) -> int:
@@ -138,7 +138,7 @@ def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return object_
 
 
-def _no_constant(text: str) -> Never:
+def _no_constant(text: str) -> NoReturn:
     raise MalformedJson(text)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from authapi.v1 import trust_service_pb2 as api
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -65,7 +65,7 @@ def _public_key(kid: str, der: bytes) -> PublicKey:
         raise KeySetRefused(f"key {kid!r} has more than {MAX_PUBLIC_KEY_BYTES} bytes")
     try:
         key = load_der_public_key(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):  # The last is of cryptography 43.
         raise KeySetRefused(f"key {kid!r} is no public key of a known kind") from None
     if not isinstance(key, EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey):
         raise KeySetRefused(f"key {kid!r} is of a kind that signs no tokens")

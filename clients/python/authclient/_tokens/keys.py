@@ -65,4 +65,4 @@ def _complaint(alg: str, key: PublicKey | bytes) -> str | None:
 
 def _is_low_s(signature: bytes) -> bool:
     # (r, s) and (r, n - s) sign the same bytes. Only the smaller s is ours, so that a token has one spelling.
-    return len(signature) == 64 and int.from_bytes(signature[32:]) <= P256_ORDER // 2
+    return len(signature) == 64 and int.from_bytes(signature[32:], "big") <= P256_ORDER // 2

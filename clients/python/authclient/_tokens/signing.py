@@ -32,8 +32,8 @@ def sign(claims: Mapping[str, Any], kid: str, alg: str, key: PrivateKey | bytes)
 
 def _low_s(signature: bytes) -> bytes:
     # Both s and n - s are valid; verifiers take the smaller one only.
-    r, s = signature[:32], int.from_bytes(signature[32:])
-    return r + min(s, P256_ORDER - s).to_bytes(32)
+    r, s = signature[:32], int.from_bytes(signature[32:], "big")
+    return r + min(s, P256_ORDER - s).to_bytes(32, "big")
 
 
 def _base64url(data: bytes) -> bytes:

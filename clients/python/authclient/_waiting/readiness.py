@@ -33,7 +33,7 @@ class Readiness:
         try:
             if not self:  # Asked only now: an announcement from here on is not missed.
                 await asyncio.wait_for(wakeup.wait(), timeout)
-        except TimeoutError:
+        except asyncio.TimeoutError:  # Another one than the built-in one before Python 3.11.
             pass
         finally:
             self._waiting.discard(wakeup)

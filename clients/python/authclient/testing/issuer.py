@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from authapi.v1 import trust_service_pb2 as api
@@ -28,7 +28,7 @@ class Clock:
     """A clock that stands until it is moved. Every part of the test kit goes by it."""
 
     def __init__(self, now: datetime | None = None) -> None:
-        self._seconds = (now or datetime.now(UTC)).timestamp()
+        self._seconds = (now or datetime.now(timezone.utc)).timestamp()
         self._listeners: list[Callable[[], None]] = []
 
     def __call__(self) -> float:

@@ -5,7 +5,7 @@ import warnings
 
 from orders.v1 import orders_pb2 as orders_dot_v1_dot_orders__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.71.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in orders/v1/orders_pb2_grpc.py depends on'
+        + f' but the generated code in orders/v1/orders_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class OrdersServiceStub:
+class OrdersServiceStub(object):
     """OrdersService takes orders and tells how they are getting on.
     """
 
@@ -57,7 +57,7 @@ class OrdersServiceStub:
                 _registered_method=True)
 
 
-class OrdersServiceServicer:
+class OrdersServiceServicer(object):
     """OrdersService takes orders and tells how they are getting on.
     """
 
@@ -120,7 +120,7 @@ def add_OrdersServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class OrdersService:
+class OrdersService(object):
     """OrdersService takes orders and tells how they are getting on.
     """
 

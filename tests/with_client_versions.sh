@@ -1,0 +1,34 @@
+#!/bin/sh
+# Runs the tests of the Python client without the server's packages: with_client_versions.sh BIN PYTHON lowest|newest
+# The packages are the oldest, or the newest, that pyproject.toml allows, in an environment of its own, made anew each time.
+set -eu
+bin=$1 python=$2 which=$3
+case $which in
+lowest) resolution=lowest-direct ;;
+newest) resolution=highest ;;
+*) echo "$0: lowest or newest, not $which" >&2 && exit 2 ;;
+esac
+environment=.cache/client-versions/$("$python" -c "import platform; print(platform.python_version())")-$which
+rm -rf "$environment"
+"$bin/uv" venv -q --python "$python" "$environment"
+install() { "$bin/uv" pip install -q --python "$environment/bin/python" "$@"; }
+install --resolution "$resolution" -r pyproject.toml
+versions=$("$bin/uv" pip list -q --python "$environment/bin/python" --format freeze)
+install --no-deps -e .
+# What only the tests need, and what has to be as old as grpcio is. None of it changes what was chosen above.
+install pytest pytest-timeout pytest-xdist hypothesis jsonschema setuptools
+ln -s "$(cd "$bin" && pwd)/buf" "$environment/bin/buf"
+grpcio=$(echo "$versions" | sed -n 's/^grpcio==//p')
+for part in health-checking reflection status testing tools; do install --no-deps "grpcio-$part<=$grpcio"; done
+for package in $versions; do
+	"$bin/uv" pip list -q --python "$environment/bin/python" --format freeze | grep -qx "$package" \
+		|| { echo "$0: $package was replaced by what the tests need" >&2 && exit 1; }
+done
+echo "$("$environment/bin/python" -V), $which:" $versions
+# Old packages of grpcio beside it have stubs of protobuf 5, of which protobuf 6 warns. The client's own are of 6.
+# Calls of grpcio 1.71 that end before they are sent complain when they are collected.
+# tests/conftest.py is the server's, and so are the tests against it.
+PATH="$(cd "$bin" && pwd):$PATH" "$environment/bin/python" -m pytest -n 2 --dist loadfile \
+	-W "ignore:Exception ignored in. <function InterceptedCall:pytest.PytestUnraisableExceptionWarning" \
+	-W "ignore:Protobuf gencode version 5:UserWarning" --confcutdir=tests/clients \
+	--ignore-glob="*_against_service.py" tests/clients tests/vectors
