@@ -185,4 +185,4 @@ def _kill_idle(administrator: Any) -> None:
     for connection in others():
         with kills():
             administrator.execute(f"KILL {connection}")
-    wait_until(lambda: not others(), 5, "all connections gone")
+    wait_until(lambda: not others(), 60, "all connections gone")
