@@ -8,10 +8,16 @@ from dataclasses import dataclass, field
 
 from authservice.serving.outages import Outages
 
+RETRY_PERIOD = 5.0
+"""Seconds after which a rare chore is tried again that went wrong. Word that a database is back waits for it."""
+
 
 @dataclass(slots=True)
 class Chore:
-    """Something to do every `period` seconds. What goes wrong is told (see outages.py) and tried again next time."""
+    """Something to do every `period` seconds. What goes wrong is told (see outages.py) and tried again.
+
+    It is tried after a period, or after RETRY_PERIOD if that is sooner.
+    """
 
     name: str
     period: float
@@ -63,10 +69,12 @@ class Housekeeping:
 
     def _do(self, chore: Chore) -> None:
         chore.next_at = math.inf  # Who wakes it while it is being done, wants it done again.
+        pause = chore.period
         try:
             chore.do()
         except Exception as error:
+            pause = min(pause, RETRY_PERIOD)
             self._outages.met(chore.name, error)
         else:
             self._outages.over(chore.name)
-        chore.next_at = min(chore.next_at, time.monotonic() + chore.period)
+        chore.next_at = min(chore.next_at, time.monotonic() + pause)

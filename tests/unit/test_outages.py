@@ -1,5 +1,6 @@
 """What keeps chores from being done: told once, once a minute, and once when it is over."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from authservice.domain.errors import StorageUnavailable
+from authservice.serving import housekeeping
 from authservice.serving.outages import TOLD_EVERY, Outages
 
 CHORES = ("revocations", "health", "reload keys", "clean-up")
@@ -78,3 +80,22 @@ def test_another_error_is_told_by_its_chore(told: list[EventDict]) -> None:
         ("database_back", None),
     ]
     assert "canary" not in str(told)
+
+
+def test_a_rare_chore_that_the_outage_met_does_not_keep_back_the_word_that_it_is_over(
+    told: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "RETRY_PERIOD", 0.01)
+    tries = iter([away(), None])
+    done = threading.Event()
+
+    def clean_up() -> None:
+        if error := next(tries):
+            raise error
+        done.set()
+
+    keeping = housekeeping.Housekeeping([housekeeping.Chore("clean-up", 3600.0, clean_up)])
+    keeping.start()
+    assert done.wait(10)
+    keeping.stop()
+    assert [line["event"] for line in told] == ["database_away", "database_back"]
