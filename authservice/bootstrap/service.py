@@ -9,6 +9,7 @@ from authservice.config import Settings
 from authservice.domain.signing_key import RotationPlan
 from authservice.ports import Audit, Clock
 from authservice.usecases.admin import AdminStories
+from authservice.usecases.adopt_backup import AdoptBackup
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.clean_up import CleanUp
 from authservice.usecases.trust import TrustStories
@@ -22,6 +23,7 @@ class Service:
     admin: AdminStories
     trust: TrustStories
     clean_up: CleanUp
+    adopt_backup: AdoptBackup
     parts: Parts
 
     @property
@@ -48,4 +50,11 @@ def assemble(
     parts = make_parts(
         settings, cores=cores, hash_cores=hash_cores, clock=clock, audit=audit, hash_cost=hash_cost, rotation=rotation
     )
-    return Service(auth.build(parts), admin.build(parts), trust.build(parts), CleanUp(parts.database, clock), parts)
+    return Service(
+        auth=auth.build(parts),
+        admin=admin.build(parts),
+        trust=trust.build(parts),
+        clean_up=CleanUp(parts.database, clock),
+        adopt_backup=AdoptBackup(parts.database, parts.rotate_keys, parts.audit),
+        parts=parts,
+    )

@@ -13,6 +13,7 @@ from authservice.cli import INTERRUPTED
 COULD_NOT, WRONG_SETTINGS = 1, 3
 
 _VERBS = {
+    "adopt-backup": "backups",
     "config": "config",
     "doctor": "doctor",
     "explain": "auth",
@@ -36,7 +37,9 @@ class Verbs(click.Group):
         """Return one of them, or None if there is none of this name."""
         if cmd_name not in _VERBS:
             return None
-        verb: click.Command = getattr(importlib.import_module(f"authservice.cli.{_VERBS[cmd_name]}"), cmd_name)
+        verb: click.Command = getattr(
+            importlib.import_module(f"authservice.cli.{_VERBS[cmd_name]}"), cmd_name.replace("-", "_")
+        )
         return verb
 
 

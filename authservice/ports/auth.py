@@ -94,6 +94,9 @@ class Sessions(Protocol):
     def count_live(self, user_id: UUID, now: datetime) -> int:
         """Return how many sessions of a user are live."""
 
+    def forget(self, limit: int) -> int:
+        """Delete up to `limit` sessions, live or not, and append no rule. Returns how many were deleted."""
+
 
 class Attempts(Protocol):
     """Login attempts since the last success, by account."""

@@ -255,6 +255,15 @@ def test_d7_doctor_names_unsafe_database_settings_and_serve_refuses_broken_promi
     assert "time zone is not UTC" in " ".join(done.stdout.split())
 
 
+def test_a_backup_is_adopted_after_a_question_and_leaves_the_jwt_secret_to_its_owner(run: Run) -> None:
+    run("migrate", JWT_SECRET="a secret for tests that is long enough")
+    assert run("adopt-backup", stdin="n\n").stderr.endswith("Nothing was done.\n")
+    done = run("adopt-backup", "--yes", JWT_SECRET="a secret for tests that is long enough")
+    assert done.stdout == "0 sessions are ended, 0 signing keys replaced.\n"
+    assert "set another secret" in done.stderr
+    assert "users disable" in done.stderr
+
+
 def test_help_tells_a_stranger_what_there_is(run: Run) -> None:
     root = run("--help").stdout
     for verb in ("serve", "migrate", "config", "users", "keys", "doctor", "Exit codes"):
