@@ -26,7 +26,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts slow-callers login-flood without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts slow-callers login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -126,6 +126,11 @@ without-entrance: setup ## Run the tests that call a server once more, with call
 grpcio-versions: setup ## Run the RPC tests both ways with each of GRPCIO="1.85.1 1.85.3"
 	@tests/install_mariadb.sh
 	@set -e; for version in $(GRPCIO); do tests/with_grpcio.sh $(BIN) $$version; done
+
+upgrades: setup ## Serve beside the version from before each migration, while the database is migrated
+	@tests/install_mariadb.sh
+	@tests/install_versions.sh $(BIN)/python .cache/versions
+	AUTHSERVICE_TEST_VERSIONS=.cache/versions $(BIN)/pytest tests/faults/test_versions.py
 
 client-versions: setup ## Run the client's tests with the oldest and the newest packages on each of PYTHONS="3.10 3.11 3.12 3.13"
 	@tests/client_versions.sh $(BIN) $(PYTHONS)

@@ -17,7 +17,7 @@ from tests.faults.seeding import Seeder, seeder
 from tests.observed import ObservedChannel
 
 collect_ignore = [] if "AUTHSERVICE_TEST_VERSIONS" in os.environ else ["test_versions.py"]
-"""The version from before a migration needs the libraries of its time, so it is tried on demand."""
+"""The version from before a migration needs the libraries of its time: see `make upgrades`."""
 
 
 @pytest.fixture

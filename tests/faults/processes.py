@@ -60,13 +60,21 @@ class ServerProcess:
     Args:
         folder: where it writes, and its working directory, so that no `.env` of this machine is read.
         wrapper: a command to run it under.
+        python: the interpreter, if not that of the tests.
         settings: more variables, without their prefix.
     """
 
     def __init__(
-        self, database_url: str, folder: Path, wrapper: Sequence[str] = (), /, **settings: str | float
+        self,
+        database_url: str,
+        folder: Path,
+        wrapper: Sequence[str] = (),
+        python: str = sys.executable,
+        /,
+        **settings: str | float,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._python = python
         self._folder = folder
         self._wrapper = wrapper
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSERVICE_")}
@@ -95,7 +103,7 @@ class ServerProcess:
         """Start it and wait for nothing."""
         with (self._folder / "stdout").open("wb") as out, (self._folder / "stderr").open("ab") as err:
             self._process = subprocess.Popen(
-                [*self._wrapper, sys.executable, "-m", "authservice", "serve", "--port", str(self.port)],
+                [*self._wrapper, self._python, "-m", "authservice", "serve", "--port", str(self.port)],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=out,

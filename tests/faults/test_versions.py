@@ -3,7 +3,6 @@
 import io
 import os
 import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +20,9 @@ from tests.faults.history import archive, commit_before
 from tests.faults.processes import ServerProcess, wait_until
 from tests.observed import Refusal, login, logout, refresh, refusal, register, verify
 
-MIGRATIONS = ("0003",)
+ENVIRONMENTS = Path(os.environ.get("AUTHSERVICE_TEST_VERSIONS", ""))
+"""What `make upgrades` has installed: for each migration, what the server needed before it."""
+MIGRATIONS = sorted(each.name for each in ENVIRONMENTS.iterdir() if each.is_dir())
 SECONDS = 30
 Stub = rpc.AuthServiceStub
 
@@ -89,10 +90,11 @@ def test_k6_a_server_of_the_version_before_serves_while_and_after_a_database_is_
     migration: str, before: Path, url: str, tmp_path: Path
 ) -> None:
     path = f"PYTHONPATH={before}{os.pathsep}{before / 'clients/python'}"
-    old = ServerProcess(url, tmp_path / "old", ["env", path])
+    python = str((ENVIRONMENTS / migration / "bin/python").absolute())
+    old = ServerProcess(url, tmp_path / "old", ["env", path], python)
     new = ServerProcess(url, tmp_path / "new")
     command = ["env", path, f"AUTHSERVICE_DATABASE_URL={url}", f"AUTHSERVICE_MASTER_KEY={MASTER_KEY}"]
-    subprocess.run([*command, sys.executable, "-m", "authservice", "migrate"], check=True, cwd=tmp_path, timeout=60)
+    subprocess.run([*command, python, "-m", "authservice", "migrate"], check=True, cwd=tmp_path, timeout=60)
     assert (revision(url) or "") < migration
     with ExitStack() as stack:
         stack.callback(old.kill_all)
