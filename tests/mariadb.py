@@ -110,6 +110,8 @@ class MariaDb:
         self._folder = folder
         self._data = folder / "data"
         self._socket = folder / "socket"
+        # Of its own: one that starts removes whatever temporary tables it finds there, also those of another in use.
+        self._environment = {**os.environ, "TMPDIR": str(folder)}
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -138,7 +140,7 @@ class MariaDb:
     def make_data(self) -> None:
         """Make the data folder."""
         command = [*self._installer(), f"--datadir={self._data}", *self._as_root()]
-        subprocess.run(command, check=True, capture_output=True, user=self._user)
+        subprocess.run(command, check=True, capture_output=True, user=self._user, env=self._environment)
 
     def _installer(self) -> list[str]:
         if self.is_mysql:
@@ -155,7 +157,11 @@ class MariaDb:
             options += ["--mysqlx=OFF", "--secure-file-priv=NULL"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._server, "--no-defaults", *options], stdout=log, stderr=log, user=self._user
+                [self._server, "--no-defaults", *options],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                env=self._environment,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
