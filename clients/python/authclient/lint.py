@@ -24,7 +24,8 @@ from authclient._judging.rules import (
     check_role_name,
     rule_of,
 )
-from authclient._wire.channels import NoAddress, open_channel
+from authclient._wire.addresses import NoAddress
+from authclient._wire.channels import open_channel
 
 FOUND, UNREADABLE = 1, 2
 SERVER_SECONDS = 10.0

@@ -15,7 +15,6 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import Session, Trust
 from authclient import aio as asynchronous
 from authclient._judging.observer import Observer
-from authclient._wire.channels import open_aio_channel, open_channel
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON
@@ -114,54 +113,6 @@ def test_what_waits_for_a_connection_is_sent_again_after_a_pause_only(
     with Trust(refusing.address, audience="internal", observer=told):
         assert told.lost.wait(SOON)
         assert refusing.streams == 1
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1", "unix:/run/auth", "unix:///run/auth"],
-)
-def test_plaintext_is_for_this_machine(address: str) -> None:
-    open_channel(address, None, insecure=False).close()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "10.0.0.1:50051",
-        "auth:50051",
-        "0.0.0.0:50051",
-        "[::]:50051",
-        "[2001:db8::1]:50051",
-        "localhost.example.com:50051",
-        "127.0.0.1.example.com:50051",
-        "dns:///auth:50051",
-        "ipv4:10.0.0.1:50051",
-        "127.0.0.1:1,10.0.0.1:1",
-        "unixes:1",
-        "xds:///auth",
-        "2130706433:1",
-    ],
-)
-def test_plaintext_to_another_machine_is_refused_unless_somebody_says_it_is_fine(address: str) -> None:
-    with pytest.raises(ValueError, match="another machine"):
-        Trust(address, audience="internal")
-    open_channel(address, None, insecure=True).close()
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "", "localhost", "auth", "[::1]", "::1", "127.0.0.1:", "auth:grpc"])
-@pytest.mark.parametrize("insecure", [False, True])
-def test_an_address_without_a_port_is_said_to_be_one(address: str, insecure: bool) -> None:
-    with pytest.raises(ValueError, match="names no port; write host:port, such as 127") as caught:
-        Trust(address, audience="internal", insecure=insecure)
-    assert str(caught.value).startswith(repr(address))
-    with pytest.raises(ValueError, match="names no port"):
-        open_aio_channel(address, None, insecure)
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:50051", "https://auth.example"])
-def test_a_url_is_said_to_be_one(address: str) -> None:
-    with pytest.raises(ValueError, match="is a URL; write host:port"):
-        Trust(address, audience="internal")
 
 
 def test_a_proxy_of_the_environment_does_not_hear_what_is_for_this_machine(

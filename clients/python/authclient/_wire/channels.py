@@ -1,10 +1,10 @@
 """Connections to other services, on which no token leaves this machine in the clear."""
 
-import ipaddress
-import re
 from typing import Any, TypeAlias
 
 import grpc
+
+from authclient._wire.addresses import check_address, is_loopback
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to connect, doubled from one to the other."""
@@ -20,16 +20,10 @@ NEVER_RESENT = (("grpc.enable_retries", 0),)
 sends calls that wait for one again and again, without a pause, and keeps a record of each attempt: with grpcio 1.85,
 the memory of a client grew by a gigabyte a second when a server ended under load. So what is worth sending again is
 sent again here, after a pause."""
-
-# Nothing in the environment is to lead plaintext away from this machine.
-_PLAINTEXT_OPTIONS = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
-
+_PLAINTEXT_OPTIONS = (("grpc.enable_http_proxy", 0),)
+"""Nothing in the environment is to lead plaintext away from this machine."""
 
 Options: TypeAlias = tuple[tuple[str, int], ...]
-
-
-class NoAddress(ValueError):
-    """A text is not `host:port`. The exception's text says what is missing."""
 
 
 def open_channel(
@@ -43,12 +37,13 @@ def open_channel(
         options: more of grpc's options.
 
     Raises:
-        ValueError: tokens would leave this machine in the clear, or the address names no port (NoAddress).
+        ValueError: tokens would leave this machine in the clear, or the text is no address (NoAddress).
+        TypeError: it is no text, or the credentials are none.
     """
+    check_target(address, credentials, insecure)
     if credentials is not None:
         return grpc.secure_channel(address, credentials, options=_OPTIONS + options)
-    _require_loopback(address, insecure)
-    return grpc.insecure_channel(address, options=_PLAINTEXT_OPTIONS + options)
+    return grpc.insecure_channel(address, options=_OPTIONS + _PLAINTEXT_OPTIONS + options)
 
 
 def open_aio_channel(
@@ -59,38 +54,21 @@ def open_aio_channel(
     interceptors: Any = (),
 ) -> grpc.aio.Channel:
     """As `open_channel`, for asyncio."""
+    check_target(address, credentials, insecure)
     if credentials is not None:
         return grpc.aio.secure_channel(address, credentials, options=_OPTIONS + options, interceptors=interceptors)
-    _require_loopback(address, insecure)
-    return grpc.aio.insecure_channel(address, options=_PLAINTEXT_OPTIONS + options, interceptors=interceptors)
+    options = _OPTIONS + _PLAINTEXT_OPTIONS + options
+    return grpc.aio.insecure_channel(address, options=options, interceptors=interceptors)
 
 
-def _require_loopback(address: str, insecure: bool) -> None:
-    _require_port(address)
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost" or address.startswith("unix:")
-    if not (is_loopback or insecure):
+def check_target(address: object, credentials: object, insecure: bool) -> None:
+    """Raise as `open_channel`, without opening one."""
+    text = check_address(address, needs_port=credentials is None)
+    if credentials is not None:
+        if not isinstance(credentials, grpc.ChannelCredentials):
+            raise TypeError("credentials must be what grpc.ssl_channel_credentials(...) returns")
+    elif not (insecure or is_loopback(text)):
         raise ValueError(
             f"{address} is another machine, and tokens would travel in the clear. Pass "
             "credentials=grpc.ssl_channel_credentials(...), or insecure=True if something else encrypts the way there"
         )
-
-
-def _require_port(address: str) -> None:
-    """Raise NoAddress for what people write in place of `host:port`: to grpc that is a name, and port 443 of it."""
-    if re.match("https?://", address):
-        raise NoAddress(f"{address!r} is a URL; write host:port, such as 127.0.0.1:50051")
-    has_scheme = address.startswith("unix:") or "://" in address
-    if not has_scheme and (_is_ip(address) or not re.search(r":[0-9]+\Z", address)):
-        raise NoAddress(f"{address!r} names no port; write host:port, such as 127.0.0.1:50051")
-
-
-def _is_ip(address: str) -> bool:
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return True
