@@ -22,6 +22,13 @@ SPARE_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 """After a failed refresh, for as long as the token at hand is good."""
 NO_SESSION = "There is no session. Call login first."
+BEFORE_FORK = (
+    "This session was made before a fork, in process {pid}. Its refresh token is for that process alone: two processes "
+    "that use it would end the session. Call login in this process, and make channels anew."
+)
+CHANNEL_BEFORE_FORK = (
+    "This session was given a channel before a fork, in process {pid}. Make channel and session anew in this process."
+)
 CALL_SECONDS = 10.0
 ATTEMPTS = 4
 """How often Refresh and Logout are sent before the service counts as away. Repeating them is harmless."""

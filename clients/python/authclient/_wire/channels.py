@@ -1,5 +1,6 @@
 """Connections to other services, on which no token leaves this machine in the clear."""
 
+import os
 from typing import Any, TypeAlias
 
 import grpc
@@ -22,6 +23,10 @@ the memory of a client grew by a gigabyte a second when a server ended under loa
 sent again here, after a pause."""
 _PLAINTEXT_OPTIONS = (("grpc.enable_http_proxy", 0),)
 """Nothing in the environment is to lead plaintext away from this machine."""
+_OF_ITS_OWN = (("grpc.use_local_subchannel_pool", 1),)
+"""In a child that was forked. There grpc would go on with the connection that the parent has to the same address, and
+calls end with "Wrong file descriptor generation" (grpcio 1.85) or "Bad file descriptor" (1.71)."""
+_FIRST_PID = os.getpid()
 
 Options: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -42,8 +47,8 @@ def open_channel(
     """
     check_target(address, credentials, insecure)
     if credentials is not None:
-        return grpc.secure_channel(address, credentials, options=_OPTIONS + options)
-    return grpc.insecure_channel(address, options=_OPTIONS + _PLAINTEXT_OPTIONS + options)
+        return grpc.secure_channel(address, credentials, options=_options() + options)
+    return grpc.insecure_channel(address, options=_options() + _PLAINTEXT_OPTIONS + options)
 
 
 def open_aio_channel(
@@ -56,8 +61,8 @@ def open_aio_channel(
     """As `open_channel`, for asyncio."""
     check_target(address, credentials, insecure)
     if credentials is not None:
-        return grpc.aio.secure_channel(address, credentials, options=_OPTIONS + options, interceptors=interceptors)
-    options = _OPTIONS + _PLAINTEXT_OPTIONS + options
+        return grpc.aio.secure_channel(address, credentials, options=_options() + options, interceptors=interceptors)
+    options = _options() + _PLAINTEXT_OPTIONS + options
     return grpc.aio.insecure_channel(address, options=options, interceptors=interceptors)
 
 
@@ -72,3 +77,7 @@ def check_target(address: object, credentials: object, insecure: bool) -> None:
             f"{address} is another machine, and tokens would travel in the clear. Pass "
             "credentials=grpc.ssl_channel_credentials(...), or insecure=True if something else encrypts the way there"
         )
+
+
+def _options() -> Options:
+    return _OPTIONS if os.getpid() == _FIRST_PID else _OPTIONS + _OF_ITS_OWN

@@ -1,16 +1,18 @@
 """A session of a caller: log in once, and every channel made from it sends a token that is good."""
 
 import concurrent.futures
+import functools
+import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
-from authclient._calling.held_tokens import HeldTokens
+from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, HeldTokens, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.sync.attached import attach
 from authclient._waiting.steps import in_thread
@@ -21,13 +23,17 @@ from authclient._wire.metadata import bearer
 class Session:
     """Keeps one login alive, refreshing when a token is needed and the one at hand is getting old. For many threads.
 
+    The tokens are of the process that has logged in. In a child that was forked everything but `login` raises
+    LoginNeeded, until `login` was called there.
+
     Args:
         address: `host:port` of the authentication service, or a channel to it.
         credentials: how to reach it; None for plaintext, which is for loopback only.
         insecure: allow plaintext to another machine.
 
     Raises:
-        ValueError: plaintext would leave this machine.
+        ValueError: plaintext would leave this machine, or the text is no address.
+        TypeError: address or credentials are of another type.
     """
 
     def __init__(
@@ -38,11 +44,10 @@ class Session:
         insecure: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._owns_channel = isinstance(address, str)
-        self._channel = (
-            open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
-        )
-        self._keeping = Keeping(rpc.AuthServiceStub(self._channel), monotonic, _Refresh)
+        self._given = address if isinstance(address, grpc.Channel) else None
+        self._open = functools.partial(open_channel, cast(str, address), credentials, insecure, NEVER_RESENT)
+        self._monotonic = monotonic
+        self._home = self._begin()
 
     def __enter__(self) -> "Session":
         return self
@@ -52,13 +57,19 @@ class Session:
 
     def close(self) -> None:
         """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
-        if self._owns_channel:
-            self._channel.close()
-            if refresh := self._keeping.refresh:
+        home = self._home
+        if self._given is None and home.is_here():
+            home.channel.close()
+            if refresh := home.keeping.refresh:
                 refresh.join()
 
     def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
-        """Open a session. Raises grpc.RpcError as AuthService.Login answers it."""
+        """Open a session. Raises grpc.RpcError as AuthService.Login answers it.
+
+        Raises RuntimeError in a child that was forked, where the session was given a channel of its parent.
+        """
+        if not self._home.is_here():
+            self._begin_in_child()
         return in_thread(self._keeping.login(user_name_or_email, password, client_label), _wait)
 
     def logout(self, scope: api.LogoutScope.ValueType = api.LOGOUT_SCOPE_THIS) -> int:
@@ -107,6 +118,36 @@ class Session:
                 callback((), error)
 
         return grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]  # a function will do
+
+    @property
+    def _keeping(self) -> Keeping:
+        """What is kept in this process. Raises LoginNeeded in a child of the one that it was begun in."""
+        if not self._home.is_here():
+            raise LoginNeeded(BEFORE_FORK.format(pid=self._home.pid))
+        return self._home.keeping
+
+    def _begin(self) -> "_Home":
+        """Return what is needed in this process, holding no tokens."""
+        channel = self._given or self._open()
+        return _Home(os.getpid(), channel, Keeping(rpc.AuthServiceStub(channel), self._monotonic, _Refresh))
+
+    def _begin_in_child(self) -> None:
+        if self._given is not None:
+            raise RuntimeError(CHANNEL_BEFORE_FORK.format(pid=self._home.pid))
+        self._of_parent = self._home  # Kept, because grpc may hang where a channel of the parent is closed in a child.
+        self._home = self._begin()
+
+
+class _Home(NamedTuple):
+    """What a session has in the process that uses it."""
+
+    pid: int
+    channel: grpc.Channel
+    keeping: Keeping
+
+    def is_here(self) -> bool:
+        """Tell whether that process is this one."""
+        return self.pid == os.getpid()
 
 
 class _Refresh(threading.Thread):
