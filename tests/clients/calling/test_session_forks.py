@@ -1,11 +1,13 @@
 """A session and a fork: two processes never use one refresh token."""
 
+import asyncio
 import os
 from collections.abc import Callable
 
 import grpc
 import pytest
 from authclient import Session
+from authclient import aio as asynchronous
 
 from tests.clients.calling.calls import call
 from tests.clients.forked import in_children, in_program, raised
@@ -86,3 +88,45 @@ def test_a_channel_of_the_parent_is_not_used_in_a_child_even_to_log_in(server: T
     (said,) = in_program(log_in_through_a_channel_of_the_parent, server.address)
     assert said.startswith("RuntimeError: This session was given a channel before a fork")
     assert "Make channel and session anew in this process" in said
+
+
+def use_on_event_loops(address: str) -> list[str]:
+    """Return what an asyncio session says in two children of a process that has used it, and then in that."""
+    hands = Hands(1000.0)
+    session = asynchronous.Session(address, monotonic=hands)
+
+    def work() -> str:
+        uses = (session.access_token, lambda: session.login("ada", PASSWORD), session.close)
+        return "\n".join(raised(lambda use=use: asyncio.run(use())) for use in uses)  # type: ignore[misc]
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(session.login("ada", PASSWORD))
+    hands.now += 899
+    return [*in_children(work, 2), loop.run_until_complete(session.access_token())]
+
+
+def test_an_asyncio_session_that_was_used_is_of_no_use_in_a_child(server: TokenServer) -> None:
+    *children, own = in_program(use_on_event_loops, server.address)
+    for said in children:
+        token, login, closing = said.splitlines()
+        assert token.startswith("LoginNeeded: This session was used before a fork, in process ")
+        assert login.startswith("RuntimeError: This session was used before a fork, in process ")
+        assert "Fork first" in login
+        assert closing == "None"
+    assert own == "access-2"
+    assert server.refreshes == ["refresh-1"]
+
+
+def use_first_after_the_fork(address: str) -> list[str]:
+    session = asynchronous.Session(address)
+
+    async def work() -> str:
+        async with session:
+            await session.login("ada", PASSWORD)
+            return await session.access_token()
+
+    return in_children(lambda: asyncio.run(work()), 2)
+
+
+def test_an_asyncio_session_that_was_only_made_serves_each_child(server: TokenServer) -> None:
+    assert sorted(in_program(use_first_after_the_fork, server.address)) == ["access-1", "access-2"]

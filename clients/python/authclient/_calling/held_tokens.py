@@ -29,6 +29,11 @@ BEFORE_FORK = (
 CHANNEL_BEFORE_FORK = (
     "This session was given a channel before a fork, in process {pid}. Make channel and session anew in this process."
 )
+AIO_BEFORE_FORK = (
+    "This session was used before a fork, in process {pid}. Its refresh token is for that process alone, and what grpc "
+    "has for asyncio does not outlive a fork. Fork first, and use sessions in the children only."
+)
+OTHER_LOOP = "This session is in use in another event loop, which is still open. Make one for each loop."
 CALL_SECONDS = 10.0
 ATTEMPTS = 4
 """How often Refresh and Logout are sent before the service counts as away. Repeating them is harmless."""

@@ -49,14 +49,21 @@ class Keeping:
         auth: the AuthService, through a channel of either kind.
         monotonic: the clock that tokens age by.
         begin: begins a refresh in the background, so that it goes on if those who wait for it do not. Returns it.
+        holding: what one before it, that is of no use any more, has held.
     """
 
-    def __init__(self, auth: Any, monotonic: Callable[[], float], begin: Callable[[Steps[HeldTokens]], Any]) -> None:
+    def __init__(
+        self,
+        auth: Any,
+        monotonic: Callable[[], float],
+        begin: Callable[[Steps[HeldTokens]], Any],
+        holding: Holding | None = None,
+    ) -> None:
         self._auth = auth
         self._monotonic = monotonic
         self._begin = begin
         self._lock = threading.Lock()
-        self._holding = Holding()
+        self._holding = holding or Holding()
         self._under_way: _Refresh | None = None
 
     @property

@@ -2,27 +2,37 @@
 
 import asyncio
 import concurrent.futures
+import functools
+import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient._calling.aio.attached import attach
-from authclient._calling.held_tokens import HeldTokens
+from authclient._calling.held_tokens import AIO_BEFORE_FORK, OTHER_LOOP, HeldTokens, Holding, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._waiting.steps import in_task
-from authclient._wire.channels import NEVER_RESENT, open_aio_channel
+from authclient._wire.channels import NEVER_RESENT, check_target, open_aio_channel
 from authclient._wire.metadata import bearer
 
 
 class Session:
     """Keeps one login alive, for the tasks of one event loop. Everything else as authclient.Session.
 
+    May be made where no loop runs, such as at the top of a module: it connects in the loop that uses it first, and anew
+    in another one once that is closed. Likewise it may be made before a fork, but not used before it: what grpc has for
+    asyncio does not outlive a fork.
+
     Args:
         address: `host:port` of the authentication service, or an asyncio channel to it.
+
+    Raises:
+        RuntimeError: from `login` in a child of a process that has used it; from each use while another event loop
+            that has used it is open.
     """
 
     def __init__(
@@ -33,11 +43,14 @@ class Session:
         insecure: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._owns_channel = isinstance(address, str)
-        self._channel = (
-            open_aio_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
-        )
-        self._keeping = Keeping(rpc.AuthServiceStub(self._channel), monotonic, _begin)
+        self._given = address if isinstance(address, grpc.aio.Channel) else None
+        if self._given is None:
+            check_target(address, credentials, insecure)
+        self._open = functools.partial(open_aio_channel, cast(str, address), credentials, insecure, NEVER_RESENT)
+        self._monotonic = monotonic
+        self._holding = Holding()
+        self._home: _Home | None = None
+        self._pid = os.getpid() if self._given else None
 
     async def __aenter__(self) -> "Session":
         return self
@@ -47,15 +60,20 @@ class Session:
 
     async def close(self) -> None:
         """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
-        if self._owns_channel:
-            await self._channel.close()
-            if refresh := self._keeping.refresh:
+        home = self._home
+        if self._given is None and home and self._pid == os.getpid() and home.is_here():
+            await home.channel.close()
+            if refresh := home.keeping.refresh:
                 refresh.cancel()
                 await asyncio.wait([refresh])
 
     async def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
         """Open a session. Raises grpc.aio.AioRpcError as AuthService.Login answers it."""
-        await in_task(self._keeping.login(user_name_or_email, password, client_label), _wait)
+        try:
+            keeping = self._keeping
+        except LoginNeeded as child:
+            raise RuntimeError(str(child)) from None
+        await in_task(keeping.login(user_name_or_email, password, client_label), _wait)
 
     async def logout(self, scope: api.LogoutScope.ValueType = api.LOGOUT_SCOPE_THIS) -> int:
         """End the session, and others of the user as the scope says. Returns how many ended."""
@@ -110,6 +128,37 @@ class Session:
             asyncio.run_coroutine_threadsafe(self.access_token(), loop).add_done_callback(tell)
 
         return grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]  # a function will do
+
+    @property
+    def _keeping(self) -> Keeping:
+        """What is kept in the running loop. Raises LoginNeeded in a child of the process that has used it."""
+        if self._pid not in (None, os.getpid()):
+            raise LoginNeeded(AIO_BEFORE_FORK.format(pid=self._pid))
+        home = self._home
+        if home is None or home.loop.is_closed():
+            home = self._home = self._settle()
+        if not home.is_here():
+            raise RuntimeError(OTHER_LOOP)
+        return home.keeping
+
+    def _settle(self) -> "_Home":
+        """Return what is needed in the running loop."""
+        self._pid = os.getpid()
+        channel = self._given or self._open()
+        keeping = Keeping(rpc.AuthServiceStub(channel), self._monotonic, _begin, self._holding)
+        return _Home(asyncio.get_running_loop(), channel, keeping)
+
+
+class _Home(NamedTuple):
+    """What a session has in the event loop that uses it."""
+
+    loop: asyncio.AbstractEventLoop
+    channel: grpc.aio.Channel
+    keeping: Keeping
+
+    def is_here(self) -> bool:
+        """Tell whether that loop is the one that runs now."""
+        return self.loop is asyncio.get_running_loop()
 
 
 def _begin(steps: Steps[HeldTokens]) -> "asyncio.Task[HeldTokens]":
