@@ -113,6 +113,17 @@ def test_with_tls_the_port_may_be_the_usual_one(address: str) -> None:
     open_channel(address, grpc.ssl_channel_credentials(), insecure=False).close()
 
 
+@pytest.mark.parametrize("address", [50051, None, b"127.0.0.1:50051", ("127.0.0.1", 50051)])
+def test_what_is_no_text_is_refused(address: object, connect: Callable[..., object]) -> None:
+    with pytest.raises(TypeError, match="is no address; write host:port, such as 127"):
+        connect(address)
+
+
+def test_a_channel_of_the_other_kind_is_no_address() -> None:
+    with grpc.insecure_channel("127.0.0.1:1") as channel, pytest.raises(TypeError, match="is no address"):
+        asynchronous.Session(channel)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("credentials", ["ca.pem", b"-----BEGIN CERTIFICATE-----", True])
 def test_credentials_that_are_none_are_refused(credentials: object, connect: Callable[..., object]) -> None:
     with pytest.raises(TypeError, match=r"credentials must be what grpc\.ssl_channel_credentials"):

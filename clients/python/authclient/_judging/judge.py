@@ -12,6 +12,7 @@ from authclient._judging.rules import Rule
 from authclient._judging.verified import Ask, Verified, verified_by
 from authclient._tokens.verifier import ForeignToken, TokenVerifier, UnknownKey
 from authclient._wire.refusals import Refused
+from authclient._wire.times import check_seconds
 
 LEEWAY = 30.0
 """Seconds that two clocks may be apart."""
@@ -33,6 +34,10 @@ class Judge:
         audience: the only accepted `aud`.
         max_staleness: seconds, for rules that leave it open.
         max_key_age: seconds that keys are used after they were last known to be current.
+
+    Raises:
+        ValueError: issuer or audience is empty, or a time is negative.
+        TypeError: one of them is no text, or no number.
     """
 
     def __init__(
@@ -44,6 +49,8 @@ class Judge:
         max_staleness: float = MAX_STALENESS,
         max_key_age: float = MAX_KEY_AGE,
     ) -> None:
+        check_seconds("max_staleness", max_staleness)
+        check_seconds("max_key_age", max_key_age)
         self.knowledge = knowledge
         self.max_staleness = max_staleness
         self._max_key_age = max_key_age

@@ -181,6 +181,10 @@ def _methods(files: Iterable[FileDescriptor]) -> Iterator[tuple[str, MethodDescr
 def _check_file(file: object) -> None:
     if isinstance(file, FileDescriptor):
         return
+    if isinstance(file, Iterable) and not isinstance(file, str | bytes):
+        raise TypeError(
+            "a list of files was given where each file is one argument: write a star before it, as in *files"
+        )
     name = f"{file.__name__.rpartition('.')[2]}.DESCRIPTOR" if isinstance(file, ModuleType) else "orders_pb2.DESCRIPTOR"
     raise TypeError(f"{file!r} is no descriptor of a file: pass {name}")
 

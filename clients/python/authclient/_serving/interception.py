@@ -33,6 +33,8 @@ class Interception(abc.ABC):
     """Wraps each handler once, on its first call, in what its rule asks for."""
 
     def __init__(self, trust: Authority, *files: FileDescriptor) -> None:
+        if not hasattr(trust, "judge"):
+            raise TypeError(f'{trust!r} is no Trust; give Trust("127.0.0.1:50051", audience="internal")')
         policy = Policy(*files)
         for method in policy.rejected:
             _warn_of(method, policy)

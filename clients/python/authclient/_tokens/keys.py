@@ -58,6 +58,8 @@ def _complaint(alg: str, key: PublicKey | bytes) -> str | None:
             return None
         case "RS256", RSAPublicKey():
             return None if key.key_size >= MIN_RSA_BITS else f"it has fewer than {MIN_RSA_BITS} bits"
+        case "HS256", str():
+            return "the secret is a text; give bytes, such as secret.encode()"
         case "HS256", bytes():
             return None if len(key) >= MIN_HMAC_BYTES else f"it has fewer than {MIN_HMAC_BYTES} bytes"
     return "the algorithm is unknown or the key is of another kind"

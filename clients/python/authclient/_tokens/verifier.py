@@ -40,6 +40,7 @@ class TokenVerifier:
     Raises:
         ValueError: issuer or audience is empty. An audience that is not configured would not be checked (RFC 8725
             section 3.9).
+        TypeError: one of them is no text.
     """
 
     issuer: str
@@ -49,6 +50,9 @@ class TokenVerifier:
     longest_life: timedelta = timedelta(days=1)
 
     def __post_init__(self) -> None:
+        for name, value, example in (("issuer", self.issuer, "authservice"), ("audience", self.audience, "internal")):
+            if not isinstance(value, str):
+                raise TypeError(f'{name} is {value!r}; write one text, such as {name}="{example}"')
         if not self.issuer or not self.audience:
             raise ValueError(
                 "issuer and audience must be set; without them tokens for other services would be accepted"

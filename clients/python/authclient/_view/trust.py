@@ -18,6 +18,7 @@ from authclient._view.diagnosis import Server
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
 from authclient._wire.channels import NEVER_RESENT, open_channel
+from authclient._wire.times import check_seconds
 
 
 class Trust:
@@ -38,7 +39,8 @@ class Trust:
         observer: hears of the connection and of each decision.
 
     Raises:
-        ValueError: issuer or audience is empty, or plaintext would leave this machine.
+        ValueError: issuer or audience is empty, a time is negative, or plaintext would leave this machine.
+        TypeError: something is of another type; the text says what to write.
     """
 
     def __init__(
@@ -57,15 +59,16 @@ class Trust:
         monotonic: Callable[[], float] = MONOTONIC,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        check_seconds("patience", patience)
         self.knowledge = Knowledge(monotonic, clock)
         self.judge = Judge(self.knowledge, issuer, audience, max_staleness=max_staleness, max_key_age=max_key_age)
         self.observer = observer or Observer()
-        self._owns_channel = isinstance(address, str)
+        secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
+        self._owns_channel = not isinstance(address, grpc.Channel)
         self._channel = (
-            open_channel(address, credentials, insecure, NEVER_RESENT) if isinstance(address, str) else address
+            address if isinstance(address, grpc.Channel) else open_channel(address, credentials, insecure, NEVER_RESENT)
         )
         self._asking = Asking(self._channel)
-        secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
         server = Server(address, credentials is not None) if isinstance(address, str) else None
         outage = Outage(server, monotonic)
         self._watch = Watch(self._channel, self.knowledge, secret, self.observer, outage, monotonic)

@@ -7,3 +7,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 def seconds(value: Timestamp | Duration) -> float:
     """Return a moment or a length of time in seconds."""
     return value.seconds + value.nanos / 1e9
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise TypeError unless a setting is a number, and ValueError if it is below zero."""
+    if not number(name, value) >= 0:
+        raise ValueError(f"{name} is {value}; write zero or more seconds")
+
+
+def number(name: str, value: object) -> float:
+    """Return a setting that is a number of seconds. Raises TypeError if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}; write a number of seconds, such as 10.0")
+    return value

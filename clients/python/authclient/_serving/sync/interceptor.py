@@ -20,6 +20,7 @@ from authclient._serving.sync.patience import REQUEST_SECONDS, Patience
 from authclient._serving.sync.stream import Send, Stream, StreamContext, requests_while_open
 from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
+from authclient._wire.times import number
 
 
 class AuthInterceptor(Interception, grpc.ServerInterceptor):
@@ -33,6 +34,10 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         pool: the pool that `grpc.server` is given too. With it, no call holds a thread of the pool before its request
             is there. The interceptor is to be the first of the list then: to others, each call streams.
         request_patience: seconds that a request may take to come, where `pool` is given. None or 0 leaves it to grpc.
+
+    Raises:
+        ValueError: no file is given, or the patience is negative.
+        TypeError: something is of another type; the text says what to write.
     """
 
     def __init__(
@@ -43,7 +48,10 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         request_patience: float | None = REQUEST_SECONDS,
     ) -> None:
         super().__init__(trust, *files)
-        self._patience = Patience(request_patience, pool) if pool and request_patience else None
+        if pool is not None and not hasattr(pool, "submit"):
+            raise TypeError(f"pool is {pool!r}; give the ThreadPoolExecutor that grpc.server is given")
+        seconds = number("request_patience", request_patience or 0)
+        self._patience = Patience(seconds, pool) if pool and seconds else None
         self._exempted: dict[str, tuple[Handler, Handler]] = {}
         self._renewal = self._patiently(RENEW_METHOD, self._renewal)
 
