@@ -1,5 +1,6 @@
 """The interceptor for asyncio servers, with asyncio handlers and with synchronous ones."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, cast
@@ -34,12 +35,25 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
         super().__init__(trust, *files)
         self._trust = trust
 
-    async def intercept_service(
+    def intercept_service(  # type: ignore[override]  # an awaitable will do
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Awaitable["Handler | None"]:
+        """Return the guarded handler, to be awaited. Raises TypeError on a server that does not await it."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise TypeError(
+                "authclient.aio.AuthInterceptor is for grpc.aio.server; grpc.server takes authclient.AuthInterceptor"
+            ) from None
+        return self._intercept(continuation, handler_call_details)
+
+    async def _intercept(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "Handler | None":
-        """Return the guarded handler."""
         method = handler_call_details.method
         if method == RENEW_METHOD:
             return self._renewal

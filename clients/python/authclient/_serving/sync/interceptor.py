@@ -1,5 +1,6 @@
 """The interceptor for synchronous servers."""
 
+import abc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -153,3 +154,21 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
     ) -> stream_api.RenewStreamResponse:
         """Serve StreamService.RenewStream."""
         return self._gate.do(self._renewing(request, context), context)
+
+
+class _OnAsyncioServer(abc.ABC):  # noqa: B024  # it is there to be asked, not to be filled in
+    """Says what is wrong where `grpc.aio.server` asks whether this interceptor is one of its kind.
+
+    It refuses what is not with a ValueError, whose text names nothing (`{invalid_interceptors}`, grpcio 1.71 to 1.85).
+    """
+
+    @classmethod
+    def __subclasshook__(cls, kind: type) -> Any:
+        if issubclass(kind, AuthInterceptor):
+            raise ValueError(
+                "authclient.AuthInterceptor is for grpc.server; grpc.aio.server takes authclient.aio.AuthInterceptor"
+            )
+        return NotImplemented
+
+
+grpc.aio.ServerInterceptor.register(_OnAsyncioServer)
