@@ -15,6 +15,7 @@ from authclient._tokens.key_sets import SHARED_SECRET_ID
 from authclient._tokens.keys import VerificationKey
 from authclient._view.asking import Asking
 from authclient._view.diagnosis import Server
+from authclient._view.forks import Forks
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
 from authclient._wire.channels import NEVER_RESENT, open_channel
@@ -24,7 +25,8 @@ from authclient._wire.times import check_seconds
 class Trust:
     """What one process knows about tokens, kept up to date in the background. Lives as long as the process.
 
-    Starts without the authentication service and goes on trying to reach it. Must be made after a fork.
+    Starts without the authentication service and goes on trying to reach it. Must be made after a fork: one that was
+    made before it warns in the child, guards no new server there and answers no question.
 
     Args:
         address: `host:port` of the authentication service, or a channel to it, with NEVER_RESENT among its options.
@@ -72,7 +74,8 @@ class Trust:
         server = Server(address, credentials is not None) if isinstance(address, str) else None
         outage = Outage(server, monotonic)
         self._watch = Watch(self._channel, self.knowledge, secret, self.observer, outage, monotonic)
-        self.following: Following | None = Following(self._watch.ready, patience, self.listen)
+        self._following = Following(self._watch.ready, patience, self.listen)
+        self._forks = Forks("Trust")
         self._watch.start()
 
     def __enter__(self) -> "Trust":
@@ -83,9 +86,18 @@ class Trust:
 
     def close(self) -> None:
         """End the background work. Calls are judged by what is known until that is too old."""
+        if self._forks.is_child():
+            return
+        self._forks.forget()
         self._watch.close()
         if self._owns_channel:
             self._channel.close()
+
+    @property
+    def following(self) -> Following | None:
+        """How the view comes. Raises RuntimeError in a child that was forked, where it does not come."""
+        self._forks.require_parent()
+        return self._following
 
     def view_age(self) -> float:
         """Return how many seconds ago the knowledge of revocations was complete; infinite if it never was."""
@@ -102,19 +114,23 @@ class Trust:
         return bool(self._watch.ready)
 
     def wait_until_ready(self, timeout: float) -> bool:
-        """Wait for the first complete view. Tells whether it is there."""
+        """Wait for the first complete view. Tells whether it is there. Raises as `following`."""
+        self._forks.require_parent()
         return self._watch.ready.wait(timeout)
 
     async def until_ready(self, timeout: float) -> bool:
         """As `wait_until_ready`, for asyncio."""
+        self._forks.require_parent()
         return await self._watch.ready.wait_async(timeout)
 
     def ask(self, question: Ask, timeout: float) -> Verified:
-        """Return whose token it is, as Verify says. Raises Refused."""
+        """Return whose token it is, as Verify says. Raises Refused, and as `following`."""
+        self._forks.require_parent()
         return self._asking.ask(question, timeout)
 
     async def ask_async(self, question: Ask, timeout: float) -> Verified:
         """As `ask`, for asyncio."""
+        self._forks.require_parent()
         return await self._asking.ask_async(question, timeout)
 
     def listen(self, listener: Callable[[], None]) -> None:
