@@ -88,9 +88,8 @@ def test_a_trust_that_is_closed_is_nothing_to_speak_of(auth: AuthServer) -> None
 
 
 def make_in_children(address: str, good: str) -> list[str]:
-    with new_trust(address):
-        return in_children(lambda: verdict(new_trust(address), good), 2)
+    return in_children(lambda: verdict(new_trust(address), good), 2)
 
 
-def test_one_that_is_made_in_the_child_follows(auth: AuthServer) -> None:
+def test_one_that_is_made_after_the_fork_follows(auth: AuthServer) -> None:
     assert in_program(make_in_children, auth.address, token()) == ["", ""]
