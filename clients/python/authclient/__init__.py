@@ -24,7 +24,8 @@ from authclient._tokens.keys import ALGORITHMS, VerificationKey
 from authclient._tokens.verifier import TokenVerifier
 from authclient._view.trust import Trust
 from authclient._wire.channels import NEVER_RESENT
-from authclient._wire.refusals import Refused, reason_of
+from authclient._wire.details import reason_of, retry_after_of, violations_of
+from authclient._wire.refusals import Refused
 
 __all__ = [
     "ALGORITHMS",
@@ -48,4 +49,6 @@ __all__ = [
     "find_identity",
     "forwarded",
     "reason_of",
+    "retry_after_of",
+    "violations_of",
 ]

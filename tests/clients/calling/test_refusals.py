@@ -2,9 +2,10 @@
 
 import grpc
 import pytest
-from authclient import Refused, Session, reason_of
+from authclient import Refused, Session, reason_of, retry_after_of, violations_of
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from tests.clients.calling.calls import call, refused
@@ -33,7 +34,25 @@ FOREIGN = {
 
 @pytest.mark.parametrize("what", FOREIGN)
 def test_what_a_foreign_service_says_gives_no_reason_and_raises_nothing(what: str) -> None:
-    assert reason_of((("grpc-status-details-bin", FOREIGN[what]),)) is None
+    metadata = (("grpc-status-details-bin", FOREIGN[what]),)
+    assert (reason_of(metadata), violations_of(metadata), retry_after_of(metadata)) == (None, {}, None)
+
+
+@pytest.mark.parametrize("metadata", [None, (), (("other", "entry"),)])
+def test_nothing_is_read_where_no_details_are(metadata: object) -> None:
+    assert (reason_of(metadata), violations_of(metadata), retry_after_of(metadata)) == (None, {}, None)
+
+
+def test_fields_are_named_with_all_that_is_wrong_with_them_and_the_time_to_wait_is_in_seconds() -> None:
+    request = BadRequest()
+    for field, description in (("password", "is too short"), ("user_name", "is required"), ("password", "is common")):
+        request.field_violations.add(field=field, description=description)
+    packed = [AnyMessage(), AnyMessage()]
+    packed[0].Pack(request)
+    packed[1].Pack(RetryInfo(retry_delay=Duration(seconds=1, nanos=500_000_000)))
+    metadata = (("other", "entry"), ("grpc-status-details-bin", details(*packed)))
+    assert violations_of(metadata) == {"password": "is too short; is common", "user_name": "is required"}
+    assert retry_after_of(metadata) == 1.5
 
 
 def test_a_call_that_is_refused_with_foreign_bytes_ends_as_the_service_says(

@@ -1,22 +1,27 @@
 """A session and guarded services with the real authentication service."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from authclient import LoginNeeded, Session, Trust, current_identity, forwarded, reason_of
+from authclient import LoginNeeded, Session, Trust, aio, current_identity, forwarded, reason_of, violations_of
 
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
-from tests.clients.calling.calls import call
+from tests.clients.calling.calls import call, refused
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, every_kind, handler, path
+from tests.examples.pages import block
 from tests.observed import PASSWORD, register
+
+ERRORS = Path(__file__).parents[3] / "docs" / "errors.md"
 
 real = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -136,3 +141,26 @@ def test_a_service_passes_its_callers_token_on_where_it_says_so(
                 with ada.channel(f"127.0.0.1:{first.port}") as channel:
                     assert call(channel, request=b"forward") == [b"ada:"]
                     assert call(channel, request=b"keep") == [b"TOKEN_MISSING"]
+
+
+@real
+def test_a_refused_login_says_which_field_is_wrong(stub: rpc.AuthServiceStub, port: int) -> None:
+    async def log_in() -> None:
+        async with aio.Session(f"127.0.0.1:{port}") as session:
+            await session.login("ada", "")
+
+    with Session(f"127.0.0.1:{port}") as session:
+        errors = [refused(lambda: session.login("ada", "")), refused(lambda: asyncio.run(log_in()))]
+    for error in errors:
+        assert reason_of(error.trailing_metadata()) == "INVALID_INPUT"
+        assert violations_of(error.trailing_metadata()) == {"password": "is required"}
+
+
+@real
+def test_the_listing_of_the_page_prints_what_stands_below_it(
+    stub: rpc.AuthServiceStub, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = block(ERRORS, "python", "violations_of")
+    assert "127.0.0.1:50051" in listing
+    exec(listing.replace("127.0.0.1:50051", f"127.0.0.1:{port}"), {})
+    assert capsys.readouterr().out == block(ERRORS, "", "INVALID_ARGUMENT INVALID_INPUT")

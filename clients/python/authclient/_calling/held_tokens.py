@@ -12,7 +12,8 @@ import grpc
 from authapi.v1 import auth_service_pb2 as api
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from authclient._wire.refusals import is_about_token, reason_of
+from authclient._wire.details import reason_of
+from authclient._wire.refusals import is_about_token
 from authclient._wire.times import seconds
 
 REFRESH_FROM, REFRESH_UNTIL = 0.6, 0.85

@@ -10,7 +10,8 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
 from authclient._waiting.wakeup import Wakeup
-from authclient._wire.refusals import Refused, is_about_token, reason_of
+from authclient._wire.details import reason_of
+from authclient._wire.refusals import Refused, is_about_token
 
 
 class Asking:

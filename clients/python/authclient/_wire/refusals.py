@@ -6,7 +6,6 @@ from typing import TypeAlias
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -90,22 +89,3 @@ def _packed(detail: ErrorInfo | RetryInfo) -> Any:
     packed = Any()
     packed.Pack(detail)
     return packed
-
-
-def reason_of(trailing_metadata: object) -> str | None:
-    """Return the reason in the trailing metadata of a refused call, or None if there is none of this service."""
-    for key, value in trailing_metadata or ():  # type: ignore[attr-defined]  # pairs, in every flavour of grpc
-        if key == "grpc-status-details-bin":
-            return _reason_in(value)
-    return None
-
-
-def _reason_in(details: bytes) -> str | None:
-    info = ErrorInfo()
-    try:
-        for detail in Status.FromString(details).details:
-            if detail.Unpack(info) and info.domain == DOMAIN:
-                return str(info.reason)
-    except DecodeError:  # Any service may send any bytes. Whoever handles its error is not to meet another.
-        return None
-    return None
