@@ -22,6 +22,7 @@ from authclient._judging.rules import (
     EXEMPT_SERVICES,
     RuleRejected,
     check_role_name,
+    check_roles,
     rule_of,
 )
 from authclient._wire.addresses import NoAddress
@@ -69,11 +70,10 @@ def complaints(files: Iterable[FileDescriptorProto], roles: Collection[str] | No
             if name in doubtful:
                 raise RuleRejected(DESCRIBED_TWICE)
             rule = rule_of(method.options)
+            if roles is not None:
+                check_roles(rule, roles)
         except RuleRejected as rejected:
             yield f"{name}: {rejected}"
-            continue
-        if roles is not None and (unknown := rule.any_role.difference(roles)):
-            yield f"{name}: unknown role {', '.join(sorted(unknown))}"
 
 
 def from_file(path: Path) -> list[FileDescriptorProto]:

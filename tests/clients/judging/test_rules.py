@@ -277,6 +277,22 @@ def test_a_method_that_two_files_describe_is_refused_in_either_order() -> None:
     assert set(Policy(one, one).rules) == {path("Buy"), path("Look")}
 
 
+def test_a_policy_that_is_told_which_roles_exist_rejects_a_rule_with_another() -> None:
+    file = service_file(Buy=SIGNED_IN, Help=Rule(any_role=["support", "suport", "clerk"]), Look=None)
+    missing = {path("Look"): "there is no (authapi.v1.rule) option"}
+    assert Policy(file).rejected == missing
+    assert Policy(file, roles={"support", "suport", "clerk"}).rejected == missing
+    policy = Policy(file, roles=["support"])
+    assert policy.rejected == missing | {path("Help"): "unknown role clerk, suport"}
+    assert set(policy.rules) == {path("Buy")}
+    assert set(Policy(file, roles=()).rejected) == {path("Help"), path("Look")}
+
+
+def test_roles_that_are_one_text_are_not_taken_for_letters() -> None:
+    with pytest.raises(TypeError, match=r"roles is 'support'; write a set of names, such as \{'support'\}"):
+        Policy(service_file(Buy=SIGNED_IN), roles="support")
+
+
 def test_an_interceptor_of_no_files_or_of_modules_says_what_to_give_it(trust: Trust) -> None:
     with pytest.raises(
         ValueError, match=r"^give the descriptors of your \.proto files, such as orders_pb2\.DESCRIPTOR$"

@@ -3,21 +3,24 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc_testing
 import pytest
-from authclient import AuthInterceptor, reason_of
+from authclient import AuthInterceptor, Policy, reason_of
 from authclient.testing import Clock, Issuer, LocalTrust, guarded
 from authclient.testing.issuer import ADA
 
 from tests.clients.eventually import SOON
 from tests.clients.guarded import Guarded, Outcome, begin, ending, handler, path
 from tests.clients.testing.shop_rules import GRACE, LEEWAY, RULES
+from tests.examples.pages import block
 from tests.examples.shops import Orders, Shop, orders_pb2, orders_pb2_grpc
 
 pytest_plugins = ["authclient.testing.fixtures"]
+PROTECT = Path(__file__).parents[3] / "docs" / "protect-a-service.md"
 ORDERS = orders_pb2.DESCRIPTOR.services_by_name["OrdersService"]
 
 
@@ -121,3 +124,12 @@ def _ended(call: Any) -> Outcome:
     with pytest.raises(grpc.RpcError):
         list(call)
     return ending(call, [])
+
+
+def test_the_lint_of_the_page_is_one_line_of_a_test() -> None:
+    names: dict[str, Any] = {}
+    exec(block(PROTECT, "python", ".rejected == {}"), names)
+    names["test_every_rpc_has_a_usable_rule"]()
+    names["Policy"] = lambda file, roles: Policy(file, roles={"admin"})
+    with pytest.raises(AssertionError):
+        names["test_every_rpc_has_a_usable_rule"]()

@@ -1,7 +1,7 @@
 """Who may call a method: the `(authapi.v1.rule)` option of a .proto, read once and checked for sense."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -97,14 +97,23 @@ def rule_of(options: MethodOptions) -> Rule:
     return read_rule(options.Extensions[rule_pb2.rule])
 
 
+def check_roles(rule: Rule, roles: Collection[str]) -> None:
+    """Raise RuleRejected if a rule names a role that is not one of `roles`."""
+    if unknown := rule.any_role.difference(roles):
+        raise RuleRejected(f"unknown role {', '.join(sorted(unknown))}")
+
+
 DESCRIBED_TWICE = "it is described twice, in two files that define the same service"
 
 
 class Policy:
     """The rules of a service's methods. Immutable.
 
+    In a test of the service, `assert not Policy(orders_pb2.DESCRIPTOR, roles={"support"}).rejected` is a lint.
+
     Args:
         files: descriptors of the .proto files that define the services, such as `orders_pb2.DESCRIPTOR`.
+        roles: the names that exist; a rule that names another one is not usable. None leaves names unchecked.
 
     Attributes:
         rejected: what is wrong with the methods that have no usable rule, by their full name. They are refused to
@@ -112,14 +121,16 @@ class Policy:
 
     Raises:
         ValueError: there is no file, so that nobody could call anything.
-        TypeError: something is not the descriptor of a file.
+        TypeError: something is not the descriptor of a file, or the roles are one text.
     """
 
-    def __init__(self, *files: FileDescriptor) -> None:
+    def __init__(self, *files: FileDescriptor, roles: Collection[str] | None = None) -> None:
         if not files:
             raise ValueError("give the descriptors of your .proto files, such as orders_pb2.DESCRIPTOR")
         for file in files:
             _check_file(file)
+        if isinstance(roles, str):
+            raise TypeError(f"roles is {roles!r}; write a set of names, such as {{{roles!r}}}")
         self._services = {service.full_name for file in files for service in file.services_by_name.values()}
         self._rules: dict[str, Rule] = {}
         self.rejected: dict[str, str] = {}
@@ -130,9 +141,13 @@ class Policy:
                 self.rejected[name] = DESCRIBED_TWICE
                 continue
             try:
-                self._rules[name] = rule_of(method.GetOptions())
+                rule = rule_of(method.GetOptions())
+                if roles is not None:
+                    check_roles(rule, roles)
             except RuleRejected as rejected:
                 self.rejected[name] = str(rejected)
+            else:
+                self._rules[name] = rule
 
     def rule(self, method: str) -> Rule | None:
         """Return the rule of `/package.Service/Method`, or None if it is to be refused."""
