@@ -4,14 +4,17 @@ import itertools
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from authapi.v1 import auth_service_pb2, trust_service_pb2
+from authapi.v1 import auth_service_pb2, rule_pb2, trust_service_pb2
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
 from authapi.v1.rule_pb2 import Rule
 from authclient import AuthInterceptor, Policy, Trust, current_identity, forwarded
+from google.protobuf import descriptor_pb2, duration_pb2
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -351,3 +354,20 @@ def test_what_a_rule_asks_is_asked_in_all_four_kinds(trust: Trust, noted: Noted)
             assert shop.call(kind, name=f"{name}{kind}", metadata=rich).code is grpc.StatusCode.OK
     assert len(noted.callers) == 12
     assert not re.search("admin|support", "".join(str(each) for each in noted.metadata))
+
+
+def test_another_option_of_the_same_number_is_refused_by_protobuf_as_the_page_says() -> None:
+    pool = DescriptorPool()
+    for known in (descriptor_pb2, duration_pb2, rule_pb2):
+        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    other = descriptor_pb2.FileDescriptorProto(
+        name="company/options.proto", dependency=[descriptor_pb2.DESCRIPTOR.name]
+    )
+    option = other.extension.add(name="owner", extendee=".google.protobuf.MethodOptions")
+    option.number, option.type = rule_pb2.rule.number, option.TYPE_STRING
+    option.label = option.LABEL_OPTIONAL
+    with pytest.raises(TypeError) as refused:
+        pool.AddSerializedFile(other.SerializeToString())
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text()
+    assert f"TypeError: {refused.value}\n" in page
+    assert f"number {rule_pb2.rule.number}" in page
