@@ -4,7 +4,7 @@
     server = grpc.server(pool, interceptors=[authclient.AuthInterceptor(trust, orders_pb2.DESCRIPTOR)])
 
 and in a handler `authclient.current_identity(context)`. For asyncio servers there is `authclient.aio`, for callers
-`Session`, for tests `authclient.testing`.
+`Session`, for tests `authclient.testing`, for metrics `authclient.prometheus`.
 
 Packages with an underscore are not for services. The authentication service itself takes from inside what reads, signs
 and judges tokens, and nothing else: `_tokens.grammar`, `_tokens.signing`, `_tokens.verifier`, `_judging.rules`,
