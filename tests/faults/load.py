@@ -7,9 +7,10 @@ is away is wrong.
 
 import contextlib
 import itertools
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
@@ -30,6 +31,8 @@ CHAINS_EACH = 100
 """So many that none is refreshed so often that its token would stay."""
 RECOVERY_SECONDS = 25.0
 """Less than the grace window of a spent refresh token."""
+STOP_SECONDS = 0.1
+"""How often a client that has nothing to do looks whether it is told to stop."""
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -89,12 +92,13 @@ class Load:
     """Threads of clients, each with a connection of its own. `name` is the user who logs in."""
 
     def __init__(self, server: ServerProcess, seeds: Seeder, name: str, *, to_end: int) -> None:
-        user = seeds.user(name)
+        self.user = seeds.user(name)
         self._name = name
-        self._alive, *chains = seeds.sessions(user, 1 + REFRESHERS * CHAINS_EACH)
+        self._alive, *chains = seeds.sessions(self.user, 1 + REFRESHERS * CHAINS_EACH)
         self.history = History(chains=[Chain(tokens.session_id, tokens.refresh_token) for tokens in chains])
         self._server = server
-        self._to_end = iter(seeds.sessions(user, to_end))
+        self._to_end: queue.SimpleQueue[SessionTokens] = queue.SimpleQueue()
+        self.end(seeds.sessions(self.user, to_end))
         self._next = threading.Lock()
         self._numbers = itertools.count()
         self._stop = threading.Event()
@@ -115,6 +119,11 @@ class Load:
             for thread in self._threads:
                 thread.join()
 
+    def end(self, sessions: Iterable[SessionTokens]) -> None:
+        """Have more sessions logged out."""
+        for tokens in sessions:
+            self._to_end.put(tokens)
+
     def _run(self, client: Callable[[Stub], None]) -> None:
         with self._server.stub() as stub:
             try:
@@ -133,10 +142,9 @@ class Load:
             self.history.registered[name] = user
 
     def _log_out(self, stub: Stub) -> None:
-        with self._next:
-            tokens = next(self._to_end, None)
-        if tokens is None:
-            self._stop.wait()
+        try:
+            tokens = self._to_end.get(timeout=STOP_SECONDS)
+        except queue.Empty:
             return
         if self._answer("Logout", lambda: logout(stub, tokens.access_token)) is None:
             self.history.logouts_unknown.append(tokens)
