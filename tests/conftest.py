@@ -24,7 +24,7 @@ from authservice.serving.worker import new_server
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.transport.server import Limits, Server
-from tests.mariadb import Copies, MariaDb, find_server
+from tests.mariadb import Copies, MariaDb, find_server, running_mariadb
 from tests.observed import ObservedChannel
 
 for name in list(os.environ):
@@ -107,14 +107,12 @@ def audit() -> RecordedAudit:
 
 
 @pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+def mariadb() -> Iterator[MariaDb]:
     """Yield a running MariaDB server that belongs to this run. Tests that stop it make one of their own."""
     if find_server() is None:
         pytest.skip("no MariaDB server on this machine")
-    server = MariaDb(tmp_path_factory.mktemp("mariadb"))
-    server.install()
-    yield server
-    server.stop()
+    with running_mariadb() as server:
+        yield server
 
 
 _numbers = itertools.count()

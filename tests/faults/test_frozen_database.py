@@ -13,23 +13,18 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authservice import bootstrap
 from authservice.config import load
 from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
-from tests.mariadb import MariaDb, find_server
+from tests.mariadb import MariaDb, find_server, running_mariadb
 from tests.observed import PASSWORD, refusal, register
 
 pytestmark = pytest.mark.skipif(find_server() is None, reason="no MariaDB server on this machine")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[MariaDb]:
-    folder = tmp_path / "mariadb"
-    folder.mkdir()
-    server = MariaDb(folder)
-    server.install()
-    server.execute("CREATE DATABASE frozen")
-    migrate(server.url("frozen"))
-    yield server
-    os.kill(server.pid, signal.SIGCONT)
-    server.stop()
+def database() -> Iterator[MariaDb]:
+    with running_mariadb() as server:
+        server.execute("CREATE DATABASE frozen")
+        migrate(server.url("frozen"))
+        yield server
 
 
 def test_a_login_that_meets_a_frozen_database_ends_with_a_reason_before_its_deadline(

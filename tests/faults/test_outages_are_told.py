@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import migrate
 from tests.faults.processes import ServerProcess, running_server, wait_until
-from tests.mariadb import MariaDb, find_server
+from tests.mariadb import find_server, running_mariadb
 
 WORKERS = 2
 
@@ -20,12 +20,9 @@ def events(server: ServerProcess) -> Counter[tuple[str, int]]:
 
 @pytest.mark.skipif(find_server() is None, reason="no MariaDB server on this machine")
 def test_each_worker_says_once_that_the_database_is_away_and_once_that_it_is_back(tmp_path: Path) -> None:
-    database = MariaDb(tmp_path / "mariadb")
-    (tmp_path / "mariadb").mkdir()
-    database.install()
-    database.execute("CREATE DATABASE outages")
-    migrate(database.url("outages"))
-    try:
+    with running_mariadb() as database:
+        database.execute("CREATE DATABASE outages")
+        migrate(database.url("outages"))
         with running_server(database.url("outages"), tmp_path / "server", workers=WORKERS) as server:
             pids = server.workers()
             database.stop()
@@ -39,5 +36,3 @@ def test_each_worker_says_once_that_the_database_is_away_and_once_that_it_is_bac
             )
             causes = [json.loads(line)["cause"] for line in server.stderr().splitlines() if "database_away" in line]
             assert all(cause.startswith("20") and "canary" not in cause for cause in causes), causes
-    finally:
-        database.stop()

@@ -9,16 +9,19 @@ import grpc
 import pytest
 
 from authservice.config import Settings
+from authservice.domain.tokens import SessionTokens
 from tests.conftest import MASTER_KEY, migrate
 from tests.faults.final_state import require_final_state
-from tests.faults.load import History, Load, progress
+from tests.faults.load import Load, progress
 from tests.faults.processes import NOT_SERVING, ServerProcess, running_server, wait_until
 from tests.faults.seeding import Seeder, seeder
-from tests.mariadb import MariaDb, find_server
+from tests.mariadb import MariaDb, find_server, running_mariadb
 
 RESTARTS = int(os.environ.get("AUTHSERVICE_TEST_RESTARTS", "2"))
 """Half of them after a crash, half after a shutdown in good order."""
 SESSIONS = 300 * max(1, RESTARTS)
+SESSIONS_KEPT = 20
+"""So many are ended while the database is away, however fast the others were."""
 WRITES_BETWEEN = 30
 NOTICED_SECONDS = 6.0
 """Two seconds between two looks at the database, and what the second of them takes."""
@@ -27,16 +30,13 @@ METHODS = {"Register", "Login", "Refresh", "Logout", "Verify"}
 
 
 @pytest.fixture
-def own_mariadb(tmp_path: Path) -> Iterator[MariaDb]:
+def own_mariadb() -> Iterator[MariaDb]:
     """Yield a database server that this test may end."""
     if find_server() is None:
         pytest.skip("no MariaDB server on this machine")
-    database = MariaDb(tmp_path / "mariadb")
-    (tmp_path / "mariadb").mkdir()
-    database.install()
-    database.execute("CREATE DATABASE authservice")
-    yield database
-    database.stop(signal.SIGKILL)
+    with running_mariadb() as database:
+        database.execute("CREATE DATABASE authservice")
+        yield database
 
 
 @pytest.fixture
@@ -66,7 +66,8 @@ def test_d5_k1_a_database_that_goes_and_comes_back_is_unavailable_meanwhile_and_
     with load.running() as history:
         for number in range(RESTARTS):
             progress(history, WRITES_BETWEEN)
-            _outage(own_mariadb, server, history, signal.SIGTERM if number % 2 else signal.SIGKILL)
+            kept = seeds.sessions(load.user, SESSIONS_KEPT)
+            _outage(own_mariadb, server, load, kept, signal.SIGTERM if number % 2 else signal.SIGKILL)
         progress(history, WRITES_BETWEEN)
     print(f"D5: {RESTARTS} restarts of the database, {len(history.refusals)} refusals; {history.summary()}")
     assert history.wrong == []
@@ -78,9 +79,13 @@ def test_d5_k1_a_database_that_goes_and_comes_back_is_unavailable_meanwhile_and_
     _no_row_is_half_written(own_mariadb)
 
 
-def _outage(database: MariaDb, server: ServerProcess, history: History, signum: signal.Signals) -> None:
+def _outage(
+    database: MariaDb, server: ServerProcess, load: Load, kept: list[SessionTokens], signum: signal.Signals
+) -> None:
+    history = load.history
     before = len(history.refusals)
     database.stop(signum)
+    load.end(kept)
 
     def all_refused() -> bool:
         return {method for method, _ in history.refusals[before:]} >= METHODS

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pymysql
 
 from tests.faults.processes import wait_until
-from tests.mariadb import MariaDb, find_server, free_port
+from tests.mariadb import MariaDb, data_folder, find_server, free_port
 
 NODES = int(os.environ.get("AUTHSERVICE_TEST_NODES", "1"))
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
@@ -104,7 +103,7 @@ def running_cluster(size: int) -> Iterator[Cluster]:
     """Yield a cluster and leave nothing of it behind."""
     # Not in pytest's folder, which only its owner may enter.
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authservice-galera-")))
+        folder = stack.enter_context(data_folder())
         cluster = Cluster(folder, size)
         for node in cluster.nodes:
             stack.callback(node.stop)
