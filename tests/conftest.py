@@ -25,6 +25,7 @@ from authservice.storage import schema
 from authservice.storage.engine import open_engine
 from authservice.transport.server import Limits, Server
 from tests.mariadb import Copies, MariaDb, find_server, running_mariadb
+from tests.memory import folder_in_memory
 from tests.observed import ObservedChannel
 
 for name in list(os.environ):
@@ -104,6 +105,13 @@ def clock() -> SettableClock:
 @pytest.fixture
 def audit() -> RecordedAudit:
     return RecordedAudit()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Yield an empty folder, not on the disk as pytest's own."""
+    with folder_in_memory() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -20,11 +19,10 @@ from typing import Any
 import pymysql
 from sqlalchemy import URL
 
+from tests.memory import folder_in_memory
+
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 START_SECONDS = 60
-_MEMORY = Path("/dev/shm")
-_ROOM = 2**30
-"""Bytes: what a server takes at its start, and three times as much for the databases of all tests."""
 _NO_SUCH_CONNECTION = 1094
 _OPTIONS = (
     "--bind-address=127.0.0.1",
@@ -200,24 +198,13 @@ class MariaDb:
 @contextlib.contextmanager
 def running_mariadb() -> Iterator[MariaDb]:
     """Yield a started server, and leave nothing of it behind."""
-    with data_folder() as folder:
+    with folder_in_memory() as folder:
         server = MariaDb(folder)
         try:
             server.install()
             yield server
         finally:
             server.stop(signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def data_folder() -> Iterator[Path]:
-    """Yield a folder in memory if the machine has room for it, because a disk takes ten times as long to make a table.
-
-    Whatever a server has written stays if it is killed, and no test cuts the power.
-    """
-    has_room = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM
-    with tempfile.TemporaryDirectory(prefix="authservice-test-", dir=_MEMORY if has_room else None) as folder:
-        yield Path(folder)
 
 
 def free_port() -> int:

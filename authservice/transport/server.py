@@ -198,6 +198,8 @@ def _terms(limits: Limits) -> Terms:
 
 def _await_idle(pool: ThreadPoolExecutor, threads: int, until: float) -> None:
     """Return when everything that was submitted to the pool is done, or when time is up."""
+    if time.monotonic() >= until:
+        return
     # Once every thread has come to the barrier, none is left with anything that was in line before it.
     barrier = threading.Barrier(threads + 1)
     for _ in range(threads):

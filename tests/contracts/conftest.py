@@ -1,10 +1,8 @@
 """One suite, two databases: SQLite and MariaDB."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -18,7 +16,6 @@ from authservice.storage.auth.live_sessions import BatchedLiveSessions
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
 from authservice.storage.trust.revocation_log import SqlRevocationLog
-from tests.conftest import migrate
 
 T = TypeVar("T")
 
@@ -52,18 +49,10 @@ class Stored:
         return self.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, now))
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
-def stored(
-    request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path, new_mariadb_url: Callable[[], str]
-) -> Iterator[Stored]:
+@pytest.fixture
+def stored(database_url: str) -> Iterator[Stored]:
     """Yield an empty database of each kind."""
-    if request.param == "sqlite":
-        shutil.copy(migrated_sqlite, tmp_path / "authservice.db")
-        url = f"sqlite:///{tmp_path / 'authservice.db'}"
-    else:
-        url = new_mariadb_url()
-        migrate(url)
-    engine = open_engine(url, pool_size=60)
+    engine = open_engine(database_url, pool_size=60)
     live_sessions = BatchedLiveSessions(engine)
     log = SqlRevocationLog(engine)
     yield Stored(SqlDatabase(engine), live_sessions, log)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pymysql
 
 from tests.faults.processes import wait_until
-from tests.mariadb import MariaDb, data_folder, find_server, free_port
+from tests.mariadb import MariaDb, find_server, free_port
+from tests.memory import folder_in_memory
 
 NODES = int(os.environ.get("AUTHSERVICE_TEST_NODES", "1"))
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
@@ -103,7 +104,7 @@ def running_cluster(size: int) -> Iterator[Cluster]:
     """Yield a cluster and leave nothing of it behind."""
     # Not in pytest's folder, which only its owner may enter.
     with ExitStack() as stack:
-        folder = stack.enter_context(data_folder())
+        folder = stack.enter_context(folder_in_memory())
         cluster = Cluster(folder, size)
         for node in cluster.nodes:
             stack.callback(node.stop)
