@@ -52,12 +52,12 @@ def _misspelt(names: list[str]) -> Iterator[Stray]:
     known = [variable_of(name, info) for name, info in Settings.model_fields.items()]
     is_set = in_environment().keys() | in_file(ENV_FILE).keys()
     for name in names:
-        if name in known or name.startswith(_FOR_TESTS):
+        if name in known or name.startswith(_FOR_TESTS) or not name.startswith((PREFIX, *_FAMILIES)):
             continue
         # In a file, a line `NAME:value` is all name.
         shown = re.sub(r"\W.*", "...", name, count=1, flags=re.DOTALL)
         near = _nearest(shown, known)
-        if name.startswith(PREFIX) or (name.startswith(_FAMILIES) and near and near not in is_set):
+        if name.startswith(PREFIX) or (near and near not in is_set):
             remedy = f"did you mean {near}?" if near else "`authservice config` lists all there are"
             yield Stray(f"{shown} is no setting and is ignored", remedy, near)
 

@@ -27,6 +27,8 @@ MAX_COST = 15
 """The highest cost that is computed, about two seconds. A row that asks for more is broken or hostile."""
 _BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[./A-Za-z0-9]")
 _BCRYPT_BYTES = 72
+_LOWEST_COST = 4
+_DIGEST_CHARACTERS = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,7 @@ class BcryptPasswords:
     _decoy: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # A real hash of the configured cost, for users that do not exist. One of the wrong form would be refused early
-        # and tell.
-        object.__setattr__(self, "_decoy", self._hash(secrets.token_hex(16)))
+        object.__setattr__(self, "_decoy", _decoy(self.cost))
 
     def require_room(self) -> None:
         """Raise Overloaded if a hash would be refused now."""
@@ -80,8 +80,18 @@ class BcryptPasswords:
         return not stored.startswith(SCHEME) or _cost(stored) != self.cost
 
 
+def _decoy(cost: int) -> str:
+    """Return what users that do not exist have for a hash.
+
+    It has the right form, since one of a wrong form would be refused early and tell, and it is nobody's. Comparing with
+    it takes as long as the cost says; making it does not.
+    """
+    digest = bcrypt.hashpw(secrets.token_hex(16).encode(), bcrypt.gensalt(_LOWEST_COST))[-_DIGEST_CHARACTERS:]
+    return SCHEME + (bcrypt.gensalt(cost) + digest).decode("ascii")
+
+
 def _cost(stored: str) -> int | None:
     """Return the cost of a stored hash, or None if it cannot be computed."""
     match = _BCRYPT.fullmatch(stored.removeprefix(SCHEME))
     cost = int(match[1]) if match else 0
-    return cost if 4 <= cost <= MAX_COST else None
+    return cost if _LOWEST_COST <= cost <= MAX_COST else None

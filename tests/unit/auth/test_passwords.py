@@ -12,7 +12,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Overloaded
 from authservice.ports import PasswordCheck
 from authservice.security.hash_pool import HashPool
-from authservice.security.passwords import MAX_COST, BcryptPasswords
+from authservice.security.passwords import MAX_COST, SCHEME, BcryptPasswords
 from tests.conftest import CHEAPEST
 
 PEPPER = b"pepper-canary-of-thirty-two-byte"
@@ -206,6 +206,16 @@ def test_c7_loose_last_bits_of_salt_or_digest_cause_no_fault(passwords: BcryptPa
     good = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(CHEAPEST)).decode()
     for last in "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789":
         passwords.check(PASSWORD, good[:position] + last + good[position + 1 :], soon())
+
+
+@pytest.mark.parametrize("cost", [CHEAPEST, CHEAPEST + 1, CHEAPEST + 2])
+def test_c10_the_decoy_costs_as_much_as_a_hash_and_is_another_each_time(pool: HashPool, cost: int) -> None:
+    decoys = {BcryptPasswords(PEPPER, pool, cost)._decoy for _ in range(4)}
+    assert len(decoys) == 4
+    for decoy in decoys:
+        plain = decoy.removeprefix(SCHEME)
+        assert bcrypt.hashpw(b"", plain.encode())[:29] == plain[:29].encode()
+        assert int(plain[4:6]) == cost
 
 
 def test_c7_no_password_matches_by_way_of_the_decoy(passwords: BcryptPasswords) -> None:
