@@ -174,7 +174,10 @@ def _fill_pool(service: bootstrap.Service) -> None:
 
 
 def _kill_idle(administrator: Any) -> None:
-    """Kill every connection to this database but the administrator's, and wait until they are gone."""
+    """Kill every connection to this database but the administrator's, and wait until they are gone.
+
+    Meanwhile the service may have opened others for its own chores.
+    """
 
     def others() -> list[int]:
         administrator.execute(
@@ -182,7 +185,8 @@ def _kill_idle(administrator: Any) -> None:
         )
         return [row[0] for row in administrator.fetchall()]
 
-    for connection in others():
+    killed = others()
+    for connection in killed:
         with kills():
             administrator.execute(f"KILL {connection}")
-    wait_until(lambda: not others(), 60, "all connections gone")
+    wait_until(lambda: not set(killed).intersection(others()), 60, "all connections gone")
