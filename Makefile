@@ -90,8 +90,9 @@ contract: setup
 mariadb:
 	@tests/install_mariadb.sh
 
+# In the order of the folders: the files that take longest come first, those that take no time fill the rest.
 unit: setup
-	$(BIN)/pytest -n $(JOBS) --dist loadfile $(PYTEST)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 kills: setup ## Kill workers and servers under load, KILLS=50 times on each database
 	@tests/install_mariadb.sh

@@ -1,5 +1,7 @@
 """An authentication server, and programs of three languages beside it, each a process of its own."""
 
+import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +49,21 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
         program.kill()
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder for all processes that run tests, filled by the first that asks for it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, made = shared / name, shared / f"{name}-is-made"
+    with (shared / f"{name}-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def go() -> str:
     """Return the Go command."""
@@ -70,9 +87,11 @@ def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in ("node", "npm"):
         if not shutil.which(command):
             pytest.skip(f"no `{command}` on this machine: https://nodejs.org, 20 or newer")
-    folder = copy_of_typescript(tmp_path_factory.mktemp("typescript"))
-    finished(["npm", "ci", "--prefer-offline"], folder, NPM_SECONDS)
-    return folder
+
+    def install(folder: Path) -> None:
+        finished(["npm", "ci", "--prefer-offline"], copy_of_typescript(folder), NPM_SECONDS)
+
+    return made_once(tmp_path_factory, "typescript", install) / "clients" / "typescript"
 
 
 @pytest.fixture
