@@ -109,8 +109,10 @@ def audit() -> RecordedAudit:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """Yield an empty folder, not on the disk as pytest's own."""
-    with folder_in_memory() as folder:
+    """Yield an empty folder, not on the disk as pytest's own. The one that it lies in is the test's own as well."""
+    with folder_in_memory() as own:
+        folder = own / "test"
+        folder.mkdir()
         yield folder
 
 
