@@ -1,24 +1,12 @@
 package authclient
 
 import (
-	"encoding/json"
 	"maps"
-	"os"
 	"testing"
 )
 
-// The texts of the Python client, which the tests of the TypeScript client read, too.
-const refusalTexts = "../../vectors/refusals.json"
-
 func TestRefusalsSayWhatTheyDoInTheOtherLanguages(t *testing.T) {
-	text, err := os.ReadFile(refusalTexts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want map[string][2]string
-	if err := json.Unmarshal(text, &want); err != nil {
-		t.Fatal(err)
-	}
+	want := readRefusalTexts(t)
 	got := map[string][2]string{}
 	for _, r := range []*refusal{
 		tokenMissing, tokenInvalid, tokenExpired, tokenNotYetValid, tokenOutdated, sessionEnded,

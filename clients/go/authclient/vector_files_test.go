@@ -39,12 +39,13 @@ type vectors struct {
 		Rule     json.RawMessage
 		Accepted bool
 	} `json:"rule_cases"`
-	Cases []json.RawMessage
+	Cases        []json.RawMessage
+	refusalTexts map[string][2]string
 }
 
 func readVectors(t *testing.T) *vectors {
 	t.Helper()
-	all := &vectors{}
+	all := &vectors{refusalTexts: readRefusalTexts(t)}
 	readVectorFile(t, "shared.json", &all.sharedVectors)
 	for _, name := range slices.Sorted(maps.Keys(all.Files)) {
 		var page vectors
@@ -60,6 +61,14 @@ func readVectors(t *testing.T) *vectors {
 		t.Fatal("the vectors are empty")
 	}
 	return all
+}
+
+// readRefusalTexts returns status and words of each refusal by its reason.
+func readRefusalTexts(t *testing.T) map[string][2]string {
+	t.Helper()
+	var texts map[string][2]string
+	readVectorFile(t, "refusals.json", &texts)
+	return texts
 }
 
 func readVectorFile(t *testing.T, name string, content any) {

@@ -1,6 +1,7 @@
 package authclient
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"strings"
@@ -29,8 +30,8 @@ type vectorCase struct {
 	Verify      json.RawMessage
 	Expect      json.RawMessage
 	expected    struct {
-		Status, Reason, Observed string
-		UserID                   string `json:"user_id"`
+		Status, Reason, Words, Observed string
+		UserID                          string `json:"user_id"`
 	}
 }
 
@@ -78,9 +79,9 @@ func (v *vectors) check(t *testing.T, j *judge, c vectorCase) {
 	}
 	for _, times := range []string{"first", "second"} {
 		got := j.decide(rule, v.metadata(t, c), v.knowledge(t, c), verifyOf(t, c))
-		status, reason, observed, user := codes.OK.String(), "", "", ""
+		status, reason, words, observed, user := codes.OK.String(), "", "", "", ""
 		if got.refusal != nil {
-			status, reason = got.refusal.code.String(), got.refusal.reason
+			status, reason, words = got.refusal.code.String(), got.refusal.reason, got.refusal.message
 		}
 		if got.observed != nil {
 			observed = got.observed.reason
@@ -92,6 +93,9 @@ func (v *vectors) check(t *testing.T, j *judge, c vectorCase) {
 		if !sameStatus(status, want.Status) || reason != want.Reason || observed != want.Observed || user != want.UserID {
 			t.Errorf("%s time: status %q, reason %q, observed %q, user %q; want %q, %q, %q, %q", times,
 				status, reason, observed, user, want.Status, want.Reason, want.Observed, want.UserID)
+		}
+		if said := v.refusalTexts[cmp.Or(want.Words, want.Reason)][1]; words != said {
+			t.Errorf("%s time: refused in the words %q, want %q", times, words, said)
 		}
 	}
 }
@@ -159,7 +163,7 @@ func verifyOf(t *testing.T, c vectorCase) askVerify {
 			fromJSON(t, answer.Identity, identity)
 			return identityFromMessage(identity), nil
 		case answer.Status == "UNAUTHENTICATED":
-			return nil, &refusal{code: codes.Unauthenticated, reason: answer.Reason}
+			return nil, refusedByVerify(&refusal{code: codes.Unauthenticated, reason: answer.Reason})
 		}
 		return nil, unavailable
 	}

@@ -10,7 +10,7 @@ import { IdentitySchema } from "../src/gen/authapi/v1/auth_service_pb.js";
 import { RuleSchema } from "../src/gen/authapi/v1/rule_pb.js";
 import { KeySetSchema, RevocationSchema } from "../src/gen/authapi/v1/trust_service_pb.js";
 import { BadKeySet, KeySet } from "../src/keys.js";
-import type { Refusal } from "../src/refusal.js";
+import { answeredRefusal, statusOf, type Refusal } from "../src/refusal.js";
 import { readPolicy } from "../src/rules.js";
 import { seconds } from "../src/time.js";
 import { TokenVerifier } from "../src/tokens.js";
@@ -50,6 +50,8 @@ suite("decisions", () => {
         { status: Code[refusal?.code ?? Code.OK], reason: refusal?.reason, observed: observed?.reason },
         { status: expect.status, reason: expect.reason, observed: expect.observed },
       );
+      const words = expect.words ?? expect.reason;
+      assert.equal(refusal?.message, words && files.refusalTexts[words]![1], "words");
       assert.equal(caller?.identity.userId ?? null, expect.user_id ?? null);
       if (!each.verify) assert.deepEqual(asked, [], "Verify was asked");
     });
@@ -92,5 +94,5 @@ async function answerOf(answer: Answer): Promise<Identity | Refusal> {
     return { ...message, authTime: seconds(message.authTime!), expireTime: seconds(message.expireTime!) };
   }
   if (answer.status !== "UNAUTHENTICATED") throw new Error(answer.status);
-  return { code: Code.UNAUTHENTICATED, reason: answer.reason!, message: "" };
+  return answeredRefusal(statusOf({ code: Code.UNAUTHENTICATED, reason: answer.reason!, message: "" }))!;
 }

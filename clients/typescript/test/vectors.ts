@@ -21,7 +21,7 @@ export interface Case {
   token?: string;
   metadata?: [string, string][];
   verify?: Answer;
-  expect: { status: string; reason?: string; user_id?: string; observed?: string };
+  expect: { status: string; reason?: string; words?: string; user_id?: string; observed?: string };
 }
 
 interface KeySetCase { name: string; key_set: JsonValue; accepted: boolean }
@@ -53,6 +53,8 @@ const FOLDER = new URL("../../../vectors/", import.meta.url);
 const shared = read("shared.json") as Shared;
 const pages = Object.entries(shared.files).map(([name, count]) => readPage(name, count));
 
+/** Status and words of each refusal by its reason. */
+export const refusalTexts = read("refusals.json") as Named<[status: string, words: string]>;
 export const { issuer, audience } = shared;
 export const keySets = new Map(Object.keys(shared.key_sets).map((name) => [name, keySetOf(name)]));
 export const keySetCases: KeySetCase[] = pages
