@@ -46,6 +46,28 @@ func TestMethodsWithoutAGoodRuleAreRefusedToEverybody(t *testing.T) {
 	})
 }
 
+// Before 1.79.3 grpc routes such a path as the right one, and tells interceptors of streams what stands there
+// (CVE-2026-33186); since then it refuses it.
+func TestAPathWithoutItsSlashReachesNoHandlerWithoutAToken(t *testing.T) {
+	overTCP(t, func(w *world) {
+		w.started()
+		w.service.unary = func(context.Context) { w.Error("the handler of a call ran") }
+		w.service.stream = func(grpc.ServerStream) error { w.Error("the handler of a stream ran"); return nil }
+		if w.client.Invoke(context.Background(), "test.v1.Shop/Buy", text(""), text("")) == nil {
+			w.Error("the call was let through")
+		}
+		stream, err := w.client.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true}, "test.v1.Shop/Down")
+		if err == nil {
+			w.mustPass(stream.SendMsg(text("")))
+			w.mustPass(stream.CloseSend())
+			err = stream.RecvMsg(text(""))
+		}
+		if err == nil {
+			w.Error("the stream was let through")
+		}
+	})
+}
+
 func TestWhyAMethodIsRefusedToEverybodyIsToldOnce(t *testing.T) {
 	inFakeTime(t, func(w *world) {
 		w.config.Policy = ReadPolicy(&protoregistry.Files{})
