@@ -69,7 +69,7 @@ def go() -> str:
     """Return the Go command."""
     found = shutil.which("go")
     if not found:
-        pytest.skip("no `go` on this machine: https://go.dev/dl, 1.26 or newer")
+        pytest.skip("no `go` on this machine: https://go.dev/dl, 1.25 or newer")
     return found
 
 
