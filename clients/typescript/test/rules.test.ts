@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { suite, test } from "node:test";
+import { describe, test } from "node:test";
 import { create, createFileRegistry, fromBinary } from "@bufbuild/protobuf";
 import { file_google_protobuf_wrappers, FileDescriptorProtoSchema, MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
@@ -31,7 +31,7 @@ function accepts(...options: Uint8Array[]): boolean {
 const tag = (no: number, wireType: WireType) => (no << 3) | wireType;
 const AUTHENTICATED = [tag(2, Varint), 1];
 
-suite("a rule with what is not known here is rejected", () => {
+describe("a rule with what is not known here is rejected", () => {
   for (const [name, rule, accepted] of [
     ["all is known", [tag(4, Varint), 1, tag(3, LengthDelimited), 0, tag(6, LengthDelimited), 2, tag(1, Varint), 7], false],
     ["all is known, and it makes sense", [tag(4, Varint), 1, tag(6, LengthDelimited), 2, tag(1, Varint), 7], true],

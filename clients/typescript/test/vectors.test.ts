@@ -1,7 +1,7 @@
 // The cases that every implementation has to pass, put to the very code that the interceptor runs.
 
 import assert from "node:assert/strict";
-import { suite, test } from "node:test";
+import { describe, test } from "node:test";
 import { fromJson } from "@bufbuild/protobuf";
 import { status as Code } from "@grpc/grpc-js";
 import type { Identity } from "../src/claims.js";
@@ -20,7 +20,7 @@ import type { Answer, Case } from "./vectors.js";
 
 const keySets = new Map([...files.keySets].map(([name, keySet]) => [name, new KeySet(fromJson(KeySetSchema, keySet))]));
 
-suite("key sets", () => {
+describe("key sets", () => {
   for (const { name, key_set, accepted } of files.keySetCases) {
     test(name, () => {
       const load = () => new KeySet(fromJson(KeySetSchema, key_set));
@@ -30,13 +30,13 @@ suite("key sets", () => {
   }
 });
 
-suite("rules", () => {
+describe("rules", () => {
   for (const { name, rule, accepted } of files.ruleCases) {
     test(name, () => assert.equal(readPolicy(fromJson(RuleSchema, rule)) !== undefined, accepted));
   }
 });
 
-suite("decisions", () => {
+describe("decisions", () => {
   // One verifier for all cases, so that what it remembers of one may not change another.
   const verifier = new TokenVerifier(files.issuer, files.audience, 1000);
   for (const each of files.cases) {
