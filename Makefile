@@ -18,6 +18,8 @@ NODE_KILLS ?= 3
 LOGOUTS ?= 1000
 TESTS   ?= tests/contracts tests/rpc tests/faults tests/cli# what `make mysql` runs
 PYTHONS ?= 3.10 3.11 3.12 3.13# those that `make client-versions` looks for
+GOS     ?= 1.25.0 1.26.0 1.27.0# and those that it fetches
+NODES   ?= 18 20 22 24
 GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
 
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
@@ -133,8 +135,8 @@ upgrades: setup ## Serve beside the version from before each migration, while th
 	@tests/install_versions.sh $(BIN)/python .cache/versions
 	AUTHSERVICE_TEST_VERSIONS=.cache/versions $(BIN)/pytest tests/faults/test_versions.py
 
-client-versions: setup ## Run the client's tests with the oldest and the newest packages on each of PYTHONS="3.10 3.11 3.12 3.13"
-	@tests/client_versions.sh $(BIN) $(PYTHONS)
+client-versions: setup ## Run the clients' tests with the oldest and the newest packages, on each of PYTHONS, GOS and NODES
+	@tests/client_versions/each.sh $(BIN) $(PYTHONS:%=python%) $(GOS:%=go%) $(NODES:%=node%)
 
 bench: setup ## Measure, side by side with the floor, and print the table
 	@tests/install_mariadb.sh

@@ -1,27 +1,22 @@
 #!/bin/sh
-# Runs the client's tests with the oldest and the newest packages on each Python: client_versions.sh BIN VERSION...
-# The last lines say what passed, and which Pythons this machine does not have. Fails where something failed, or none is here.
+# Runs the clients' tests with the oldest and the newest packages on each of these: each.sh BIN python3.10 go1.25.0 node18...
+# The last lines say what passed, and what could not be tried here. Fails where something failed, or nothing could be tried.
 set -u
 bin=$1 failed=0 tried=0 summary=
 shift
-find_python() {
-	for python in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
-		"$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null && echo "$python" && return
-	done
-	return 1
-}
-for version in "$@"; do
-	if ! python=$(find_python "$version"); then
-		summary="$summary
-Python $version: not on this machine, not tried"
-		continue
-	fi
+for what in "$@"; do
+	language=${what%%[0-9]*}
 	for which in lowest newest; do
-		tried=1
-		if tests/with_client_versions.sh "$bin" "$python" "$which"; then said=passed; else said=FAILED failed=1; fi
+		echo "== $what, $which"
+		"tests/client_versions/$language.sh" "$bin" "${what#"$language"}" "$which"
+		case $? in
+		0) tried=1 said=passed ;;
+		3) said="not tried, for the reason above" ;;
+		*) failed=1 said=FAILED ;;
+		esac
 		summary="$summary
-Python $version, $which: $said"
+$what, $which: $said"
 	done
 done
 echo "$summary"
-[ $tried = 1 ] && exit $failed
+[ $failed$tried = 01 ]

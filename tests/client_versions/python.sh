@@ -1,13 +1,21 @@
 #!/bin/sh
-# Runs the tests of the Python client without the server's packages: with_client_versions.sh BIN PYTHON lowest|newest
+# Runs the tests of the Python client without the server's packages: python.sh BIN VERSION lowest|newest
 # The packages are the oldest, or the newest, that pyproject.toml allows, in an environment of its own, made anew each time.
+# Exit code 3: this machine has no such Python.
 set -eu
-bin=$1 python=$2 which=$3
+bin=$1 version=$2 which=$3
 case $which in
 lowest) resolution=lowest-direct ;;
 newest) resolution=highest ;;
 *) echo "$0: lowest or newest, not $which" >&2 && exit 2 ;;
 esac
+find_python() {
+	for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+		"$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" 2>/dev/null && echo "$python" && return
+	done
+	echo "Python $version is not on this machine" >&2 && exit 3
+}
+python=$(find_python)
 environment=.cache/client-versions/$("$python" -c "import platform; print(platform.python_version())")-$which
 rm -rf "$environment"
 "$bin/uv" venv -q --python "$python" "$environment"
