@@ -67,7 +67,8 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 def a_server(credentials: grpc.ServerCredentials | None) -> AuthServer:
     """Return a server that certificates of the tests are for."""
-    return AuthServer(host="localhost", credentials=credentials)  # type: ignore[abstract]  # it plays what is needed
+    host = "localhost" if credentials else "127.0.0.1"  # No second address, of which grpc might tell instead.
+    return AuthServer(host=host, credentials=credentials)  # type: ignore[abstract]  # it plays what is needed
 
 
 @pytest.mark.parametrize(
