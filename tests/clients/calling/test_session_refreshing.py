@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tests.clients.calling.calls import call, refused
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import KINDS, UNAVAILABLE
-from tests.clients.scripted import SECONDS
+from tests.clients.scripted import SECONDS, refuse
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer, away, over
 from tests.observed import PASSWORD
@@ -131,6 +131,16 @@ def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_refresh_token(
     hands.now += 899
     assert caller.access_token() == "access-3"
     assert server.refreshes[-1] == "refresh-2"
+
+
+def test_a_refresh_that_meets_the_end_of_a_server_is_asked_for_again(server: TokenServer, caller: Session) -> None:
+    def stopping(_: str, context: grpc.ServicerContext) -> None:
+        if len(server.refreshes) == 1:
+            refuse(context, grpc.StatusCode.CANCELLED)  # as grpc's server does by itself
+
+    server.on_refresh = stopping
+    assert caller.replace("access-1") == "access-2"
+    assert server.refreshes == ["refresh-1"] * 2
 
 
 def test_a_wrong_clock_of_this_machine_does_no_harm(server: TokenServer, caller: Session, hands: Hands) -> None:

@@ -74,17 +74,18 @@ def asked(trust: Trust, way: str) -> str:
     return verified.caller.identity.user_name
 
 
+@pytest.mark.parametrize("code", [UNAVAILABLE, grpc.StatusCode.CANCELLED])
 @pytest.mark.parametrize("way", ["thread", "task"])
 def test_a_question_that_is_lost_with_its_connection_is_asked_once_more(
-    auth: AuthServer, trust: Trust, way: str
+    auth: AuthServer, trust: Trust, way: str, code: grpc.StatusCode
 ) -> None:
     def lost_once(_request: object, context: grpc.ServicerContext) -> Any:
-        return refuse(context, UNAVAILABLE) if len(auth.shown) == 1 else identity(user_name="Grace")
+        return refuse(context, code) if len(auth.shown) == 1 else identity(user_name="Grace")
 
     auth.verify = lost_once
     assert asked(trust, way) == "Grace"
     auth.shown.clear()
-    auth.verify = lambda _request, context: refuse(context, UNAVAILABLE)
+    auth.verify = lambda _request, context: refuse(context, code)
     with pytest.raises(Refused, match="Verify answered"):
         asked(trust, way)
     assert len(auth.shown) == 2

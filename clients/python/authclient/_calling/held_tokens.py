@@ -13,7 +13,7 @@ from authapi.v1 import auth_service_pb2 as api
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from authclient._wire.details import reason_of
-from authclient._wire.refusals import is_about_token
+from authclient._wire.refusals import is_about_token, is_lost
 from authclient._wire.times import seconds
 
 REFRESH_FROM, REFRESH_UNTIL = 0.6, 0.85
@@ -159,7 +159,7 @@ def refuses_token(code: grpc.StatusCode, trailing_metadata: Any) -> bool:
 
 def may_repeat(error: Any) -> bool:
     """Tell whether a call may succeed when it is sent again."""
-    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
+    return is_lost(error) or error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
 
 
 def pause(attempt: int) -> float:

@@ -18,6 +18,7 @@ from authclient._calling.held_tokens import (
     pause,
 )
 from authclient._wire.metadata import bearer
+from authclient._wire.refusals import CLOSED
 
 
 class Send(NamedTuple):
@@ -155,11 +156,15 @@ def _awaited(successor: HeldTokens | _Refresh) -> Steps[HeldTokens]:
 
 def _patiently(call: Callable[[], Any]) -> Steps[Any]:
     """Return the answer of a call that bears repetition. Raises grpc.RpcError."""
-    for attempt in range(ATTEMPTS - 1):
+    attempt, lost = 0, None
+    while True:
         try:
             return (yield Send(call))
         except grpc.RpcError as error:
-            if not may_repeat(error):
+            if attempt == ATTEMPTS - 1 or not may_repeat(error):
                 raise
+            lost = error
+        except CLOSED as closed:  # In the pause: what was lost is the answer.
+            raise (lost or closed) from None
         yield Pause(pause(attempt))
-    return (yield Send(call))
+        attempt += 1

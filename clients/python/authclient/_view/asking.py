@@ -1,6 +1,8 @@
 """Asking the authentication service about one token, where what is known here does not settle it."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -11,7 +13,7 @@ from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
 from authclient._waiting.wakeup import Wakeup
 from authclient._wire.details import reason_of
-from authclient._wire.refusals import Refused, is_about_token
+from authclient._wire.refusals import CLOSED, Refused, is_about_token, is_lost
 
 
 class Asking:
@@ -31,9 +33,10 @@ class Asking:
             try:
                 answer = self._verify(_request(question), timeout=_left(until))
             except grpc.RpcError as error:
-                if not _is_lost(error):
+                if not _is_unanswered(error):
                     raise
-                answer = self._verify(_request(question), timeout=_left(until))
+                with _unless_closed(error):
+                    answer = self._verify(_request(question), timeout=_left(until))
         except grpc.RpcError as error:
             raise _refusal(error) from None
         return _settled(question, answer)
@@ -42,8 +45,9 @@ class Asking:
         """As `ask`, for asyncio. The channel is no asyncio one, so that one connection serves both."""
         until = _until(timeout)
         call = await self._done(question, until)
-        if _is_lost(call):
-            call = await self._done(question, until)
+        if _is_unanswered(call):
+            with _unless_closed(call):
+                call = await self._done(question, until)
         if call.code() is not grpc.StatusCode.OK:
             raise _refusal(call)
         return _settled(question, call.result())
@@ -68,9 +72,18 @@ def _left(until: float) -> float:
     return until - time.monotonic()
 
 
-def _is_lost(call: Any) -> bool:
+@contextlib.contextmanager
+def _unless_closed(lost: Any) -> Iterator[None]:
+    """Let what was lost be the answer where nothing more can be asked."""
+    try:
+        yield
+    except CLOSED:
+        raise _refusal(lost) from None
+
+
+def _is_unanswered(call: Any) -> bool:
     """Tell whether a call has ended without the service having said so."""
-    return call.code() is grpc.StatusCode.UNAVAILABLE and reason_of(call.trailing_metadata()) is None
+    return is_lost(call) and reason_of(call.trailing_metadata()) is None
 
 
 def _request(question: Ask) -> api.VerifyRequest:

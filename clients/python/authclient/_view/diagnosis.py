@@ -7,8 +7,7 @@ from typing import NamedTuple
 _ALWAYS = (
     ("Connection refused|No such file or directory", "nothing listens there"),
     ("Domain name not found|errors resolving", "there is no such name"),
-    # Where more follows on the handshake, something ended it. grpcio 1.71 says no more where nothing did.
-    ("Deadline Exceeded|timed out|Endpoint closing|nothing was heard|Handshake read failed$", "there is no answer"),
+    ("Deadline Exceeded|timed out|Endpoint closing|nothing was heard", "there is no answer"),
 )
 """Signs in what grpc says, and what they mean. The first one counts."""
 _WITH_TLS = (

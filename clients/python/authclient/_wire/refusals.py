@@ -71,6 +71,20 @@ class Refused(Exception):
         return _trailer(self.reason, self._words)
 
 
+CLOSED = (ValueError, grpc.aio.UsageError)
+"""What grpc raises where a call is sent over a channel that was closed on this side."""
+
+
+def is_lost(call: object) -> bool:
+    """Tell whether a call met the end of its connection, of its server or of its own channel.
+
+    grpc's server answers CANCELLED to what arrives in the instant in which it stops. Of a channel that is closed on
+    this side grpc says the same, so whoever sends such a call again has to reckon with `CLOSED`.
+    """
+    code = call.code()  # type: ignore[attr-defined]  # in every flavour of grpc
+    return code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
 def is_about_token(reason: str) -> bool:
     """Tell whether a reason is one of those for which a token is not accepted."""
     return reason in _REASONS and _REASONS[reason][0] is grpc.StatusCode.UNAUTHENTICATED
