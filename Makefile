@@ -13,6 +13,7 @@ RESTARTS ?= 100
 SLOW_CALLERS ?= 2000
 WATCHERS ?= 2000
 FLOOD   ?= 20
+CALLS   ?= 100000
 ADVISORIES ?= python go typescript
 NODE_KILLS ?= 3
 LOGOUTS ?= 1000
@@ -28,7 +29,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts slow-callers login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts connection-age slow-callers login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -102,6 +103,10 @@ kills: setup ## Kill workers and servers under load, KILLS=50 times on each data
 
 restarts: setup ## Restart a server under load, RESTARTS=100 times, and watch the memory of its clients
 	AUTHSERVICE_TEST_RESTARTS=$(RESTARTS) $(BIN)/pytest -s tests/faults/test_restarts_under_load.py
+
+connection-age: setup ## Make CALLS=100000 while connections come of age and two servers are replaced in turn
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_CALLS=$(CALLS) $(BIN)/pytest -s tests/faults/test_rolling_restarts.py
 
 slow-callers: setup ## Verify beside SLOW_CALLERS=2000 that send no request, and beside WATCHERS=2000 streams
 	@tests/install_mariadb.sh
