@@ -65,9 +65,8 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     logging.getLogger("authclient").removeHandler(handler)
 
 
-def a_server(credentials: grpc.ServerCredentials | None) -> AuthServer:
-    """Return a server that certificates of the tests are for."""
-    host = "localhost" if credentials else "127.0.0.1"  # No second address, of which grpc might tell instead.
+def a_server(credentials: grpc.ServerCredentials | None, host: str = "localhost") -> AuthServer:
+    """Return a server; by its ordinary name it is one that certificates of the tests are for."""
     return AuthServer(host=host, credentials=credentials)  # type: ignore[abstract]  # it plays what is needed
 
 
@@ -89,7 +88,9 @@ def test_what_is_wrong_with_the_connection_is_said(
     calling: str | None,
     cause: str,
 ) -> None:
-    with a_server(certificates._asdict().get(serving or "")) as server:
+    # Where no certificate is looked at, the name would only bring a second address, of which grpc may tell instead.
+    host = "localhost" if serving and calling else "127.0.0.1"
+    with a_server(certificates._asdict().get(serving or ""), host) as server:
         new_trust(server, credentials=certificates._asdict().get(calling or ""))
         eventually(lambda: said, "a warning")
         assert said[0].startswith("WARNING: the authentication service does not say what is revoked")
