@@ -23,6 +23,7 @@ LEAST_TIME = 0.1
 """Seconds that a caller must have left for a hash to be begun."""
 NICENESS = 10
 """How far hashing threads stand back behind the others (Linux counts niceness by thread)."""
+HIGHEST_NICENESS = 19
 
 
 class HashPool:
@@ -96,4 +97,6 @@ def _settle(cores: Collection[int]) -> None:
         with contextlib.suppress(OSError):  # They may have been taken from us since. It stays where the others are.
             os.sched_setaffinity(0, cores)
     if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS  # The process may have been started with some.
+        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, HIGHEST_NICENESS))
