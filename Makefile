@@ -29,7 +29,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts connection-age slow-callers login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts connection-age slow-callers networks login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -121,6 +121,10 @@ galera: setup ## Kill one of three Galera nodes NODE_KILLS=3 times under load, a
 	@tests/install_galera.sh
 	AUTHSERVICE_TEST_NODES=3 AUTHSERVICE_TEST_NODE_KILLS=$(NODE_KILLS) AUTHSERVICE_TEST_LOGOUTS=$(LOGOUTS) \
 		AUTHSERVICE_TEST_SPREAD_TOKENS=60 AUTHSERVICE_TEST_WRITES=500 $(BIN)/pytest -s tests/galera $(PYTEST)
+
+networks: setup ## Connections that die without a word, and failovers of the database
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_NETWORKS=1 $(BIN)/pytest -s tests/faults/test_failovers.py tests/faults/test_silent_connections.py
 
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh

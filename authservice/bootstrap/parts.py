@@ -54,7 +54,8 @@ class Parts:
     audit: Audit
 
     def ping(self) -> None:
-        """Ask the database for the simplest answer. Raises if there is none."""
+        """Ask the database for the simplest answer, and whether it may be written to. Raises StorageUnavailable."""
+        self.live_sessions.ping()
         ping(self.engine)
 
     def close(self) -> None:

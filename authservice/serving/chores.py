@@ -6,7 +6,8 @@ from authservice.serving.housekeeping import Chore, Housekeeping
 from authservice.serving.outages import Outages
 from authservice.transport.server import Server
 
-PING_PERIOD = 2.0
+PING_PERIOD = 1.0
+"""Seconds. So often Verify's connection is used in any case, and a host that may only be read is found and left."""
 RELOAD_PERIOD = 1.0
 """Seconds between two looks at the signing keys: half of what another server publishes a key before it signs."""
 FEED_PERIOD = 0.1

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,10 +20,12 @@ from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
-from authservice.storage.engine import BUSY_SECONDS, STATEMENT_SECONDS, is_sqlite
+from authservice.storage.engine import is_sqlite
 from authservice.storage.expired import SqlExpired
 from authservice.storage.faults import DATABASE_ERRORS, Fault, is_of_this_host, judge
 from authservice.storage.hosts import CONNECT_SECONDS
+from authservice.storage.limits import BUSY_SECONDS, STATEMENT_SECONDS
+from authservice.storage.mysql import give
 from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
 T = TypeVar("T")
@@ -169,6 +171,7 @@ def _bound_waits(connection: Connection, deadline: Deadline) -> None:
     if connection.info.get(_LOCK_WAIT, int(BUSY_SECONDS)) != seconds:
         connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {seconds}")
         connection.info[_LOCK_WAIT] = seconds
-    driver: Any = connection.connection.dbapi_connection
-    # The driver has no other way to change it. Longer than any wait for a lock, which has a reason of its own.
-    driver._read_timeout = min(STATEMENT_SECONDS, max(seconds + 1, deadline.remaining() * ANSWER_SHARE))
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    # Longer than any wait for a lock, which has a reason of its own.
+    give(driver, min(STATEMENT_SECONDS, max(seconds + 1, deadline.remaining() * ANSWER_SHARE)))

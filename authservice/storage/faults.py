@@ -47,7 +47,7 @@ _LOST = {
     *(1152, 1158, 1159, 1160, 1161, 1184),  # errors and time-outs of the network, as the server saw them
     *(1077, 1079, 1927, 4031),  # ended by the server, killed, or closed because it was idle
 }
-_OF_THIS_HOST = {1047, 1053, 1290, 1836}
+_OF_THIS_HOST = {1047, 1053, 1290, 1792, 1836}
 _SQLITE_AWAY = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,

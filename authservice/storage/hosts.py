@@ -78,4 +78,17 @@ def require_serving(connection: Driver) -> None:
             if ("wsrep_ready", "ON") not in cursor.fetchall():
                 raise pymysql.err.OperationalError(_NOT_READY, "It is not part of its cluster")
         if settings["read_only"] != "OFF":
-            raise pymysql.err.OperationalError(_READ_ONLY, "It is read-only")
+            raise read_only()
+
+
+def require_writable(connection: Driver) -> None:
+    """Raise OperationalError if the host that a connection is to has become read-only."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CONCAT(@@GLOBAL.read_only)")  # A number or a word, by the server and its version.
+        if str(cursor.fetchall()[0][0]) not in ("0", "OFF"):
+            raise read_only()
+
+
+def read_only() -> pymysql.err.OperationalError:
+    """Return what a host that may only be read says about writing."""
+    return pymysql.err.OperationalError(_READ_ONLY, "It is read-only")

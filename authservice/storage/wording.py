@@ -14,8 +14,15 @@ from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 # CROSS JOIN is what SQLite takes for the order of two tables (its manual, section "query planner").
-_SQLITE = {"place": "?", "forced": "", "then": "CROSS JOIN", "locked": ""}
-_MYSQL = {"place": "%s", "forced": " FORCE INDEX (PRIMARY)", "then": "STRAIGHT_JOIN", "locked": " FOR UPDATE"}
+_SQLITE = {"place": "?", "forced": "", "then": "CROSS JOIN", "locked": "", "if_writable": "("}
+_MYSQL = {
+    "place": "%s",
+    "forced": " FORCE INDEX (PRIMARY)",
+    "then": "STRAIGHT_JOIN",
+    "locked": " FOR UPDATE",
+    # A number or a word, by the server and its version.
+    "if_writable": "IF(CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF'), NULL, ",
+}
 
 
 @functools.lru_cache(1024)
@@ -25,7 +32,7 @@ def spelled(statement: str, count: int, *, is_sqlite: bool) -> str:
     `{places}` becomes their parameters, `{place}` another one, and `{cases}` the branches of a CASE, two parameters
     each. `{forced}`, behind a table, has its rows found by the primary key, and `{then}` joins a table that is to be
     looked at second, whatever old statistics tell the optimizer. `{locked}` locks what a query finds; a transaction of
-    SQLite has locked everything.
+    SQLite has locked everything. `{if_writable}x)` is x, or NULL at a host that may only be read.
     """
     words = _SQLITE if is_sqlite else _MYSQL
     place = words["place"]

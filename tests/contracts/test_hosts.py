@@ -1,9 +1,7 @@
 """A database on several hosts: each new connection is made to the first that serves, and soon."""
 
-import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,47 +15,17 @@ from sqlalchemy.exc import OperationalError
 
 from authservice import bootstrap
 from authservice.cli.doctor import Result, examine
-from authservice.config import Settings
+from authservice.config import Settings, load
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import StorageUnavailable
 from authservice.storage import hosts
 from authservice.storage.driver import Connection
 from authservice.storage.engine import open_engine
-from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
+from tests.conftest import CHEAPEST, MASTER_KEY, RecordedAudit, migrate, serve_in_process
 from tests.faults.seeding import Seeder
+from tests.gateway import Gateway
 from tests.mariadb import MariaDb
 from tests.observed import ObservedChannel, logout, refresh, refusal, register, verify
-
-
-class Gateway:
-    """A host of its own in front of a database, which can die."""
-
-    def __init__(self, port: int) -> None:
-        self._behind = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open = [self._listener]
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._behind))
-                self._open += [client, server]
-                for ends in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
-
-    @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-
-    def die(self) -> None:
-        """End every connection, and take no more."""
-        for each in self._open:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
 
 
 @pytest.fixture
@@ -154,6 +122,32 @@ def test_a_host_that_may_not_be_written_to_is_passed_over(url: str, mariadb: Mar
     finally:
         mariadb.execute("SET GLOBAL read_only = OFF")
     assert answer(twice) == make_url(url).database
+
+
+def test_where_nothing_may_be_written_nothing_that_is_read_counts(url: str, mariadb: MariaDb, tmp_path: Path) -> None:
+    service = bootstrap.assemble(
+        load(database_url=url, data_dir=tmp_path, master_key=MASTER_KEY), hash_cost=CHEAPEST, audit=RecordedAudit()
+    )
+    seeds = Seeder(service)
+    token = seeds.sessions(seeds.user("ada"), 1)[0].access_token
+    reads = {
+        "a token of a live session": lambda: service.auth.verify(token, Deadline.after(5)),
+        "the rules about revoked tokens": lambda: service.parts.revocation_log.counted_after(0, service.parts.clock()),
+        "keys": service.trust.keys.reload,
+        "health": service.parts.ping,
+    }
+    for read in reads.values():
+        read()
+    mariadb.execute("SET GLOBAL read_only = ON")
+    try:
+        for what, read in reads.items():
+            with pytest.raises(StorageUnavailable):
+                pytest.fail(f"{what}: {read()}")
+    finally:
+        mariadb.execute("SET GLOBAL read_only = OFF")
+    for read in reads.values():
+        read()
+    service.close()
 
 
 def test_when_the_host_that_it_stands_on_dies_a_server_goes_on_at_the_next(url: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
-from authservice.storage.engine import BUSY_SECONDS
+from authservice.storage.limits import BUSY_SECONDS
 from tests.faults.seeding import Seeder
 from tests.observed import Refusal, login, logout, refresh, refusal, register, verify
 

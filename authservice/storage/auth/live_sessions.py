@@ -18,11 +18,13 @@ from authservice.storage.wording import as_parameter
 # Sessions first, each by its key, then the user of each. Left to itself an optimizer with few users or old statistics
 # begins at `users` and reads all sessions of each: 435 µs a call in place of 53 where one user has 20,000.
 QUERY = """
-    SELECT sessions.id, sessions.user_id, users.generation
+    SELECT sessions.id, sessions.user_id, {if_writable}users.generation)
     FROM sessions{forced} {then} users{forced} ON users.id = sessions.user_id
     WHERE sessions.id IN ({places}) AND sessions.ended_at IS NULL AND sessions.idle_end > {place}
     AND users.disabled_at IS NULL
 """
+
+_GENERATION = 2
 
 _Row: TypeAlias = tuple[bytes, int]
 """Whose a live session is, and that user's generation."""
@@ -49,6 +51,11 @@ class BatchedLiveSessions:
             _standing(row, identity.user_id, identity.generation) for row, identity in zip(rows, asked, strict=True)
         ]
 
+    def ping(self) -> None:
+        """Ask the simplest question over the connection that Verify's go over. Raises StorageUnavailable."""
+        with self._reading:
+            self._reader.require_writable()
+
     def close(self) -> None:
         """Give the connection back."""
         self._reader.close()
@@ -57,7 +64,9 @@ class BatchedLiveSessions:
         session_ids = [session_id for session_id, _ in asked]
         now = max(moment for _, moment in asked)
         with self._reading:
-            rows = self._reader.read(QUERY, len(session_ids), (*session_ids, as_parameter(now)))
+            rows = self._reader.read(QUERY, len(session_ids), (*session_ids, as_parameter(now)), _GENERATION)
+            if not rows:  # Then no row has told.
+                self._reader.require_writable()
         live = {session_id: (owner, generation) for session_id, owner, generation in rows}
         return [live.get(session_id) for session_id in session_ids]
 

@@ -11,7 +11,7 @@ from authservice.domain.errors import DeadlineTooShort, StorageUnavailable
 from authservice.domain.session import SessionEnd
 from authservice.ports import AuthStores, Database
 from authservice.storage.batches import Batches
-from authservice.storage.engine import BUSY_SECONDS
+from authservice.storage.limits import BUSY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

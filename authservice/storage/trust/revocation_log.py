@@ -13,8 +13,11 @@ from authservice.storage.wording import as_moment, as_parameter
 
 _RULES = "SELECT seq, subject, min_generation, token_end FROM revocations WHERE "
 # In one statement, so that both halves see the same commits.
-_COUNTED = _RULES + "seq > {place} UNION ALL SELECT -1, NULL, COUNT(*), NULL FROM revocations WHERE token_end > {place}"
+_COUNTED = _RULES + (
+    "seq > {place} UNION ALL SELECT -1, NULL, {if_writable}COUNT(*)), NULL FROM revocations WHERE token_end > {place}"
+)
 _COUNT = -1
+_MIN_GENERATION = 2
 
 
 class SqlRevocationLog:
@@ -30,7 +33,7 @@ class SqlRevocationLog:
     def counted_after(self, seq: int, now: datetime) -> tuple[list[Revocation], int]:
         """Return the rules with a higher number, and in the same read how many rules still matter at `now`."""
         limit = as_parameter(least_token_end(now))
-        rows = self._reader.read(_COUNTED, 1, (seq, limit))
+        rows = self._reader.read(_COUNTED, 1, (seq, limit), _MIN_GENERATION)
         count = next(row[2] for row in rows if row[0] == _COUNT)
         return _rules(row for row in rows if row[0] != _COUNT), int(count)
 
