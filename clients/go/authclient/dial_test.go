@@ -18,10 +18,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// nameServer answers every question for an IPv4 address with one that a test may change, and has no other records.
+// nameServer answers every question for IPv4 addresses with those that a test may change, and has no other records.
 type nameServer struct {
 	address string
-	answer  atomic.Pointer[netip.Addr] // nil: there is no such name
+	answer  atomic.Pointer[[]netip.Addr] // nil: there is no such name
 	asked   atomic.Int64
 }
 
@@ -60,15 +60,20 @@ func (s *nameServer) reply(question []byte) []byte {
 		reply[3] |= nameError
 	case kind == typeA:
 		s.asked.Add(1)
-		reply[7] = 1
-		reply = append(reply, 0xc0, headerSize, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4) // that name, with a life of 0 seconds
-		reply = append(reply, answer.AsSlice()...)
+		for _, address := range *answer {
+			reply[7]++
+			reply = append(reply, 0xc0, headerSize, 0, typeA, 0, 1, 0, 0, 0, 0, 0, 4) // that name, with a life of 0 seconds
+			reply = append(reply, address.AsSlice()...)
+		}
 	}
 	return reply
 }
 
-func (s *nameServer) say(address string) {
-	parsed := netip.MustParseAddr(address)
+func (s *nameServer) say(addresses ...string) {
+	parsed := make([]netip.Addr, len(addresses))
+	for i, address := range addresses {
+		parsed[i] = netip.MustParseAddr(address)
+	}
 	s.answer.Store(&parsed)
 }
 

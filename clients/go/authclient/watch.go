@@ -20,12 +20,17 @@ const (
 	longestWatch = time.Hour
 	shortestWait = 100 * time.Millisecond
 	longestWait  = 2 * time.Second
+	// connectLimit is how long a connection may take: through a proxy, to a far site, with TLS on a busy core.
+	connectLimit = 20 * time.Second
 	// reconnectPatience is how long an attempt waits for a connection that has just failed. One that needs longer is found by a
 	// later attempt.
 	reconnectPatience = 250 * time.Millisecond
 )
 
-var errSilent = fmt.Errorf("the auth server said nothing for %v", silenceLimit)
+var (
+	errSilent      = fmt.Errorf("the auth server said nothing for %v", silenceLimit)
+	errUnconnected = fmt.Errorf("there is no connection to the auth server after %v", silenceLimit)
+)
 
 // watcher keeps trust up to date for as long as the process lives.
 type watcher struct {
@@ -129,8 +134,12 @@ func subjectsOf(rules []*authapi.Revocation) map[string]bool {
 // between attempts are ours and not gRPC's, which grow to two minutes. If it comes to nothing, opening the stream says why.
 func (w *watcher) connect(ctx context.Context) {
 	w.conn.ResetConnectBackoff()
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	slow := time.AfterFunc(silenceLimit, func() { w.tell(func(o Observer) { o.WatchLost(errUnconnected) }) })
+	defer slow.Stop()
 	for {
-		state, patience := w.conn.GetState(), silenceLimit
+		state, patience := w.conn.GetState(), connectLimit
 		switch state {
 		case connectivity.Ready, connectivity.Shutdown:
 			return
