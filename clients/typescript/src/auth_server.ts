@@ -17,24 +17,62 @@ const CHANNEL_OPTIONS = {
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 500,
   "grpc.dns_min_time_between_resolutions_ms": 500,
+  // Else another channel to the same address would go over the same connection.
+  "grpc.use_local_subchannel_pool": 1,
 };
+const { CONNECTING, IDLE } = grpc.connectivityState;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/;
 
+/** One connection, with both services over it. */
+interface Line {
+  readonly auth: Client<typeof AuthService>;
+  readonly trust: Client<typeof TrustService>;
+}
+
 export class AuthServer {
-  private readonly auth: Client<typeof AuthService>;
-  private readonly trust: Client<typeof TrustService>;
+  private line: Line;
+  /** Those before it may still have an answer on its way; the next that is made ends them. */
+  private before: Line[] = [];
 
   readonly isEncrypted: boolean;
 
   /** @param credentials unset: TLS with the system's roots, and none on the loopback interface. */
-  constructor(readonly address: string, credentials: grpc.ChannelCredentials = defaultCredentials(address)) {
+  constructor(
+    readonly address: string, private readonly credentials: grpc.ChannelCredentials = defaultCredentials(address),
+  ) {
     this.isEncrypted = credentials._isSecure();
-    this.trust = makeClient(TrustService, address, credentials, CHANNEL_OPTIONS);
-    this.auth = makeClient(AuthService, address, credentials, { channelOverride: this.trust.getChannel() });
+    this.line = this.connection();
   }
 
   watch(resumePoint: ResumePoint | undefined): grpc.ClientReadableStream<WatchRevocationsResponse> {
-    return this.trust.watchRevocations(resumePoint ? { resumePoint } : {}, new grpc.Metadata(), {});
+    return this.line.trust.watchRevocations(resumePoint ? { resumePoint } : {}, new grpc.Metadata(), {});
+  }
+
+  /** Resolves when there is a connection, when it has come to nothing, or after `milliseconds`. */
+  async connected(milliseconds: number): Promise<void> {
+    const until = Date.now() + milliseconds;
+    const channel = this.line.trust.getChannel();
+    let error: Error | undefined;
+    while (!error) {
+      const state = channel.getConnectivityState(true);
+      if (state !== CONNECTING && state !== IDLE) return;
+      error = await new Promise((resolve) => channel.watchConnectivityState(state, until, resolve));
+    }
+  }
+
+  /**
+   * Goes over another connection from now on, because this one has died without a word. grpc-js would open one stream after
+   * the other on it until TCP gives it up, after 15 minutes.
+   */
+  leave(): void {
+    for (const line of this.before) end(line);
+    this.before = [this.line];
+    this.line = this.connection();
+  }
+
+  private connection(): Line {
+    const trust = makeClient(TrustService, this.address, this.credentials, CHANNEL_OPTIONS);
+    return { trust, auth: makeClient(AuthService, this.address, this.credentials, { channelOverride: trust.getChannel() }) };
   }
 
   /**
@@ -45,7 +83,7 @@ export class AuthServer {
   verify(accessToken: string, deadline: number): Promise<Identity | Refusal> {
     const until = Math.min(deadline, Date.now() + VERIFY_TIMEOUT_MS);
     return new Promise((resolve, reject) => {
-      this.auth.verify({ accessToken }, new grpc.Metadata(), { deadline: until }, (error, answer) => {
+      this.line.auth.verify({ accessToken }, new grpc.Metadata(), { deadline: until }, (error, answer) => {
         const answered = error ? answeredRefusal(error) : readIdentity(answer?.identity);
         if (answered) resolve(answered);
         else reject(error ?? new Error("the answer of Verify is incomplete"));
@@ -54,9 +92,13 @@ export class AuthServer {
   }
 
   close(): void {
-    this.auth.close();
-    this.trust.close();
+    for (const line of [...this.before, this.line]) end(line);
   }
+}
+
+function end(line: Line): void {
+  line.auth.close();
+  line.trust.close();
 }
 
 function readIdentity(message: IdentityMessage | undefined): Identity | undefined {

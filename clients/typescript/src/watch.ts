@@ -16,7 +16,11 @@ type Stream = ClientReadableStream<WatchRevocationsResponse>;
 
 /** Where the answers come from. */
 export interface RevocationSource {
+  /** Resolves when there is a connection, when it has come to nothing, or after `milliseconds`. */
+  connected(milliseconds: number): Promise<void>;
   watch(resumePoint: ResumePoint | undefined): Stream;
+  /** Goes over another connection from now on. */
+  leave(): void;
 }
 
 /** What a watch tells, as it happens. */
@@ -33,8 +37,11 @@ export interface WatchListener {
   onWatchOpened(): void;
 }
 
-/** Waits in seconds. After `longestStream` a stream is opened anew: two clocks drift apart by some 70 ms an hour. */
-export const PACE = { firstWait: 0.1, longestWait: 2, silence: 5, longestStream: 3600 };
+/**
+ * Waits in seconds. A connection may take `connecting`: through a proxy, to a far site, with TLS on a busy core. After
+ * `longestStream` a stream is opened anew: two clocks drift apart by some 70 ms an hour.
+ */
+export const PACE = { firstWait: 0.1, longestWait: 2, connecting: 20, silence: 5, longestStream: 3600 };
 
 /** How far two monotonic clocks may have drifted apart in the life of a stream. */
 export const MOST_DRIFT_SECONDS = 1;
@@ -130,6 +137,9 @@ export class Watch {
 
   /** Follows one stream until it is to be opened anew. Rejects if it is lost before. */
   private async watchOnce(): Promise<void> {
+    // Before the stream is opened, so that the time this takes makes nothing that it says look older.
+    await this.connect();
+    if (this.closed) return;
     const opened = this.clock.monotonic();
     const stream = (this.stream = this.source.watch(this.resumePoint));
     // A cancelled stream reports an error to nobody, which would end the process.
@@ -153,12 +163,21 @@ export class Watch {
       }
       throw new Error("the stream ended");
     } catch (error) {
+      if (!isSilent) throw error;
+      this.source.leave();
       // What grpc-js says is that it was cancelled here, and not why.
-      throw isSilent ? new Error(`nothing was heard for ${this.pace.silence} s`) : error;
+      throw new Error(`nothing was heard for ${this.pace.silence} s`);
     } finally {
       clearTimeout(silence);
       stream.cancel();
     }
+  }
+
+  private async connect(): Promise<void> {
+    const { connecting, silence } = this.pace;
+    const slow = setTimeout(() => this.lost(new Error(`there is no connection after ${silence} s`)), silence * 1000);
+    await this.source.connected(connecting * 1000);
+    clearTimeout(slow);
   }
 
   private take(answer: DatedAnswer, reading: Reading): void {

@@ -31,17 +31,17 @@ async function begin(names: NameServer): Promise<[FakeAuthServer, FakeAuthServer
 for (const changesLate of [false, true]) {
   test(`a server that moves is found soon, where ${changesLate ? "the server goes" : "the name moves"} first`, async () => {
     const names = new NameServer();
-    names.answer = "127.0.0.2";
+    names.answers = ["127.0.0.2"];
     const [first, second, guard] = await begin(names);
     await first.inform();
     await until(() => guard.viewAge < Infinity);
     const before = names.asked;
-    if (!changesLate) names.answer = "127.0.0.3";
+    if (!changesLate) names.answers = ["127.0.0.3"];
     const gone = performance.now();
     first.stop();
     if (changesLate) {
       await until(() => names.asked > before);
-      names.answer = "127.0.0.3";
+      names.answers = ["127.0.0.3"];
     }
     await second.watched();
     const took = (performance.now() - gone) / 1000;
@@ -53,6 +53,6 @@ for (const changesLate of [false, true]) {
 test("a name that comes up later is found soon", async () => {
   const names = new NameServer();
   const [first] = await begin(names);
-  setTimeout(() => (names.answer = "127.0.0.2"), 3000);
+  setTimeout(() => (names.answers = ["127.0.0.2"]), 3000);
   await first.watched();
 });

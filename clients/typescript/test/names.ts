@@ -9,9 +9,9 @@ process.env.GRPC_NODE_USE_ALTERNATIVE_RESOLVER = "true";
 const [A, NO_SUCH_NAME] = [1, 3];
 const HEADER_BYTES = 12;
 
-/** Answers each question for an IPv4 address (RFC 1035, section 4). */
+/** Answers each question for IPv4 addresses (RFC 1035, section 4). */
 export class NameServer {
-  answer = "";
+  answers: string[] = [];
   asked = 0;
   private readonly socket = dgram.createSocket("udp4");
 
@@ -30,11 +30,12 @@ export class NameServer {
     while (question[end] !== 0) end += question[end]! + 1;
     const isForAddress = question.readUInt16BE(end + 1) === A;
     const reply = Buffer.concat([question.subarray(0, 2), Buffer.from([0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0]), question.subarray(HEADER_BYTES, end + 5)]);
-    if (this.answer === "") reply[3]! |= NO_SUCH_NAME;
-    if (!isForAddress || this.answer === "") return reply;
+    if (this.answers.length === 0) reply[3]! |= NO_SUCH_NAME;
+    if (!isForAddress) return reply;
     this.asked++;
-    reply[7] = 1;
+    reply[7] = this.answers.length;
     // That name, with a life of 0 seconds.
-    return Buffer.concat([reply, Buffer.from([0xc0, HEADER_BYTES, 0, A, 0, 1, 0, 0, 0, 0, 0, 4, ...this.answer.split(".").map(Number)])]);
+    const records = this.answers.map((answer) => [0xc0, HEADER_BYTES, 0, A, 0, 1, 0, 0, 0, 0, 0, 4, ...answer.split(".").map(Number)]);
+    return Buffer.concat([reply, ...records.map((record) => Buffer.from(record))]);
   }
 }
