@@ -29,7 +29,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera kills restarts connection-age slow-callers networks login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts connection-age slow-callers networks login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -120,7 +120,13 @@ mysql: setup ## Run TESTS="tests/contracts ..." on Oracle's MySQL, which is fetc
 galera: setup ## Kill one of three Galera nodes NODE_KILLS=3 times under load, and log out LOGOUTS=1000 times
 	@tests/install_galera.sh
 	AUTHSERVICE_TEST_NODES=3 AUTHSERVICE_TEST_NODE_KILLS=$(NODE_KILLS) AUTHSERVICE_TEST_LOGOUTS=$(LOGOUTS) \
-		AUTHSERVICE_TEST_SPREAD_TOKENS=60 AUTHSERVICE_TEST_WRITES=500 $(BIN)/pytest -s tests/galera $(PYTEST)
+		AUTHSERVICE_TEST_SPREAD_TOKENS=60 AUTHSERVICE_TEST_WRITES=500 $(BIN)/pytest -s tests/clusters $(PYTEST)
+
+mysql-group: setup ## The same with a group of three MySQL servers, of which each is a primary, and then one
+	@server=$$(tests/install_mysql.sh .cache/mysql) && set -x && for kind in group primary; do \
+		AUTHSERVICE_TEST_MYSQLD=$$server AUTHSERVICE_TEST_CLUSTER=$$kind \
+		AUTHSERVICE_TEST_NODES=3 AUTHSERVICE_TEST_NODE_KILLS=$(NODE_KILLS) AUTHSERVICE_TEST_LOGOUTS=$(LOGOUTS) \
+		AUTHSERVICE_TEST_SPREAD_TOKENS=60 AUTHSERVICE_TEST_WRITES=500 $(BIN)/pytest -s tests/clusters $(PYTEST) || exit 1; done
 
 networks: setup ## Connections that die without a word, and failovers of the database
 	@tests/install_mariadb.sh

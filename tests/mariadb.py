@@ -176,7 +176,8 @@ class MariaDb:
 
     def _answers(self) -> bool:
         with closing(socket.socket()) as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            # MySQL listens on its port before it makes the socket.
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0 and self._socket.exists()
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
         """End the server: with SIGTERM in good order, with SIGKILL as a crash."""
@@ -186,12 +187,17 @@ class MariaDb:
             self._process = None
 
     def execute(self, statement: str) -> tuple[tuple[object, ...], ...]:
-        """Run one statement as the server's root."""
+        """Run one statement as the server's root, and return what it finds."""
+        return self.script(statement)
+
+    def script(self, *statements: str) -> tuple[tuple[object, ...], ...]:
+        """Run statements over one connection of the server's root, and return what the last one finds."""
         with closing(
             pymysql.connect(unix_socket=str(self._socket), user="root", autocommit=True, ssl_disabled=True)
         ) as connection:
             cursor = connection.cursor()
-            cursor.execute(statement)
+            for statement in statements:
+                cursor.execute(statement)
             return tuple(cursor.fetchall())
 
 

@@ -42,6 +42,9 @@ _AWAY = {
     *(1129, 1820, 1862, 3118, 3955, 4151),  # the host is blocked; the password has expired; the account is locked
     *(2002, 2003, 2005, 2026),  # cannot be reached, or not by TLS
 }
+_DURING_COMMIT = 1180
+_DEADLOCK = "149 "
+"""What the storage engine says in such an error where another member of the group has won."""
 _LOST = {
     *(0, 2006, 2013, 2055),  # gone, or lost while waiting for the answer
     *(1152, 1158, 1159, 1160, 1161, 1184),  # errors and time-outs of the network, as the server saw them
@@ -82,6 +85,8 @@ def _judge_driver(error: BaseException) -> Fault:
         return Fault.AWAY if code in _SQLITE_AWAY else Fault.UNFORESEEN
     if isinstance(error, pymysql.err.OperationalError | pymysql.err.InternalError | pymysql.err.InterfaceError):
         code = error.args[0] if error.args and isinstance(error.args[0], int) else -1
+        if code == _DURING_COMMIT:
+            return Fault.CONFLICT if _DEADLOCK in str(error) else Fault.AWAY
         for codes, fault in ((_CONFLICTS, Fault.CONFLICT), (_AWAY, Fault.AWAY), (_LOST, Fault.LOST)):
             if code in codes:
                 return fault

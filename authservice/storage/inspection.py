@@ -75,6 +75,8 @@ def _inspect_mysql(connection: Connection) -> list[Finding]:
     findings = [*_durability(settings), *_schema(connection), *_transport(connection)]
     if settings.get("wsrep_on") == "ON":
         findings += _galera(settings)
+    if settings.get("group_replication_group_name"):
+        findings += _group(settings)
     return findings
 
 
@@ -164,6 +166,19 @@ def _galera(settings: dict[str, str]) -> list[Finding]:
         Finding(
             "wsrep_sync_wait is off on this Galera node: other clients may read stale data (this service sets its own)",
             "SET GLOBAL wsrep_sync_wait = 1, and in the server's configuration file",
+            breaks_promise=False,
+        )
+    ]
+
+
+def _group(settings: dict[str, str]) -> list[Finding]:
+    if settings.get("group_replication_consistency") in ("BEFORE", "BEFORE_AND_AFTER"):
+        return []
+    return [
+        Finding(
+            "group_replication_consistency is not BEFORE in this group: other clients may read stale data (this "
+            "service sets its own)",
+            "SET PERSIST group_replication_consistency = 'BEFORE' on each member",
             breaks_promise=False,
         )
     ]

@@ -92,11 +92,17 @@ class Load:
     """Threads of clients, each with a connection of its own. `name` is the user who logs in."""
 
     def __init__(self, server: ServerProcess, seeds: Seeder, name: str, *, to_end: int) -> None:
-        self.user = seeds.user(name)
         self._name = name
-        self._alive, *chains = seeds.sessions(self.user, 1 + REFRESHERS * CHAINS_EACH)
-        self.history = History(chains=[Chain(tokens.session_id, tokens.refresh_token) for tokens in chains])
+        (self._alive,) = seeds.sessions(seeds.user(name), 1)
+        # A user for each kind of change: in a group of MySQL two changes at a time collide that are about one user.
+        refreshers = [seeds.user(f"{name}{number}") for number in range(REFRESHERS)]
+        self._chains = [
+            [Chain(tokens.session_id, tokens.refresh_token) for tokens in seeds.sessions(user, CHAINS_EACH)]
+            for user in refreshers
+        ]
+        self.history = History(chains=list(itertools.chain(*self._chains)))
         self._server = server
+        self.user = seeds.user(f"{name}-ends")
         self._to_end: queue.SimpleQueue[SessionTokens] = queue.SimpleQueue()
         self.end(seeds.sessions(self.user, to_end))
         self._next = threading.Lock()
@@ -104,7 +110,7 @@ class Load:
         self._stop = threading.Event()
         clients: list[Callable[[Stub], None]] = [self._register, self._log_in, self._log_out, self._verify]
         clients += [self._register, self._log_out]  # Two of each, so that they meet.
-        clients += [self._refreshing(self.history.chains[number::REFRESHERS]) for number in range(REFRESHERS)]
+        clients += [self._refreshing(chains) for chains in self._chains]
         self._threads = [threading.Thread(target=self._run, args=(client,)) for client in clients]
 
     @contextlib.contextmanager

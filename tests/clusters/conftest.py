@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.galera.cluster import NODES
+from tests.clusters.cluster import NODES
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pymysql
 
+from tests.clusters.cluster import JOIN_SECONDS
 from tests.faults.processes import wait_until
 from tests.mariadb import MariaDb, find_server, free_port
 from tests.memory import folder_in_memory
 
-NODES = int(os.environ.get("AUTHSERVICE_TEST_NODES", "1"))
 PROVIDER = Path("/usr/lib/galera/libgalera_smm.so")
-JOIN_SECONDS = 60
 
 
-class Cluster:
+class Galera:
     """So many nodes. The first begins, the others join it one after the other."""
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -51,6 +50,11 @@ class Cluster:
             self.wait_synced(node)
         self.wait_size(len(self.nodes))
 
+    def rejoin(self, node: MariaDb) -> None:
+        """Start a node that was killed, and return when it has what the others have."""
+        node.start()
+        self.wait_synced(node)
+
     def wait_synced(self, node: MariaDb) -> None:
         """Wait until a node has what the others have."""
         wait_until(lambda: self.status(node, "wsrep_local_state_comment") == "Synced", JOIN_SECONDS, "Synced")
@@ -66,12 +70,6 @@ class Cluster:
             return str(node.execute(f"SHOW STATUS LIKE '{name}'")[0][1])
         except pymysql.err.OperationalError:
             return ""
-
-    def url(self, database: str, first: int) -> str:
-        """Return the address of a database, for a server that stands on one node and knows the others."""
-        ports = [node.port for node in self.nodes[first:] + self.nodes[:first]]
-        places = ",".join(f"127.0.0.1:{port}" for port in ports)
-        return self.nodes[first].url(database).replace(f"127.0.0.1:{ports[0]}", places)
 
 
 def _options(port: int, address: str) -> list[str]:
@@ -100,12 +98,12 @@ def missing() -> str | None:
 
 
 @contextmanager
-def running_cluster(size: int) -> Iterator[Cluster]:
+def running_cluster(size: int) -> Iterator[Galera]:
     """Yield a cluster and leave nothing of it behind."""
     # Not in pytest's folder, which only its owner may enter.
     with ExitStack() as stack:
         folder = stack.enter_context(folder_in_memory())
-        cluster = Cluster(folder, size)
+        cluster = Galera(folder, size)
         for node in cluster.nodes:
             stack.callback(node.stop)
         cluster.start()

@@ -1,6 +1,7 @@
-"""Servers on different nodes of a Galera cluster: what one has acknowledged holds at all, whichever node dies.
+"""Servers on different nodes of a cluster: what one has acknowledged holds at all, whichever node dies.
 
-With one node, as in an ordinary run, this shows that the ring works; `make galera` has three.
+With one node of Galera, as in an ordinary run, this shows that the ring works; `make galera` and `make mysql-group`
+have three.
 """
 
 import os
@@ -12,12 +13,15 @@ from contextlib import ExitStack
 import pytest
 
 from authservice.config import Settings
+from authservice.storage.engine import open_engine
+from authservice.storage.inspection import inspect
+from tests.clusters import galera, group
+from tests.clusters.cluster import NODES, Cluster, address
 from tests.conftest import MASTER_KEY, migrate
 from tests.faults.final_state import require_final_state
 from tests.faults.load import History, Load, progress
 from tests.faults.processes import ServerProcess, wait_until
 from tests.faults.seeding import Seeder, seeder
-from tests.galera.cluster import NODES, Cluster, missing, running_cluster
 from tests.observed import Refused, logout, refresh, refusal, register, verify
 
 KILLS = int(os.environ.get("AUTHSERVICE_TEST_NODE_KILLS", "1"))
@@ -26,6 +30,8 @@ TOKENS = int(os.environ.get("AUTHSERVICE_TEST_SPREAD_TOKENS", "3"))
 WRITES = int(os.environ.get("AUTHSERVICE_TEST_WRITES", "40"))
 SESSIONS = 4 * WRITES * (1 + KILLS)
 PARALLEL = 8
+KIND = os.environ.get("AUTHSERVICE_TEST_CLUSTER", "galera")
+"""Or `group`, of MySQL with as many primaries as members, or `primary`, of one primary and others that follow."""
 GAP_SECONDS = 10.0
 """How long the servers may do without a node that was killed; the others need five to be sure that it is dead."""
 
@@ -34,10 +40,14 @@ pytestmark = pytest.mark.timeout(120 + 90 * KILLS)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    if lacking := missing():
+    if lacking := (galera if KIND == "galera" else group).missing():
         pytest.skip(f"no {lacking} on this machine")
-    with running_cluster(NODES) as cluster:
-        yield cluster
+    if KIND == "galera":
+        with galera.running_cluster(NODES) as nodes:
+            yield nodes
+    else:
+        with group.running_group(NODES, has_one_primary=KIND == "primary") as members:
+            yield members
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +55,14 @@ def database(cluster: Cluster) -> str:
     """Return the name of a migrated database."""
     name = "authservice"
     cluster.nodes[0].execute(f"CREATE DATABASE {name}")
-    migrate(cluster.url(name, 0))
+    migrate(address(cluster, name, 0))
     return name
 
 
 @pytest.fixture(scope="module")
 def seeds(cluster: Cluster, database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeder]:
     tmp_path = tmp_path_factory.mktemp("seeds")
-    settings = Settings(database_url=cluster.url(database, 0), data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    settings = Settings(database_url=address(cluster, database, 0), data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
     with seeder(settings) as seeds:
         yield seeds
 
@@ -64,13 +74,24 @@ def servers(
     """Yield two servers, each on a node of its own if there are as many, that know all nodes."""
     tmp_path = tmp_path_factory.mktemp("servers")
     with ExitStack() as stack:
-        places = [(name, cluster.url(database, first)) for name, first in (("a", 0), ("b", len(cluster.nodes) // 2))]
+        places = [
+            (name, address(cluster, database, first)) for name, first in (("a", 0), ("b", len(cluster.nodes) // 2))
+        ]
         servers = [ServerProcess(url, tmp_path / name) for name, url in places]
         for server in servers:
             stack.callback(server.kill_all)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(ServerProcess.start, servers))
         yield servers
+
+
+def test_doctor_says_that_other_clients_may_read_what_is_over(cluster: Cluster, database: str) -> None:
+    setting = "wsrep_sync_wait" if KIND == "galera" else "group_replication_consistency"
+    engine = open_engine(address(cluster, database, 0), pool_size=1)
+    try:
+        assert setting in str(inspect(engine))
+    finally:
+        engine.dispose()
 
 
 def test_d6_after_a_logout_at_one_node_the_server_at_another_refuses_at_once(
@@ -139,6 +160,5 @@ def _kill(cluster: Cluster, number: int, histories: tuple[History, History]) -> 
         3 * GAP_SECONDS,
         "writes at both servers",
     )
-    victim.start()
-    cluster.wait_synced(victim)
+    cluster.rejoin(victim)
     return writing
