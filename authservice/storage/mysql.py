@@ -70,16 +70,14 @@ def open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Eng
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Dialect, _entry: ConnectionPoolEntry, _: Any, options: dict[str, Any]) -> DBAPIConnection:
-        return cast(DBAPIConnection, hosts.connect(urls, lambda **place: Connection(**{**options, **place})))
+        connection = hosts.connect(urls, lambda **place: Connection(**{**options, **place}))
+        give(cast(DBAPIConnection, connection), STATEMENT_SECONDS)
+        # Before SQLAlchemy looks at it: in a server's mode of its own, names would have other quotes.
+        _set_up(connection)
+        return cast(DBAPIConnection, connection)
 
     @event.listens_for(engine, "connect")
-    def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-        give(connection, STATEMENT_SECONDS)
-        cursor = connection.cursor()
-        cursor.execute("SHOW VARIABLES WHERE Variable_name IN (%s, %s, %s)", tuple(_OPTIONAL))
-        optional = [f"{name} = {_OPTIONAL[name]}" for name, _ in cursor.fetchall()]
-        cursor.execute("SET SESSION " + ", ".join([*_SESSION, *optional]))
-        cursor.close()
+    def made(_connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         entry.info[_LOOKED_AT] = monotonic()
 
     @event.listens_for(engine, "checkout")
@@ -95,6 +93,17 @@ def open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Eng
         entry.info[_LOOKED_AT] = monotonic()
 
     return engine
+
+
+def _set_up(connection: hosts.Driver) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW VARIABLES WHERE Variable_name IN (%s, %s, %s)", tuple(_OPTIONAL))
+            optional = [f"{name} = {_OPTIONAL[name]}" for name, _ in cursor.fetchall()]
+            cursor.execute("SET SESSION " + ", ".join([*_SESSION, *optional]))
+    except BaseException:
+        connection.close()
+        raise
 
 
 def give(connection: DBAPIConnection, seconds: float) -> None:
