@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from pymysql.cursors import Cursor
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, Table, insert, select
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd, SessionLimits
@@ -18,13 +18,13 @@ from authservice.ports import last_counts
 from authservice.storage.auth.live_sessions import QUERY
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
-from authservice.storage.tables.auth import sessions
+from authservice.storage.tables.auth import sessions, users
 from authservice.storage.wording import spelled
 from tests.conftest import migrate
 from tests.contracts.things import NOW, a_session, a_token, a_user, spent
 
 SESSIONS = 3000
-"""Of one user, so that looking through them all is seen."""
+"""So many that looking through them all is seen, or through all users."""
 ASKED = 64
 _LIES = (
     "UPDATE mysql.innodb_table_stats SET n_rows = IF(table_name = 'sessions', 1000000, 1)"
@@ -36,23 +36,33 @@ _LIES = (
 """There is one user, and a million sessions of as many users."""
 
 
-@pytest.fixture
-def engine(new_mariadb_url: Callable[[], str]) -> Iterator[Engine]:
-    """Yield a database in which one user has all the sessions, and whose statistics say otherwise."""
+@pytest.fixture(params=[1, SESSIONS], ids=["one_user", "many_users"])
+def engine(request: pytest.FixtureRequest, new_mariadb_url: Callable[[], str]) -> Iterator[Engine]:
+    """Yield a database in which one user has all the sessions, or each session has its own, and statistics that lie."""
     url = new_mariadb_url()
     migrate(url)
     engine = open_engine(url, pool_size=2)
+    with engine.begin() as connection:
+        for table in ("users", "sessions"):  # Or the server would find the truth by itself, now or later.
+            connection.exec_driver_sql(f"ALTER TABLE {table} STATS_PERSISTENT = 1, STATS_AUTO_RECALC = 0")
     database, user = SqlDatabase(engine), a_user()
     database.transact(lambda tx: tx.users.add(user), Deadline.after(20), settle=last_counts)
+    owners = [user.id, *(UUID(int=number) for number in range(1, request.param))]
     with engine.begin() as connection:
+        first = connection.execute(select(users)).mappings().one()
+        _add(connection, users, [{**first, "id": owner, "canonical_name": owner.hex} for owner in owners[1:]])
         row = {column.name: getattr(a_session(user), column.name) for column in sessions.c}
-        rows = [{**row, "id": UUID(int=number)} for number in range(SESSIONS)]
-        for begin in range(0, SESSIONS, 1000):
-            connection.execute(insert(sessions).values(rows[begin : begin + 1000]))
+        owned = [{**row, "id": UUID(int=each), "user_id": owners[each % len(owners)]} for each in range(SESSIONS)]
+        _add(connection, sessions, owned)
         for lie in _LIES:
             connection.exec_driver_sql(lie, ())
     yield engine
     engine.dispose()
+
+
+def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    for begin in range(0, len(rows), 1000):
+        connection.execute(insert(table).values(rows[begin : begin + 1000]))
 
 
 MOST = 8 * ASKED
