@@ -45,6 +45,7 @@ $(shell test ! -e $(VENV)/pyvenv.cfg || $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/
 # Debian's python3 has no ensurepip, so the environment is made without pip and filled by the pip outside it.
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Name one that is 3.11 or newer: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -V >/dev/null 2>&1 || { echo "$(PYTHON) does not run. Name one that is 3.11 or newer: make PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c '$(NEW_ENOUGH)' || \
 		{ echo "$(PYTHON) is $$($(PYTHON) -V). Name one that is 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
