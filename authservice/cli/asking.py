@@ -17,6 +17,15 @@ def new_password() -> str:
     return password
 
 
+def pasted_secret(question: str) -> str:
+    """Return the first line of standard input; at a terminal, after a question and unseen."""
+    if not sys.stdin.isatty():
+        return sys.stdin.buffer.readline().decode("ascii", "replace")
+    with _interruptible():
+        pasted: str = click.prompt(question, hide_input=True, err=True, default="", show_default=False)
+    return pasted
+
+
 def require_yes(question: str) -> None:
     """Ask, and raise ClickException unless the answer is yes, UsageError if there is none."""
     with _interruptible():

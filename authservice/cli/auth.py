@@ -8,6 +8,7 @@ import click
 from authclient._judging.rules import Rule, RuleRejected, rule_of
 from authclient.lint import Unreadable, methods_of, read
 
+from authservice.cli.asking import pasted_secret
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, show
 from authservice.domain.check import Check
@@ -47,10 +48,8 @@ def explain(
     if not method and (descriptor_set or server):
         raise click.UsageError("--descriptor-set and --server need --method, to know whose rule to judge by.")
     rule = _rule(_full_name(method), descriptor_set, server, ca_file, insecure) if method else None
-    if sys.stdin.isatty():
-        click.echo("Paste the token and press Enter:", err=True)
     # Whatever else than a token is pasted, the first check says so.
-    token = sys.stdin.buffer.readline().decode("ascii", "replace").strip().removeprefix("Bearer ")
+    token = pasted_secret("Paste the token (it is not shown) and press Enter").strip().removeprefix("Bearer ")
     if not token:
         raise click.UsageError(f"No token was read: the first line of standard input is empty. {PIPE_IT}")
     with service() as opened:

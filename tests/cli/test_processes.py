@@ -1,5 +1,8 @@
 """The command as the process that operators start: each verb, each exit code, and what it does not import."""
 
+import contextlib
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -53,3 +56,24 @@ def test_a_command_imports_only_what_it_needs(
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
     assert "click" in imported
     assert imported & not_imported == set()
+
+
+def test_a_token_that_is_pasted_at_a_terminal_is_not_shown(run: Run, tmp_path: Path) -> None:
+    run("migrate")
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-m", "authservice", "explain"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as explaining:
+        os.close(theirs)
+        shown = b""
+        while b"press Enter: " not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, b"a-token-canary\n")
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more.
+            while more := os.read(terminal, 1000):
+                shown += more
+        assert explaining.wait(60) == 1
+    os.close(terminal)
+    assert b"form" in shown
+    assert b"canary" not in shown
