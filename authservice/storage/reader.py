@@ -75,7 +75,8 @@ class Reader:
 
     def _query(self, query: str, parameters: Sequence[Any], witness: int | None) -> list[tuple[Any, ...]]:
         if self._connection is None:
-            self._connection, self._is_to_leave = self._connect(), False
+            self._is_to_leave = False  # Before: whoever says so from now on may mean the one that is made here.
+            self._connection = self._connect()
             self._give(STATEMENT_SECONDS)
         cursor = self._connection.cursor()
         cursor.execute(query, parameters)
