@@ -15,6 +15,9 @@ CONNECT_SECONDS = 3.0
 LEAST_SECONDS = 0.5
 """What each of them gets, however many there are."""
 
+IS_READ_ONLY = "CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')"
+"""1 at a host that may only be read, else 0. The variable is a number or a word, by the server and its version."""
+
 Driver: TypeAlias = "pymysql.Connection[Any]"
 
 # What SQLAlchemy takes for user and password, the hosts, and all the rest.
@@ -71,21 +74,19 @@ def _opened(open_one: Callable[..., Driver], url: URL, seconds: float) -> Driver
 def require_serving(connection: Driver) -> None:
     """Raise OperationalError unless the host is part of its cluster, if it has one, and may be written to."""
     with connection.cursor() as cursor:
-        cursor.execute("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on')")
-        settings = dict(cursor.fetchall())
-        if settings.get("wsrep_on") == "ON":
+        cursor.execute("SHOW GLOBAL VARIABLES LIKE 'wsrep_on'")
+        if ("wsrep_on", "ON") in cursor.fetchall():
             cursor.execute("SHOW STATUS LIKE 'wsrep_ready'")
             if ("wsrep_ready", "ON") not in cursor.fetchall():
                 raise pymysql.err.OperationalError(_NOT_READY, "It is not part of its cluster")
-        if settings["read_only"] != "OFF":
-            raise read_only()
+    require_writable(connection)
 
 
 def require_writable(connection: Driver) -> None:
     """Raise OperationalError if the host that a connection is to has become read-only."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT CONCAT(@@GLOBAL.read_only)")  # A number or a word, by the server and its version.
-        if str(cursor.fetchall()[0][0]) not in ("0", "OFF"):
+        cursor.execute(f"SELECT {IS_READ_ONLY}")
+        if cursor.fetchall() != ((0,),):
             raise read_only()
 
 

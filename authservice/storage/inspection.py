@@ -3,12 +3,11 @@
 import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from authservice.domain.errors import StorageUnavailable
-from authservice.storage import hosts
 from authservice.storage.engine import is_sqlite
 from authservice.storage.faults import DATABASE_ERRORS
 from authservice.storage.tables import metadata
@@ -57,9 +56,8 @@ def ping(engine: Engine) -> None:
 
 
 def require_serving(engine: Engine) -> None:
-    """Raise SQLAlchemyError or an error of the driver unless this host of a cluster would be chosen."""
-    with contextlib.closing(engine.raw_connection()) as connection:
-        hosts.require_serving(cast(Any, connection.dbapi_connection))
+    """Raise SQLAlchemyError or an error of the driver unless this host would be chosen, which connecting finds out."""
+    engine.raw_connection().close()
 
 
 def _inspect_sqlite(connection: Connection) -> list[Finding]:

@@ -13,6 +13,8 @@ from typing import Any, cast
 from sqlalchemy import Connection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
+from authservice.storage.hosts import IS_READ_ONLY
+
 # CROSS JOIN is what SQLite takes for the order of two tables (its manual, section "query planner").
 _SQLITE = {"place": "?", "forced": "", "then": "CROSS JOIN", "locked": "", "if_writable": "("}
 _MYSQL = {
@@ -20,8 +22,7 @@ _MYSQL = {
     "forced": " FORCE INDEX (PRIMARY)",
     "then": "STRAIGHT_JOIN",
     "locked": " FOR UPDATE",
-    # A number or a word, by the server and its version.
-    "if_writable": "IF(CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF'), NULL, ",
+    "if_writable": f"IF({IS_READ_ONLY}, NULL, ",
 }
 
 
