@@ -22,7 +22,8 @@ from tests.faults.final_state import require_final_state
 from tests.faults.load import History, Load, progress
 from tests.faults.processes import ServerProcess, wait_until
 from tests.faults.seeding import Seeder, seeder
-from tests.observed import Refused, logout, refresh, refusal, register, verify
+from tests.faults.two_servers import accepted_after_logout, require_one_successor
+from tests.observed import refusal, register
 
 KILLS = int(os.environ.get("AUTHSERVICE_TEST_NODE_KILLS", "1"))
 LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_LOGOUTS", "20"))
@@ -98,16 +99,8 @@ def test_d6_after_a_logout_at_one_node_the_server_at_another_refuses_at_once(
     servers: list[ServerProcess], seeds: Seeder
 ) -> None:
     sessions = seeds.sessions(seeds.user("ada"), LOGOUTS)
-    stale = 0
     with servers[0].stub() as a, servers[1].stub() as b:
-        for number, tokens in enumerate(sessions):
-            here, there = (a, b) if number % 2 else (b, a)
-            assert verify(there, tokens.access_token)
-            assert logout(here, tokens.access_token) == 1
-            try:
-                assert refusal(verify, there, tokens.access_token).reason == "SESSION_ENDED"
-            except Refused:
-                stale += 1
+        stale = accepted_after_logout(a, b, sessions)
     print(f"D6 on {NODES} nodes: {LOGOUTS} logouts at one, {stale} still accepted at the other")
     assert stale == 0
 
@@ -118,9 +111,7 @@ def test_r1_v2_racing_at_two_nodes_a_token_has_one_successor_and_a_name_one_owne
     sessions = seeds.sessions(seeds.user("bob"), TOKENS)
     with servers[0].stub() as a, servers[1].stub() as b, ThreadPoolExecutor(PARALLEL) as pool:
         for number, tokens in enumerate(sessions):
-            calls = [pool.submit(refresh, (a, b)[each % 2], tokens.refresh_token) for each in range(PARALLEL)]
-            assert len({call.result().refresh_token for call in calls}) == 1
-            assert seeds.generation(tokens.session_id) == 1
+            require_one_successor(a, b, pool, PARALLEL, tokens, seeds)
             taken = [pool.submit(register, stub, f"grace{number}") for stub in (a, b)]
             losers = [call.exception() for call in taken if call.exception()]
             assert len(losers) == 1

@@ -11,7 +11,8 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from tests.faults.processes import ServerProcess, running_server
 from tests.faults.seeding import Seeder
-from tests.observed import login, logout, refresh, refusal, register, verify
+from tests.faults.two_servers import accepted_after_logout, is_refused, require_one_successor
+from tests.observed import login, logout, refresh, register, verify
 
 LOGOUTS = int(os.environ.get("AUTHSERVICE_TEST_LOGOUTS", "300"))
 TOKENS = int(os.environ.get("AUTHSERVICE_TEST_SPREAD_TOKENS", "10"))
@@ -39,12 +40,7 @@ def test_d6_s1_after_a_logout_at_one_server_the_other_refuses_at_once(
 ) -> None:
     with two_servers[0].stub() as a, two_servers[1].stub() as b:
         sessions = seeds.sessions(seeds.user("ada"), LOGOUTS)
-        stale = 0
-        for number, tokens in enumerate(sessions):
-            here, there = (a, b) if number % 2 else (b, a)
-            assert verify(there, tokens.access_token), "it has to be alive before, or its end would say nothing"
-            assert logout(here, tokens.access_token) == 1
-            stale += not _is_refused(there, tokens.access_token)
+        stale = accepted_after_logout(a, b, sessions)
     print(f"D6: {len(sessions)} logouts at one of two servers, {stale} still accepted by the other")
     assert stale == 0
 
@@ -55,10 +51,7 @@ def test_r1_refreshes_of_one_token_at_both_servers_yield_one_successor(
     sessions = seeds.sessions(seeds.user("ada"), TOKENS)
     with two_servers[0].stub() as a, two_servers[1].stub() as b, ThreadPoolExecutor(PARALLEL) as pool:
         for tokens in sessions:
-            spent = tokens.refresh_token
-            calls = [pool.submit(refresh, (a, b)[number % 2], spent) for number in range(PARALLEL)]
-            assert len({call.result().refresh_token for call in calls}) == 1
-            assert seeds.generation(tokens.session_id) == 1
+            require_one_successor(a, b, pool, PARALLEL, tokens, seeds)
 
 
 def test_r1_a_token_spent_at_one_server_gets_the_current_one_at_the_other_however_many_followed(
@@ -94,13 +87,6 @@ def test_s1_a_logout_at_one_worker_is_known_to_every_connection(
         for number, tokens in enumerate(sessions):
             assert logout(stubs[number % CONNECTIONS], tokens.access_token) == 1
             for offset in (1, 2, 3):
-                stale += not _is_refused(stubs[(number + offset) % CONNECTIONS], tokens.access_token)
+                stale += not is_refused(stubs[(number + offset) % CONNECTIONS], tokens.access_token)
     print(f"S1: {len(sessions)} logouts over {CONNECTIONS} connections to 2 workers, {stale} still accepted")
     assert stale == 0
-
-
-def _is_refused(stub: Stub, access_token: str) -> bool:
-    try:
-        return refusal(verify, stub, access_token).reason == "SESSION_ENDED"
-    except AssertionError:
-        return False
