@@ -33,12 +33,12 @@ END
 # Of what this machine has installed, apt is told nothing: all that the server needs is fetched.
 { APT_CONFIG=$apt/conf apt-get update && APT_CONFIG=$apt/conf apt-get install -y --download-only mysql-server-core; } \
 	>"$folder/log" 2>&1 || refuse "its packages could not be fetched; see $folder/log"
-for package in "$apt"/archives/*.deb; do dpkg-deb -x "$package" "$folder/root"; done
+for package in "$apt"/archives/*.deb; do dpkg-deb -x "$package" "$folder/debian"; done
 rm -rf "$apt"
 
 cat >"$folder/mysqld.new" <<'END'
 #!/bin/sh
-usr=$(dirname "$(readlink -f "$0")")/root/usr
+usr=$(dirname "$(readlink -f "$0")")/debian/usr
 libraries=$usr/lib/$(uname -m)-linux-gnu
 exec "$libraries"/ld-linux-*.so.* --library-path "$libraries" "$usr/sbin/mysqld" "$@" "--basedir=$usr"
 END
