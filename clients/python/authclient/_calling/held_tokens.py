@@ -1,6 +1,7 @@
 """The tokens that a caller holds, and when to replace them: the same for threads and for asyncio.
 
-Times are counted from the answers of the server by the local monotonic clock, so that a wrong clock here does no harm.
+Times are counted from the answers of the server by a local clock that only goes forward, and goes on while the machine
+sleeps: so a wrong clock here does no harm, and a token that ended meanwhile is not taken for a good one.
 """
 
 import random

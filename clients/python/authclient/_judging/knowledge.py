@@ -4,7 +4,6 @@ Ages are told by the monotonic clock of this machine and that of the server, eac
 a clock that is wrong nor an answer that waited in a buffer makes anything look younger than it is.
 """
 
-import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from collections.abc import Callable, Mapping
 from authapi.v1 import trust_service_pb2 as api
 
 from authclient._tokens.keys import VerificationKey
+from authclient._wire.times import MONOTONIC
 
 _Key = tuple[str, int]
 
@@ -68,12 +68,6 @@ class View:
             self.generations[subject] = max(left)
         else:
             del self.generations[subject], self._generations_of[subject]
-
-
-MONOTONIC: Callable[[], float] = (
-    functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-)
-"""Seconds since this machine started. Unlike time.monotonic(), CLOCK_BOOTTIME also runs while the machine sleeps."""
 
 
 class Knowledge:

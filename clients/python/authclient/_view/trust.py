@@ -8,7 +8,7 @@ import grpc
 from authclient._judging import judge as judging
 from authclient._judging.authority import Following
 from authclient._judging.judge import Judge
-from authclient._judging.knowledge import MONOTONIC, Knowledge
+from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import Observer
 from authclient._judging.verified import Ask, Verified
 from authclient._tokens.key_sets import SHARED_SECRET_ID
@@ -19,7 +19,7 @@ from authclient._view.forks import Forks
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
 from authclient._wire.channels import NEVER_RESENT, open_channel
-from authclient._wire.times import check_seconds
+from authclient._wire.times import MONOTONIC, check_seconds
 
 
 class Trust:

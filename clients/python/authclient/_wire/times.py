@@ -1,7 +1,16 @@
-"""Moments and lengths of time as messages say them."""
+"""Moments and lengths of time as messages say them, and the clock that ages are told by."""
+
+import functools
+import time
+from collections.abc import Callable
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
+MONOTONIC: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds since this machine started. Unlike time.monotonic(), CLOCK_BOOTTIME also runs while the machine sleeps."""
 
 
 def seconds(value: Timestamp | Duration) -> float:

@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import functools
 import os
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -18,6 +17,7 @@ from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Step
 from authclient._waiting.steps import in_task
 from authclient._wire.channels import NEVER_RESENT, check_target, open_aio_channel
 from authclient._wire.metadata import bearer
+from authclient._wire.times import MONOTONIC
 
 
 class Session:
@@ -41,7 +41,7 @@ class Session:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = MONOTONIC,
     ) -> None:
         self._given = address if isinstance(address, grpc.aio.Channel) else None
         if self._given is None:

@@ -18,6 +18,7 @@ from authclient._calling.sync.attached import attach
 from authclient._waiting.steps import in_thread
 from authclient._wire.channels import NEVER_RESENT, open_channel
 from authclient._wire.metadata import bearer
+from authclient._wire.times import MONOTONIC
 
 
 class Session:
@@ -42,7 +43,7 @@ class Session:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = MONOTONIC,
     ) -> None:
         self._given = address if isinstance(address, grpc.Channel) else None
         self._open = functools.partial(open_channel, cast(str, address), credentials, insecure, NEVER_RESENT)
