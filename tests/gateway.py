@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 import time
-from typing import Self
 
 
 class _Way:
@@ -71,7 +70,7 @@ class Gateway:
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Gateway":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,11 +90,15 @@ class Gateway:
         for way in self._ways:
             way.is_silent = True
 
+    def cut(self) -> None:
+        """End the connections that there are. New ones work."""
+        for way in self._ways:
+            way.cut()
+
     def die(self) -> None:
         """End every connection, and take no more."""
         self.closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for way in self._ways:
-            way.cut()
+        self.cut()

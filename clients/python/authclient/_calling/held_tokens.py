@@ -37,8 +37,14 @@ AIO_BEFORE_FORK = (
 )
 OTHER_LOOP = "This session is in use in another event loop, which is still open. Make one for each loop."
 CALL_SECONDS = 10.0
+LOGIN_SECONDS = 20.0
+"""As long as a connection may take to come about. A login is sent once."""
 ATTEMPTS = 4
 """How often Refresh and Logout are sent before the service counts as away. Repeating them is harmless."""
+SILENCE_SECONDS = 3.0
+"""How long each of the first attempts waits, until it is clear that the connection is no dead one."""
+SILENCES = 2
+"""After so many attempts without an answer the connection counts as dead, and the next goes over another one."""
 FIRST_PAUSE = 0.1
 REMEMBERED_TOKENS = 64
 """Of how many tokens a session knows that they were its own. Calls in flight carry one of the last two."""
@@ -161,6 +167,11 @@ def refuses_token(code: grpc.StatusCode, trailing_metadata: Any) -> bool:
 def may_repeat(error: Any) -> bool:
     """Tell whether a call may succeed when it is sent again."""
     return is_lost(error) or error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
+
+
+def is_silence(error: Any) -> bool:
+    """Tell whether no answer came in time."""
+    return bool(error.code() is grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def pause(attempt: int) -> float:

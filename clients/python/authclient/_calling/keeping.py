@@ -6,17 +6,23 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient._calling.held_tokens import (
     ATTEMPTS,
     CALL_SECONDS,
+    LOGIN_SECONDS,
+    SILENCE_SECONDS,
+    SILENCES,
     HeldTokens,
     Holding,
     LoginNeeded,
+    is_silence,
     login_needed,
     may_repeat,
     pause,
 )
+from authclient._wire.line import Line
 from authclient._wire.metadata import bearer
 from authclient._wire.refusals import CLOSED
 
@@ -41,13 +47,15 @@ class AwaitRefresh(NamedTuple):
 
 Result = TypeVar("Result")
 Steps: TypeAlias = Generator[Send | Pause | AwaitRefresh, Any, Result]
+Call: TypeAlias = Callable[[Any, float], Any]
+"""Begins a call of the AuthService, of which it is given a stub of either kind, that may take so many seconds."""
 
 
 class Keeping:
     """Keeps one login alive, refreshing when a token is needed and the one at hand is getting old. For many threads.
 
     Args:
-        auth: the AuthService, through a channel of either kind.
+        line: the way to the AuthService, by channels of either kind.
         monotonic: the clock that tokens age by.
         begin: begins a refresh in the background, so that it goes on if those who wait for it do not. Returns it.
         holding: what one before it, that is of no use any more, has held.
@@ -55,12 +63,12 @@ class Keeping:
 
     def __init__(
         self,
-        auth: Any,
+        line: Line[Any],
         monotonic: Callable[[], float],
         begin: Callable[[Steps[HeldTokens]], Any],
         holding: Holding | None = None,
     ) -> None:
-        self._auth = auth
+        self._line = line
         self._monotonic = monotonic
         self._begin = begin
         self._lock = threading.Lock()
@@ -77,7 +85,7 @@ class Keeping:
         """Open a session. Raises grpc.RpcError."""
         request = api.LoginRequest(user_name_or_email=user_name_or_email, password=password, client_label=client_label)
         asked_at = self._monotonic()
-        answer = yield Send(lambda: self._auth.Login(request, timeout=CALL_SECONDS))
+        answer = yield from self._once(lambda auth, seconds: auth.Login(request, timeout=seconds), LOGIN_SECONDS)
         self._holding.put(HeldTokens.received(answer.tokens, answer.server_time, asked_at))
 
     def logout(self, scope: api.LogoutScope.ValueType) -> Steps[int]:
@@ -87,7 +95,9 @@ class Keeping:
             return 0
         request = api.LogoutRequest(scope=scope, refresh_token=held.refresh_token)
         metadata = (bearer(held.access_token),)
-        answer = yield from _patiently(lambda: self._auth.Logout(request, metadata=metadata, timeout=CALL_SECONDS))
+        answer = yield from self._patiently(
+            lambda auth, seconds: auth.Logout(request, metadata=metadata, timeout=seconds)
+        )
         return int(answer.ended_sessions)
 
     def access_token(self) -> Steps[str]:
@@ -124,7 +134,7 @@ class Keeping:
         request = api.RefreshRequest(refresh_token=seen.refresh_token)
         successor: HeldTokens | LoginNeeded = seen
         try:
-            answer = yield from _patiently(lambda: self._auth.Refresh(request, timeout=CALL_SECONDS))
+            answer = yield from self._patiently(lambda auth, seconds: auth.Refresh(request, timeout=seconds))
             successor = HeldTokens.received(answer.tokens, answer.server_time, asked_at)
         except grpc.RpcError as error:
             successor = login_needed(error) or seen.refreshed_later(self._monotonic())
@@ -141,10 +151,47 @@ class Keeping:
             if self._under_way and seen.is_same(self._under_way.seen):
                 self._under_way = None
 
+    def _patiently(self, call: Call) -> Steps[Any]:
+        """Return the answer of a call that bears repetition. Raises grpc.RpcError."""
+        silences, unanswered = 0, None
+        for attempt in range(ATTEMPTS - 1):
+            with self._line.use() as channel:
+                seconds = SILENCE_SECONDS if silences < SILENCES else CALL_SECONDS
+                try:
+                    return (yield _sending(call, channel, seconds))
+                except grpc.RpcError as error:
+                    if not may_repeat(error):
+                        raise
+                    unanswered = error
+                    silences += is_silence(error)
+                    if silences == SILENCES:
+                        self._line.replace(channel)
+                except CLOSED as closed:  # In the pause: what was not answered is the answer.
+                    raise (unanswered or closed) from None
+            yield Pause(pause(attempt))
+        try:
+            return (yield from self._once(call, CALL_SECONDS))
+        except CLOSED as closed:
+            raise (unanswered or closed) from None
+
+    def _once(self, call: Call, seconds: float) -> Steps[Any]:
+        """Return the answer of a call. Raises grpc.RpcError; where none came, the next goes over another connection."""
+        with self._line.use() as channel:
+            try:
+                return (yield _sending(call, channel, seconds))
+            except grpc.RpcError as error:
+                if is_silence(error):
+                    self._line.replace(channel)
+                raise
+
 
 class _Refresh(NamedTuple):
     seen: HeldTokens
     refresh: Any
+
+
+def _sending(call: Call, channel: Any, seconds: float) -> Send:
+    return Send(lambda: call(rpc.AuthServiceStub(channel), seconds))
 
 
 def _awaited(successor: HeldTokens | _Refresh) -> Steps[HeldTokens]:
@@ -152,19 +199,3 @@ def _awaited(successor: HeldTokens | _Refresh) -> Steps[HeldTokens]:
         return successor
     tokens: HeldTokens = yield AwaitRefresh(successor.refresh)
     return tokens
-
-
-def _patiently(call: Callable[[], Any]) -> Steps[Any]:
-    """Return the answer of a call that bears repetition. Raises grpc.RpcError."""
-    attempt, lost = 0, None
-    while True:
-        try:
-            return (yield Send(call))
-        except grpc.RpcError as error:
-            if attempt == ATTEMPTS - 1 or not may_repeat(error):
-                raise
-            lost = error
-        except CLOSED as closed:  # In the pause: what was lost is the answer.
-            raise (lost or closed) from None
-        yield Pause(pause(attempt))
-        attempt += 1

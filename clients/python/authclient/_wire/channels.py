@@ -12,7 +12,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", int(FIRST_PAUSE * 1000)),
-    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 20000),
     ("grpc.max_reconnect_backoff_ms", int(LONGEST_PAUSE * 1000)),
     ("grpc.dns_min_time_between_resolutions_ms", 500),  # Else 30 s, for which a server that has moved is not found.
 )
@@ -23,8 +23,9 @@ the memory of a client grew by a gigabyte a second when a server ended under loa
 sent again here, after a pause."""
 _PLAINTEXT_OPTIONS = (("grpc.enable_http_proxy", 0),)
 """Nothing in the environment is to lead plaintext away from this machine."""
-_OF_ITS_OWN = (("grpc.use_local_subchannel_pool", 1),)
-"""In a child that was forked. There grpc would go on with the connection that the parent has to the same address, and
+OF_ITS_OWN = (("grpc.use_local_subchannel_pool", 1),)
+"""Connections that are shared with no other channel. For one that takes the place of another whose connection is dead,
+and in a child that was forked. There grpc would go on with the connection that the parent has to the same address, and
 calls end with "Wrong file descriptor generation" (grpcio 1.85) or "Bad file descriptor" (1.71)."""
 _FIRST_PID = os.getpid()
 
@@ -80,4 +81,4 @@ def check_target(address: object, credentials: object, insecure: bool) -> None:
 
 
 def _options() -> Options:
-    return _OPTIONS if os.getpid() == _FIRST_PID else _OPTIONS + _OF_ITS_OWN
+    return _OPTIONS if os.getpid() == _FIRST_PID else _OPTIONS + OF_ITS_OWN

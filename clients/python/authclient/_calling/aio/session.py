@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -9,13 +10,13 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
-from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient._calling.aio.attached import attach
 from authclient._calling.held_tokens import AIO_BEFORE_FORK, OTHER_LOOP, HeldTokens, Holding, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._waiting.steps import in_task
-from authclient._wire.channels import NEVER_RESENT, check_target, open_aio_channel
+from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, check_target, open_aio_channel
+from authclient._wire.line import Line
 from authclient._wire.metadata import bearer
 from authclient._wire.times import MONOTONIC
 
@@ -46,7 +47,7 @@ class Session:
         self._given = address if isinstance(address, grpc.aio.Channel) else None
         if self._given is None:
             check_target(address, credentials, insecure)
-        self._open = functools.partial(open_aio_channel, cast(str, address), credentials, insecure, NEVER_RESENT)
+        self._open = functools.partial(open_aio_channel, cast(str, address), credentials, insecure)
         self._monotonic = monotonic
         self._holding = Holding()
         self._home: _Home | None = None
@@ -62,7 +63,8 @@ class Session:
         """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
         home = self._home
         if self._given is None and home and self._pid == os.getpid() and home.is_here():
-            await home.channel.close()
+            for channel in home.line.close():
+                await channel.close()
             if refresh := home.keeping.refresh:
                 refresh.cancel()
                 await asyncio.wait([refresh])
@@ -144,21 +146,37 @@ class Session:
     def _settle(self) -> "_Home":
         """Return what is needed in the running loop."""
         self._pid = os.getpid()
-        channel = self._given or self._open()
-        keeping = Keeping(rpc.AuthServiceStub(channel), self._monotonic, _begin, self._holding)
-        return _Home(asyncio.get_running_loop(), channel, keeping)
+        if self._given is None:
+            anew = functools.partial(self._open, NEVER_RESENT + OF_ITS_OWN)
+            line = Line(self._open(NEVER_RESENT), anew, _hang_up)
+        else:
+            line = Line(self._given)
+        keeping = Keeping(line, self._monotonic, _begin, self._holding)
+        return _Home(asyncio.get_running_loop(), line, keeping)
 
 
 class _Home(NamedTuple):
     """What a session has in the event loop that uses it."""
 
     loop: asyncio.AbstractEventLoop
-    channel: grpc.aio.Channel
+    line: Line[grpc.aio.Channel]
     keeping: Keeping
 
     def is_here(self) -> bool:
         """Tell whether that loop is the one that runs now."""
         return self.loop is asyncio.get_running_loop()
+
+
+_hanging_up: "set[asyncio.Task[None]]" = set()
+"""Tasks that nobody awaits, and that the event loop alone would lose."""
+
+
+def _hang_up(channel: grpc.aio.Channel) -> None:
+    """Close a channel, in a task of its own. Where the event loop is over, so are its connections."""
+    with contextlib.suppress(RuntimeError):
+        closing = asyncio.get_running_loop().create_task(channel.close())
+        _hanging_up.add(closing)
+        closing.add_done_callback(_hanging_up.discard)
 
 
 def _begin(steps: Steps[HeldTokens]) -> "asyncio.Task[HeldTokens]":

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
-from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, HeldTokens, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.sync.attached import attach
 from authclient._waiting.steps import in_thread
-from authclient._wire.channels import NEVER_RESENT, open_channel
+from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
+from authclient._wire.line import Line
 from authclient._wire.metadata import bearer
 from authclient._wire.times import MONOTONIC
 
@@ -46,7 +46,7 @@ class Session:
         monotonic: Callable[[], float] = MONOTONIC,
     ) -> None:
         self._given = address if isinstance(address, grpc.Channel) else None
-        self._open = functools.partial(open_channel, cast(str, address), credentials, insecure, NEVER_RESENT)
+        self._open = functools.partial(open_channel, cast(str, address), credentials, insecure)
         self._monotonic = monotonic
         self._home = self._begin()
 
@@ -60,7 +60,8 @@ class Session:
         """Close the connection to the authentication service. The session itself lives on; `logout` ends it."""
         home = self._home
         if self._given is None and home.is_here():
-            home.channel.close()
+            for channel in home.line.close():
+                channel.close()
             if refresh := home.keeping.refresh:
                 refresh.join()
 
@@ -129,8 +130,12 @@ class Session:
 
     def _begin(self) -> "_Home":
         """Return what is needed in this process, holding no tokens."""
-        channel = self._given or self._open()
-        return _Home(os.getpid(), channel, Keeping(rpc.AuthServiceStub(channel), self._monotonic, _Refresh))
+        if self._given is None:
+            anew = functools.partial(self._open, NEVER_RESENT + OF_ITS_OWN)
+            line = Line(self._open(NEVER_RESENT), anew, lambda channel: channel.close())
+        else:
+            line = Line(self._given)
+        return _Home(os.getpid(), line, Keeping(line, self._monotonic, _Refresh))
 
     def _begin_in_child(self) -> None:
         if self._given is not None:
@@ -143,7 +148,7 @@ class _Home(NamedTuple):
     """What a session has in the process that uses it."""
 
     pid: int
-    channel: grpc.Channel
+    line: Line[grpc.Channel]
     keeping: Keeping
 
     def is_here(self) -> bool:
