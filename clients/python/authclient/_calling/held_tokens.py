@@ -48,6 +48,9 @@ SILENCES = 2
 FIRST_PAUSE = 0.1
 REMEMBERED_TOKENS = 64
 """Of how many tokens a session knows that they were its own. Calls in flight carry one of the last two."""
+REFRESH_SECONDS = 30.0
+"""A refresh that has not come to an end by then is lost: all its attempts together take less."""
+LOST = "The refresh has not come to an end. Try again: that begins another one."
 
 
 class LoginNeeded(Exception):
@@ -167,6 +170,12 @@ def refuses_token(code: grpc.StatusCode, trailing_metadata: Any) -> bool:
 def may_repeat(error: Any) -> bool:
     """Tell whether a call may succeed when it is sent again."""
     return is_lost(error) or error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
+
+
+def lost() -> grpc.RpcError:
+    """Return what those are told who have waited for a refresh that was lost."""
+    nothing = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, nothing, nothing, LOST)
 
 
 def is_silence(error: Any) -> bool:

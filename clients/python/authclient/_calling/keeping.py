@@ -1,6 +1,10 @@
 """One login, kept alive: what a session does, told once for threads and for asyncio. See `_waiting.steps`."""
 
+import asyncio
+import concurrent.futures
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -12,6 +16,7 @@ from authclient._calling.held_tokens import (
     ATTEMPTS,
     CALL_SECONDS,
     LOGIN_SECONDS,
+    REFRESH_SECONDS,
     SILENCE_SECONDS,
     SILENCES,
     HeldTokens,
@@ -19,6 +24,7 @@ from authclient._calling.held_tokens import (
     LoginNeeded,
     is_silence,
     login_needed,
+    lost,
     may_repeat,
     pause,
 )
@@ -40,9 +46,13 @@ class Pause(NamedTuple):
 
 
 class AwaitRefresh(NamedTuple):
-    """The step of waiting for what `begin` of Keeping has begun. It comes to the tokens, or to what it raises."""
+    """The step of waiting for what `begin` of Keeping has begun, for so many seconds at most.
+
+    It comes to the tokens, to what it raises, or to the TimeoutError of threads or of asyncio.
+    """
 
     refresh: Any
+    seconds: float
 
 
 Result = TypeVar("Result")
@@ -57,7 +67,8 @@ class Keeping:
     Args:
         line: the way to the AuthService, by channels of either kind.
         monotonic: the clock that tokens age by.
-        begin: begins a refresh in the background, so that it goes on if those who wait for it do not. Returns it.
+        begin: begins a refresh in the background, so that it goes on if those who wait for it do not. Returns what
+            tells by `done()` whether it is over. Raises RuntimeError where no thread can be had for it.
         holding: what one before it, that is of no use any more, has held.
     """
 
@@ -106,26 +117,48 @@ class Keeping:
         now = self._monotonic()
         if now < held.refresh_at:
             return held.access_token
-        successor = self._successor(held)
         if now < held.usable_until:
+            with contextlib.suppress(RuntimeError):  # The next call tries again.
+                self._successor(held)
             return held.access_token
-        tokens = yield from _awaited(successor)
+        tokens = yield from self._awaited(held)
         return tokens.access_token
 
     def replacement(self, refused: str) -> Steps[str]:
         """Return another token of the same session than the refused one. Raises as `access_token`, and ValueError."""
         held = self._holding.require()
-        tokens = (yield from _awaited(self._successor(held))) if held.access_token == refused else held
+        tokens = (yield from self._awaited(held)) if held.access_token == refused else held
         return self._holding.replacement(refused, tokens)
 
+    def _awaited(self, seen: HeldTokens) -> Steps[HeldTokens]:
+        """Return the tokens that replace what was seen. Raises as `access_token`."""
+        try:
+            successor = self._successor(seen)
+        except RuntimeError:  # No thread can be had, so it is done in this one. To repeat a refresh is harmless.
+            return (yield from self._refreshing(seen))
+        if isinstance(successor, HeldTokens):
+            return successor
+        try:
+            tokens: HeldTokens = yield AwaitRefresh(successor.refresh, successor.until - time.monotonic())
+        except (
+            asyncio.TimeoutError,
+            concurrent.futures.TimeoutError,
+        ):  # Two, and not the built-in one, in Python 3.10.
+            raise lost() from None
+        return tokens
+
     def _successor(self, seen: HeldTokens) -> "HeldTokens | _Refresh":
-        """Return the tokens that replace what was seen: those that are there, or under way for all who need them."""
+        """Return the tokens that replace what was seen: those that are there, or under way for all who need them.
+
+        Raises RuntimeError where no thread can be had.
+        """
         with self._lock:
             held = self._holding.require()
             if not held.is_same(seen):
                 return held
-            if self._under_way is None or not held.is_same(self._under_way.seen):
-                self._under_way = _Refresh(held, self._begin(self._refreshing(held)))
+            if self._under_way is None or not held.is_same(self._under_way.seen) or self._under_way.is_lost():
+                refresh = self._begin(self._refreshing(held))
+                self._under_way = _Refresh(held, refresh, time.monotonic() + REFRESH_SECONDS)
             return self._under_way
 
     def _refreshing(self, seen: HeldTokens) -> Steps[HeldTokens]:
@@ -188,14 +221,12 @@ class Keeping:
 class _Refresh(NamedTuple):
     seen: HeldTokens
     refresh: Any
+    until: float
+
+    def is_lost(self) -> bool:
+        """Tell whether it will settle nothing any more. One that is over has, or it was ended before it began."""
+        return bool(self.refresh.done()) or time.monotonic() > self.until
 
 
 def _sending(call: Call, channel: Any, seconds: float) -> Send:
     return Send(lambda: call(rpc.AuthServiceStub(channel), seconds))
-
-
-def _awaited(successor: HeldTokens | _Refresh) -> Steps[HeldTokens]:
-    if isinstance(successor, HeldTokens):
-        return successor
-    tokens: HeldTokens = yield AwaitRefresh(successor.refresh)
-    return tokens

@@ -126,8 +126,13 @@ class Session:
                 except Exception as error:
                     callback((), error)
 
-            # grpc asks in a thread of its own.
-            asyncio.run_coroutine_threadsafe(self.access_token(), loop).add_done_callback(tell)
+            asking = self.access_token()
+            try:
+                # grpc asks in a thread of its own.
+                asyncio.run_coroutine_threadsafe(asking, loop).add_done_callback(tell)
+            except RuntimeError as error:  # The loop is closed.
+                asking.close()
+                callback((), error)
 
         return grpc.metadata_call_credentials(plugin)  # type: ignore[arg-type]  # a function will do
 
@@ -199,4 +204,7 @@ async def _wait(step: Send | Pause | AwaitRefresh) -> Any:
         case Pause():
             return await asyncio.sleep(step.seconds)
         case AwaitRefresh():
-            return await asyncio.shield(step.refresh)
+            await asyncio.wait([step.refresh], timeout=step.seconds)
+            if not step.refresh.done() or step.refresh.cancelled():
+                raise asyncio.TimeoutError
+            return step.refresh.result()

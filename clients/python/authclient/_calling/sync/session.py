@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 
-from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, HeldTokens, LoginNeeded
+from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, REFRESH_SECONDS, HeldTokens, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.sync.attached import attach
 from authclient._waiting.steps import in_thread
@@ -63,7 +63,7 @@ class Session:
             for channel in home.line.close():
                 channel.close()
             if refresh := home.keeping.refresh:
-                refresh.join()
+                refresh.join(REFRESH_SECONDS)
 
     def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
         """Open a session. Raises grpc.RpcError as AuthService.Login answers it.
@@ -157,7 +157,10 @@ class _Home(NamedTuple):
 
 
 class _Refresh(threading.Thread):
-    """A refresh under way. In a thread of its own, so that nobody who can do without waits for it."""
+    """A refresh under way. In a thread of its own, so that nobody who can do without waits for it.
+
+    Raises RuntimeError if the process may start no more threads.
+    """
 
     def __init__(self, steps: Steps[HeldTokens]) -> None:
         super().__init__(name="authclient-refresh", daemon=True)
@@ -168,8 +171,12 @@ class _Refresh(threading.Thread):
     def run(self) -> None:
         try:
             self.tokens.set_result(in_thread(self._steps, _wait))
-        except Exception as error:
+        except BaseException as error:
             self.tokens.set_exception(error)
+
+    def done(self) -> bool:
+        """Tell whether it is over."""
+        return self.tokens.done()
 
 
 def _wait(step: Send | Pause | AwaitRefresh) -> Any:
@@ -179,4 +186,4 @@ def _wait(step: Send | Pause | AwaitRefresh) -> Any:
         case Pause():
             return time.sleep(step.seconds)
         case AwaitRefresh():
-            return step.refresh.tokens.result()
+            return step.refresh.tokens.result(step.seconds)
