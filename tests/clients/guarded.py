@@ -106,8 +106,9 @@ class Guarded:
         self.channel.close()
         self.has_stopped = self._server.stop(0).wait(2.0)
         self._pool.shutdown(wait=self.has_stopped)
-        if self.interceptor and self.interceptor._patience:
-            self.interceptor._patience._room.shutdown(wait=self.has_stopped)
+        for patience in (self.interceptor._patience, self.interceptor._renewals) if self.interceptor else ():
+            if patience:
+                patience._room.shutdown(wait=self.has_stopped)
 
     def call(self, kind: str, *messages: bytes, name: str | None = None, **options: Any) -> "Outcome":
         """Make one call and wait for its end."""

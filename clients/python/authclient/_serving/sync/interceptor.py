@@ -54,7 +54,9 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         seconds = number("request_patience", request_patience or 0)
         self._patience = Patience(seconds, pool) if pool and seconds else None
         self._exempted: dict[str, tuple[Handler, Handler]] = {}
-        self._renewal = self._patiently(RENEW_METHOD, self._renewal)
+        # In threads of its own: open streams may hold every thread of the server, and could not be renewed in one.
+        self._renewals = Patience(seconds or REQUEST_SECONDS, None)
+        self._renewal = self._renewals.serve(RENEW_METHOD, self._renewal)
 
     def intercept_service(
         self,

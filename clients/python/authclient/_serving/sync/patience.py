@@ -38,13 +38,14 @@ class Patience:
 
     Args:
         seconds: how long a request may take to come.
-        workers: the pool that the server's handlers run in, unless they name another.
+        workers: the pool that the server's handlers run in, unless they name another. None for handlers that need none:
+            they run in the thread that has waited.
 
     Raises:
         ValueError: the time is negative.
     """
 
-    def __init__(self, seconds: float, workers: ThreadPoolExecutor) -> None:
+    def __init__(self, seconds: float, workers: ThreadPoolExecutor | None) -> None:
         if not seconds > 0:
             raise ValueError(f"request_patience is {seconds:g}; it must be positive, or None to leave waiting to grpc")
         self._seconds = seconds
@@ -171,7 +172,9 @@ def _read(message: bytes, deserializer: Callable[[bytes], Any] | None, context: 
     return request
 
 
-def _work(workers: ThreadPoolExecutor, behavior: Callable[..., Any], request: Any, context: Any, *more: Any) -> Any:
+def _work(
+    workers: ThreadPoolExecutor | None, behavior: Callable[..., Any], request: Any, context: Any, *more: Any
+) -> Any:
     """Return what a handler returns, in a thread of the workers. Raises what it raises, and _CallerLeft."""
 
     def work() -> Any:
@@ -179,4 +182,6 @@ def _work(workers: ThreadPoolExecutor, behavior: Callable[..., Any], request: An
             raise _CallerLeft
         return behavior(request, context, *more)
 
+    if workers is None:
+        return work()
     return workers.submit(contextvars.copy_context().run, work).result()
