@@ -22,6 +22,7 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
 
     Attributes:
         life: seconds that an access token lives.
+        new_token: what the access token with a number is.
         on_refresh: what happens before a refresh is answered.
         refuses: tokens that the service does not take.
         refusal: how it says so.
@@ -31,6 +32,7 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
 
     def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
         self.life = 900
+        self.new_token: Callable[[int], str] = lambda number: f"access-{number}"
         self.refreshes: list[str] = []
         self.logouts: list[tuple[str, str]] = []
         self.renewals: list[tuple[str, str]] = []
@@ -77,7 +79,7 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         session_id = session_id or f"session-{number}"
         self._session_ids[f"refresh-{number}"] = session_id
         tokens = auth_api.SessionTokens(
-            session_id=session_id, access_token=f"access-{number}", refresh_token=f"refresh-{number}"
+            session_id=session_id, access_token=self.new_token(number), refresh_token=f"refresh-{number}"
         )
         tokens.access_token_expire_time.FromSeconds(SECONDS + self.life)
         return tokens

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from authclient import Session
-from authclient._calling.aio import attached
-from authclient._calling.sync import renewals
+from authclient._calling import renewal
 
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer
@@ -16,8 +15,7 @@ from tests.observed import PASSWORD
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look more often whether a session's open streams need renewal."""
-    monkeypatch.setattr(renewals, "RENEWAL_SECONDS", 0.01)
-    monkeypatch.setattr(attached, "RENEWAL_SECONDS", 0.01)
+    monkeypatch.setattr(renewal, "RENEWAL_SECONDS", 0.01)
 
 
 @pytest.fixture

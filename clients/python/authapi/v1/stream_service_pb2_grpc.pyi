@@ -42,7 +42,8 @@ class StreamServiceStub:
 
     The user who opened the stream may call it, from any of their sessions; the rule of the stream's method has to admit the
     fresh token. The stream then ends with that token's session. It must reach the process that serves the stream, which one
-    connection does by itself.
+    connection does by itself. Where the calls of a channel go to several processes, the others answer STREAM_UNKNOWN: try
+    again, more and more rarely, while the stream lives.
     Reasons: as the stream's method, and STREAM_UNKNOWN, also for a stream of somebody else.
     """
 
@@ -60,7 +61,8 @@ class StreamServiceAsyncStub(StreamServiceStub):
 
     The user who opened the stream may call it, from any of their sessions; the rule of the stream's method has to admit the
     fresh token. The stream then ends with that token's session. It must reach the process that serves the stream, which one
-    connection does by itself.
+    connection does by itself. Where the calls of a channel go to several processes, the others answer STREAM_UNKNOWN: try
+    again, more and more rarely, while the stream lives.
     Reasons: as the stream's method, and STREAM_UNKNOWN, also for a stream of somebody else.
     """
 
@@ -81,7 +83,8 @@ class StreamServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The user who opened the stream may call it, from any of their sessions; the rule of the stream's method has to admit the
         fresh token. The stream then ends with that token's session. It must reach the process that serves the stream, which one
-        connection does by itself.
+        connection does by itself. Where the calls of a channel go to several processes, the others answer STREAM_UNKNOWN: try
+        again, more and more rarely, while the stream lives.
         Reasons: as the stream's method, and STREAM_UNKNOWN, also for a stream of somebody else.
         """
 

@@ -9,8 +9,8 @@ import grpc
 from authapi.v1 import stream_service_pb2 as api
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
-from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, may_repeat, refuses_token
-from authclient._calling.sync.renewals import RENEWAL_SECONDS
+from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, refuses_token
+from authclient._calling.renewal import Renewal
 from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
 
 
@@ -42,27 +42,27 @@ class _Attached:
         """Open a stream that is renewed for as long as it lasts."""
         name = new_stream_name()
         call = await continuation(_with(details, bearer(token), (STREAM_ENTRY, name)), request)
-        renewing = asyncio.get_running_loop().create_task(self._renew(name, token))
+        renewing = asyncio.get_running_loop().create_task(self._renew(Renewal(name, token)))
         call.add_done_callback(lambda _: renewing.cancel())
         return call
 
-    async def _renew(self, name: str, presented: str) -> None:
+    async def _renew(self, stream: Renewal) -> None:
         while True:
-            await asyncio.sleep(RENEWAL_SECONDS)
+            await asyncio.sleep(stream.pause)
             # The stream ends by itself if this fails for good.
-            with contextlib.suppress(*NO_TOKEN):
+            with contextlib.suppress(*NO_TOKEN, RuntimeError):
                 token = await self.source.access_token()
-                if token != presented and await self._present(name, token):
-                    presented = token
+                if stream.is_due(token):
+                    stream.settle(token, await self._present(stream.name, token))
 
-    async def _present(self, name: str, token: str) -> bool:
-        """Renew a stream. Tells whether there is no use in doing so again."""
+    async def _present(self, name: str, token: str) -> grpc.RpcError | None:
+        """Renew a stream. Returns why that failed, or None."""
         request = api.RenewStreamRequest(stream_id=name)
         try:
             await self.streams.RenewStream(request, metadata=(bearer(token),), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
-            return not may_repeat(error)
-        return True
+            return error
+        return None
 
     async def replacement(self, refused: str) -> str | None:
         """Return another token, or None if there is none: then the refusal stands."""

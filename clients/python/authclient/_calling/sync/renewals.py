@@ -9,11 +9,10 @@ import grpc
 from authapi.v1 import stream_service_pb2 as api
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
-from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, may_repeat
+from authclient._calling import renewal
+from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN
+from authclient._calling.renewal import Renewal
 from authclient._wire.metadata import bearer
-
-RENEWAL_SECONDS = 1.0
-"""Between two looks at whether open streams need a fresher token. A refreshed one is good for minutes."""
 
 
 class Renewals:
@@ -28,43 +27,49 @@ class Renewals:
         self._access_token = access_token
         self._streams = streams
         self._lock = threading.Lock()
-        self._presented: dict[str, str] = {}
+        self._open: dict[str, Renewal] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, name: str, token: str) -> None:
         """Renew a stream that was opened with a token, until `forget`."""
         with self._lock:
-            self._presented[name] = token
+            self._open[name] = Renewal(name, token)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="authclient-renewals", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="authclient-renewals", daemon=True)
+                # Where no thread can be had the stream lives as long as its token, or until the next one is opened.
+                with contextlib.suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
 
     def forget(self, name: str) -> None:
         """Renew a stream no more."""
         with self._lock:
-            self._presented.pop(name, None)
+            self._open.pop(name, None)
 
     def _run(self) -> None:
+        pause = renewal.RENEWAL_SECONDS
         while True:
-            time.sleep(RENEWAL_SECONDS)
+            time.sleep(pause)
             with self._lock:
-                streams = dict(self._presented)
+                streams = list(self._open.values())
                 if not streams:
                     self._thread = None
                     return
-            # The stream ends by itself if this fails for good.
-            with contextlib.suppress(*NO_TOKEN):
-                token = self._access_token()
-                for name in [name for name, presented in streams.items() if presented != token]:
-                    self._renew(name, token)
+            # A stream ends by itself if this fails for good.
+            with contextlib.suppress(*NO_TOKEN, RuntimeError):
+                self._renew(streams, self._access_token())
+            pause = min(stream.pause for stream in streams)
 
-    def _renew(self, name: str, token: str) -> None:
+    def _renew(self, streams: list[Renewal], token: str) -> None:
+        for stream in streams:
+            if stream.is_due(token) and stream.name in self._open:
+                stream.settle(token, self._present(stream.name, token))
+
+    def _present(self, name: str, token: str) -> grpc.RpcError | None:
+        """Renew a stream. Returns why that failed, or None."""
         request = api.RenewStreamRequest(stream_id=name)
         try:
             self._streams.RenewStream(request, metadata=(bearer(token),), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
-            if may_repeat(error):
-                return
-        with self._lock:
-            if name in self._presented:
-                self._presented[name] = token
+            return error
+        return None
