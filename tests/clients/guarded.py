@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 from authapi.v1 import rule_pb2
 from authclient import AuthInterceptor, reason_of
+from authclient._serving.sync.patience import Patience
 
 from tests.clients.eventually import SOON
 from tests.clients.protos import SERVICE, service_file
@@ -87,11 +88,14 @@ class Guarded:
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)])
 
     @property
+    def _patiences(self) -> list[Patience]:
+        own = [self.interceptor._patience, self.interceptor._renewals] if self.interceptor else []
+        return [each for each in own if each]
+
+    @property
     def awaited(self) -> int:
-        """How many calls have not sent their request."""
-        assert self.interceptor
-        assert self.interceptor._patience
-        return len(self.interceptor._patience._waiting)
+        """How many calls have not sent their request, of those that the interceptor waits for."""
+        return sum(len(each._waiting) for each in self._patiences)
 
     @property
     def leases(self) -> int:
@@ -106,9 +110,8 @@ class Guarded:
         self.channel.close()
         self.has_stopped = self._server.stop(0).wait(2.0)
         self._pool.shutdown(wait=self.has_stopped)
-        for patience in (self.interceptor._patience, self.interceptor._renewals) if self.interceptor else ():
-            if patience:
-                patience._room.shutdown(wait=self.has_stopped)
+        for each in self._patiences:
+            each._room.shutdown(wait=self.has_stopped)
 
     def call(self, kind: str, *messages: bytes, name: str | None = None, **options: Any) -> "Outcome":
         """Make one call and wait for its end."""
