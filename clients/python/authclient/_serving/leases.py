@@ -50,6 +50,7 @@ class Leases:
         self._leases: set[Lease] = set()
         self._named: dict[tuple[str, str], Lease] = {}
         self._is_asking = False
+        self._unable_since: float | None = None
         if following := guard.trust.following:
             following.listen(self.review)
 
@@ -102,8 +103,22 @@ class Leases:
             leases = list(self._leases)
         doubtful = [lease for lease in leases if self._review(lease)]
         if doubtful and not self._is_asking:
-            self._is_asking = True
-            threading.Thread(target=self._ask_all, args=(doubtful,), name="authclient-streams", daemon=True).start()
+            self._begin_asking(doubtful)
+
+    def _begin_asking(self, doubtful: list[Lease]) -> None:
+        """Ask in a thread of its own. Where none can be had the next review tries again, for as long as it may take."""
+        asking = threading.Thread(target=self._ask_all, args=(doubtful,), name="authclient-streams", daemon=True)
+        self._is_asking = True
+        try:
+            asking.start()
+            self._unable_since = None
+        except RuntimeError:
+            self._is_asking = False
+            now = time.monotonic()
+            self._unable_since = now if self._unable_since is None else self._unable_since
+            if now - self._unable_since > ASKING_SECONDS:
+                for lease in doubtful:
+                    self._end(lease, Refused("VERIFICATION_UNAVAILABLE"))
 
     def _review(self, lease: Lease) -> bool:
         """End a stream that is known to be over. Tells whether too little is known to let it go on."""
@@ -130,7 +145,10 @@ class Leases:
         try:
             with ThreadPoolExecutor(ASKED_AT_ONCE, "authclient-asking") as pool:
                 for leases in by_token.values():
-                    pool.submit(self._ask, leases, until, away)
+                    try:
+                        pool.submit(self._ask, leases, until, away)
+                    except RuntimeError:  # No more threads can be had. That it may be asked twice is harmless.
+                        self._ask(leases, until, away)
         finally:
             self._is_asking = False
 

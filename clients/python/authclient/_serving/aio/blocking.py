@@ -16,6 +16,8 @@ import grpc
 from authclient._waiting.wakeup import Wakeup
 
 _END = object()
+LOOK_SECONDS = 1.0
+"""Between two looks of a waiting thread at whether the event loop is closed."""
 
 
 class StreamOver(Exception):
@@ -74,6 +76,11 @@ class BlockingContext:
         except RuntimeError:  # The loop is closed.
             working.close()
             raise StreamOver from None
+        while not future.done() and not self._loop.is_closed():  # A loop that is closed tells nobody.
+            concurrent.futures.wait([future], LOOK_SECONDS)
+        if not future.done():
+            working.close()
+            raise StreamOver
         return future.result()
 
 

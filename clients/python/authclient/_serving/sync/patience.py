@@ -6,6 +6,7 @@ requests, which is the same on the wire, a handler has its context before its re
 nothing else, and goes to a working one with the request in hand.
 """
 
+import contextlib
 import contextvars
 import threading
 import time
@@ -107,8 +108,10 @@ class Patience:
             waiting.until = time.monotonic() + self._seconds
             self._waiting[waiting] = None
             if self._clock is None:
-                self._clock = threading.Thread(target=self._watch, name="authclient-patience", daemon=True)
-                self._clock.start()
+                clock = threading.Thread(target=self._watch, name="authclient-patience", daemon=True)
+                with contextlib.suppress(RuntimeError):  # No thread can be had. The next call tries again.
+                    clock.start()
+                    self._clock = clock
         if longest:
             longest.end(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many calls wait for their requests. Try again.")
 

@@ -1,5 +1,6 @@
 """A pool of threads that only wait: as many as there are calls to wait for, and few when there are few."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,33 +22,49 @@ class WaitingRoom(ThreadPoolExecutor):
         self._extra = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run a call."""
+        """Run a call. Where no thread can be had it stands in line too: grpc's serving thread would end of an error."""
+        future: Future[Any] = Future()
         with self._room_lock:
             is_extra = self._busy >= KEPT_THREADS and self._extra < MOST_THREADS - KEPT_THREADS
             if is_extra:
                 self._extra += 1
             else:
                 self._busy += 1
-        if not is_extra:
-            return super().submit(self._kept, fn, args, kwargs)
-        future: Future[Any] = Future()
-        threading.Thread(
-            target=self._once, args=(future, fn, args, kwargs), name="authclient-waiting-extra", daemon=True
-        ).start()
+        if is_extra and self._begin_once(future, fn, args, kwargs):
+            return future
+        with contextlib.suppress(RuntimeError):  # It is in line by now, for the next thread that there is.
+            super().submit(self._kept, future, fn, args, kwargs)
         return future
 
-    def _kept(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _begin_once(self, *work: Any) -> bool:
+        """Run a call in a thread that ends with it. Tells whether there is one."""
+        thread = threading.Thread(target=self._once, args=work, name="authclient-waiting-extra", daemon=True)
         try:
-            return fn(*args, **kwargs)
+            thread.start()
+        except RuntimeError:
+            with self._room_lock:
+                self._extra -= 1
+                self._busy += 1
+            return False
+        return True
+
+    def _kept(self, *work: Any) -> None:
+        try:
+            _run(*work)
         finally:
             with self._room_lock:
                 self._busy -= 1
 
-    def _once(self, future: "Future[Any]", fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    def _once(self, *work: Any) -> None:
         try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
+            _run(*work)
         finally:
             with self._room_lock:
                 self._extra -= 1
+
+
+def _run(future: "Future[Any]", fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    try:
+        future.set_result(fn(*args, **kwargs))
+    except BaseException as error:
+        future.set_exception(error)
