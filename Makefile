@@ -129,10 +129,10 @@ mysql-group: setup ## The same with a group of three MySQL servers, of which eac
 		AUTHSERVICE_TEST_NODES=3 AUTHSERVICE_TEST_NODE_KILLS=$(NODE_KILLS) AUTHSERVICE_TEST_LOGOUTS=$(LOGOUTS) \
 		AUTHSERVICE_TEST_SPREAD_TOKENS=60 AUTHSERVICE_TEST_WRITES=500 $(BIN)/pytest -s tests/clusters $(PYTEST) || exit 1; done
 
-networks: setup ## Connections that die without a word, of sessions too, and failovers of the database
+networks: setup ## Connections that die without a word, those of guards and sessions too, and failovers of the database
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_NETWORKS=1 $(BIN)/pytest -s tests/faults/test_failovers.py tests/faults/test_silent_connections.py \
-		tests/clients/calling/test_session_networks.py
+		tests/clients/calling/test_session_networks.py tests/clients/view/test_silent_connections.py
 
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh

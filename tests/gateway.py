@@ -59,14 +59,14 @@ class Gateway:
         taken: how many connections have come.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, host: str = "127.0.0.1", port: int = 0) -> None:
         self.target = target
         self.delay = 0.0
         self.forgets_after = float("inf")
         self.taken = 0
         self.closed = threading.Event()
         self._ways: list[_Way] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, port))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -94,6 +94,11 @@ class Gateway:
         """End the connections that there are. New ones work."""
         for way in self._ways:
             way.cut()
+
+    def freeze(self) -> None:
+        """Say nothing any more to anybody, as a process that was stopped: its machine still takes connections."""
+        self.delay = threading.TIMEOUT_MAX
+        self.silence()
 
     def die(self) -> None:
         """End every connection, and take no more."""

@@ -13,7 +13,7 @@ class NameServer:
 
     def __init__(self) -> None:
         self.answer: str | None = None
-        """The address; None: there is no such name."""
+        """The address, or several with a comma between; None: there is no such name."""
         self.asked = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -40,12 +40,13 @@ class NameServer:
     def _reply(self, question: bytes) -> bytes:
         end = question.index(0, HEADER_BYTES) + 5
         (kind,) = struct.unpack(">H", question[end - 4 : end - 2])
-        answer = self.answer
-        is_found = kind == TYPE_A and answer is not None
-        flags = 0x8180 | (NO_SUCH_NAME if answer is None else 0)
-        reply = question[:2] + struct.pack(">HHHHH", flags, 1, int(is_found), 0, 0) + question[HEADER_BYTES:end]
-        if answer is None or not is_found:
+        addresses = [] if self.answer is None else self.answer.split(",")
+        count = len(addresses) if kind == TYPE_A else 0
+        flags = 0x8180 | (0 if addresses else NO_SUCH_NAME)
+        reply = question[:2] + struct.pack(">HHHHH", flags, 1, count, 0, 0) + question[HEADER_BYTES:end]
+        if not count:
             return reply
         self.asked += 1
         # That name, with a life of 0 seconds.
-        return reply + struct.pack(">HHHIH", 0xC000 | HEADER_BYTES, TYPE_A, 1, 0, 4) + socket.inet_aton(answer)
+        head = struct.pack(">HHHIH", 0xC000 | HEADER_BYTES, TYPE_A, 1, 0, 4)
+        return reply + b"".join(head + socket.inet_aton(address) for address in addresses)

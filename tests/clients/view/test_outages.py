@@ -109,8 +109,13 @@ def test_so_is_that_nothing_listens(
 
 @pytest.mark.parametrize("calling", [None, "trusting"])
 def test_and_that_nobody_answers(
-    certificates: Certificates, new_trust: NewTrust, said: list[str], calling: str | None
+    certificates: Certificates,
+    new_trust: NewTrust,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    calling: str | None,
 ) -> None:
+    monkeypatch.setattr("authclient._view.watch.CAUSE_SECONDS", 0.1)  # There is none to wait for.
     with black_hole() as address:
         new_trust(address, credentials=certificates._asdict().get(calling or ""))
         eventually(lambda: said, "a warning")

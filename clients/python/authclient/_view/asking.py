@@ -12,6 +12,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
 from authclient._waiting.wakeup import Wakeup
+from authclient._wire.connection import Connection
 from authclient._wire.details import reason_of
 from authclient._wire.refusals import CLOSED, Refused, is_about_token, is_lost
 
@@ -23,8 +24,9 @@ class Asking:
     what is sent in that moment is not answered.
     """
 
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._verify = rpc.AuthServiceStub(channel).Verify
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known = _Known(connection.channel)
 
     def ask(self, question: Ask, timeout: float) -> Verified:
         """Return whose token it is, after `timeout` seconds at most. Raises Refused."""
@@ -62,6 +64,22 @@ class Asking:
         finally:
             call.cancel()  # Does nothing to a call that is done.
         return call
+
+    @property
+    def _verify(self) -> Any:
+        """Verify, over the channel that is in use."""
+        channel, known = self._connection.channel, self._known
+        if known.channel is not channel:
+            known = self._known = _Known(channel)
+        return known.verify
+
+
+class _Known:
+    """A channel, and Verify over it, which is not made for each question."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+        self.verify = rpc.AuthServiceStub(channel).Verify
 
 
 def _until(timeout: float) -> float:

@@ -1,5 +1,6 @@
 """What one process knows about tokens, and where it asks about the rest."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,8 @@ from authclient._view.diagnosis import Server
 from authclient._view.forks import Forks
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
-from authclient._wire.channels import NEVER_RESENT, open_channel
+from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
+from authclient._wire.connection import Connection
 from authclient._wire.times import MONOTONIC, check_seconds
 
 
@@ -30,6 +32,7 @@ class Trust:
 
     Args:
         address: `host:port` of the authentication service, or a channel to it, with NEVER_RESENT among its options.
+            A connection that dies without a word is replaced within seconds; a channel of yours is not.
         audience: the only `aud` that is accepted; whatever the authentication service issues for you.
         issuer: the only accepted `iss`.
         credentials: how to reach the service; None for plaintext, which is for loopback only.
@@ -66,14 +69,15 @@ class Trust:
         self.judge = Judge(self.knowledge, issuer, audience, max_staleness=max_staleness, max_key_age=max_key_age)
         self.observer = observer or Observer()
         secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
-        self._owns_channel = not isinstance(address, grpc.Channel)
-        self._channel = (
-            address if isinstance(address, grpc.Channel) else open_channel(address, credentials, insecure, NEVER_RESENT)
-        )
-        self._asking = Asking(self._channel)
+        if isinstance(address, grpc.Channel):
+            self._connection = Connection(address)
+        else:
+            open_one = functools.partial(open_channel, address, credentials, insecure)
+            self._connection = Connection(open_one(NEVER_RESENT), lambda: open_one(NEVER_RESENT + OF_ITS_OWN))
+        self._asking = Asking(self._connection)
         server = Server(address, credentials is not None) if isinstance(address, str) else None
         outage = Outage(server, monotonic)
-        self._watch = Watch(self._channel, self.knowledge, secret, self.observer, outage, monotonic)
+        self._watch = Watch(self._connection, self.knowledge, secret, self.observer, outage, monotonic)
         self._following = Following(self._watch.ready, patience, self.listen)
         self._forks = Forks("Trust")
         self._watch.start()
@@ -90,8 +94,7 @@ class Trust:
             return
         self._forks.forget()
         self._watch.close()
-        if self._owns_channel:
-            self._channel.close()
+        self._connection.close()
 
     @property
     def following(self) -> Following | None:

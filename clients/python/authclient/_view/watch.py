@@ -16,23 +16,29 @@ from authclient._judging.observer import Observer, contain
 from authclient._tokens.keys import VerificationKey
 from authclient._view.intake import Incomplete, Intake, is_news
 from authclient._view.outage import Outage
+from authclient._view.reaching import Attempt
 from authclient._waiting.readiness import Readiness
 from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
+from authclient._wire.connection import Connection
 
 SILENCE_SECONDS = 5.0
 """A stream without any answer for so long is dead: a living one answers every second."""
 LONGEST_STREAM = 3600.0
 """Seconds after which a stream is opened anew: two monotonic clocks drift apart by some 70 ms in that time."""
 CONNECT_SECONDS = 2.0
+"""How long a connection may take before the log says that there is none. It is waited for all the same."""
 CAUSE_SECONDS = 0.5
 """How long the cause may take to be told, after a connection has not come about."""
 TICK_SECONDS = 0.5
+_SILENCES = (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
+"""How a call ends that hears nothing: by the clock here, or by its own time."""
 
 
 class Watch:
     """Writes into the knowledge what the authentication service says, from `start` to `close`.
 
     Args:
+        connection: to the service. It is replaced from here when nothing is heard over it.
         secret: the key of a service that signs with a shared secret, where it is known here.
         observer: hears of the connection.
         outage: tells the log of it.
@@ -41,15 +47,14 @@ class Watch:
 
     def __init__(
         self,
-        channel: grpc.Channel,
+        connection: Connection,
         knowledge: Knowledge,
         secret: VerificationKey | None,
         observer: Observer,
         outage: Outage,
         monotonic: Callable[[], float],
     ) -> None:
-        stub = rpc.TrustServiceStub(channel)
-        self._get_keys, self._watch = stub.GetSigningKeys, stub.WatchRevocations
+        self._connection = connection
         self._knowledge = knowledge
         self._secret = secret
         self._observer = observer
@@ -88,42 +93,41 @@ class Watch:
 
     def _stay_connected(self) -> None:
         while not self._closing.is_set():
+            began = time.monotonic()
             try:
                 self._await_connection()
                 self._follow()
             except Exception as error:
                 self._disconnected(_why(error))
+                if _is_silence(error):
+                    self._connection.widen()
+            if time.monotonic() - began > LONGEST_PAUSE:
+                self._pause = FIRST_PAUSE  # It was no attempt that fails at once.
             self._closing.wait(self._pause * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _await_connection(self) -> None:
-        # Before the stream is opened, so that the time this takes does not make every answer look older. By a call:
-        # asking grpc for the state of a channel leaves a thread behind that complains when the channel is closed.
+        # Before the stream is opened, so that the time this takes does not make every answer look older.
+        ways = self._connection.ways
         try:
-            self._reach(wait_for_ready=True, timeout=CONNECT_SECONDS)
+            channel = self._reach(Attempt(ways, wait_for_ready=True, timeout=CONNECT_SECONDS))
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
-            # A call that waits for the connection is never told why there is none. One that does not is told at once.
-            self._reach(wait_for_ready=False, timeout=CAUSE_SECONDS)
+            channel = self._reach(Attempt(ways[-1:], wait_for_ready=False, timeout=CAUSE_SECONDS))
+        self._connection.settle(channel)
 
-    def _reach(self, *, wait_for_ready: bool, timeout: float) -> None:
-        """Call the service. Raises grpc.RpcError if it is not there."""
-        call = self._get_keys.future(api.GetSigningKeysRequest(), wait_for_ready=wait_for_ready, timeout=timeout)
-        with self._interruptible(call):
-            try:
-                call.result()
-            except grpc.RpcError:
-                # Whatever else it answers, it is there.
-                if call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    raise
+    def _reach(self, attempt: Attempt) -> grpc.Channel:
+        with self._interruptible(attempt):
+            return attempt.winner()
 
     def _follow(self) -> None:
         """Open the stream and take its answers. Returns when it is to be opened anew; raises what ends it before."""
         opened_at = self._monotonic()
         intake = Intake(self._knowledge, self._secret, opened_at, self._monotonic, self._observer)
         is_connected = False
-        call = self._watch(api.WatchRevocationsRequest(resume_point=self._resume_point))
+        stub = rpc.TrustServiceStub(self._connection.channel)
+        call = stub.WatchRevocations(api.WatchRevocationsRequest(resume_point=self._resume_point))
         with self._interruptible(call):
             try:
                 for answer in call:
@@ -182,6 +186,11 @@ class Watch:
     def _notify(self) -> None:
         for listener in self._listeners:
             contain(listener)
+
+
+def _is_silence(error: Exception) -> bool:
+    """Tell whether something has ended because nothing was heard."""
+    return isinstance(error, grpc.RpcError) and error.code() in _SILENCES
 
 
 def _why(error: Exception) -> str:

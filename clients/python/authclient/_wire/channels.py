@@ -10,9 +10,12 @@ from authclient._wire.addresses import check_address, is_loopback
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to connect, doubled from one to the other."""
 
+CONNECT_SECONDS = 20.0
+"""How long an attempt to connect may take: proxies and far sites need seconds. One that is refused ends at once."""
+
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", int(FIRST_PAUSE * 1000)),
-    ("grpc.min_reconnect_backoff_ms", 20000),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_SECONDS * 1000)),
     ("grpc.max_reconnect_backoff_ms", int(LONGEST_PAUSE * 1000)),
     ("grpc.dns_min_time_between_resolutions_ms", 500),  # Else 30 s, for which a server that has moved is not found.
 )
@@ -24,9 +27,9 @@ sent again here, after a pause."""
 _PLAINTEXT_OPTIONS = (("grpc.enable_http_proxy", 0),)
 """Nothing in the environment is to lead plaintext away from this machine."""
 OF_ITS_OWN = (("grpc.use_local_subchannel_pool", 1),)
-"""Connections that are shared with no other channel. For one that takes the place of another whose connection is dead,
-and in a child that was forked. There grpc would go on with the connection that the parent has to the same address, and
-calls end with "Wrong file descriptor generation" (grpcio 1.85) or "Bad file descriptor" (1.71)."""
+"""For a channel that is to share no connection with others to the same address. So are all in a child that was forked:
+there grpc would go on with the connection of the parent, and calls end with "Wrong file descriptor generation" (grpcio
+1.85) or "Bad file descriptor" (1.71)."""
 _FIRST_PID = os.getpid()
 
 Options: TypeAlias = tuple[tuple[str, int], ...]

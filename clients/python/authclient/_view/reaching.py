@@ -1,0 +1,46 @@
+"""Reaching a server that may be behind any of several channels: each is tried at once, and the first answer counts."""
+
+import queue
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from authapi.v1 import trust_service_pb2 as api
+from authapi.v1 import trust_service_pb2_grpc as rpc
+
+_NOT_THERE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+"""What a call ends with where nobody has answered. With whatever else it ends, somebody is there."""
+
+
+class Attempt:
+    """Calls of GetSigningKeys, one on each channel.
+
+    By calls, because asking grpc for the state of a channel leaves a thread behind that complains when it is closed.
+
+    Args:
+        wait_for_ready: wait for connections that do not come about at once. A call that waits for one is never told why
+            there is none; one that does not is told at once.
+        timeout: seconds.
+    """
+
+    def __init__(self, channels: Iterable[grpc.Channel], *, wait_for_ready: bool, timeout: float) -> None:
+        self._ended: queue.SimpleQueue[tuple[grpc.Channel, Any]] = queue.SimpleQueue()
+        self._calls = [self._begin(each, wait_for_ready=wait_for_ready, timeout=timeout) for each in channels]
+
+    def _begin(self, channel: grpc.Channel, **options: Any) -> Any:
+        call = rpc.TrustServiceStub(channel).GetSigningKeys.future(api.GetSigningKeysRequest(), **options)
+        call.add_done_callback(lambda done: self._ended.put((channel, done)))
+        return call
+
+    def winner(self) -> grpc.Channel:
+        """Return the channel over which the first answer came. Raises grpc.RpcError if there is none in time."""
+        for _ in self._calls:
+            channel, call = self._ended.get()
+            if call.code() not in _NOT_THERE:
+                return channel
+        raise call
+
+    def cancel(self) -> None:
+        """End every call that is not done."""
+        for call in self._calls:
+            call.cancel()
