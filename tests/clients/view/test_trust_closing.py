@@ -1,5 +1,6 @@
 """The end of a Trust: its threads end at any moment, and every question is answered."""
 
+import asyncio
 import functools
 import threading
 import time
@@ -115,3 +116,11 @@ def test_close_during_many_questions_answers_each_of_them(auth: AuthServer, new_
         thread.join(SOON)
     held.set()
     assert refusals == ["VERIFICATION_UNAVAILABLE"] * 8
+
+
+def test_a_question_after_the_end_is_refused(auth: AuthServer, trust: Trust) -> None:
+    trust.close()
+    with pytest.raises(Refused, match="the Trust is closed"):
+        trust.ask(Ask(token()), 5.0)
+    with pytest.raises(Refused, match="the Trust is closed"):
+        asyncio.run(trust.ask_async(Ask(token()), 5.0))

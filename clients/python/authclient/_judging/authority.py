@@ -16,7 +16,7 @@ class Following:
 
     Args:
         ready: whether there was a complete view once; to be waited for.
-        patience: seconds that a call may wait for the first view.
+        patience: seconds that calls may wait for the first view, counted from the first that does.
         listen: takes a listener, to be called after each change of the view and now and then. It must not wait.
     """
 

@@ -102,7 +102,8 @@ class Guard:
         until = time.monotonic() + _patience(call.time_remaining())
         following = self.trust.following
         if following and not following.ready:
-            is_ready = yield AwaitView(following.ready, min(following.patience, until - time.monotonic()))
+            patience = following.ready.left(following.patience)
+            is_ready = yield AwaitView(following.ready, min(patience, until - time.monotonic()))
             found = self.trust.judge.judge(question.token, rule.max_staleness) if is_ready else question
             if not isinstance(found, Ask):
                 return found

@@ -1,9 +1,8 @@
 """Asking the authentication service about one token, where what is known here does not settle it."""
 
-import contextlib
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
@@ -11,59 +10,97 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
+from authclient._view.hearing import Hearing
+from authclient._waiting.steps import in_task, in_thread
 from authclient._waiting.wakeup import Wakeup
 from authclient._wire.connection import Connection
 from authclient._wire.details import reason_of
 from authclient._wire.refusals import CLOSED, Refused, is_about_token, is_lost
 
 
+class Send(NamedTuple):
+    """The step of calling Verify. It comes to the answer, or to grpc.RpcError."""
+
+    question: Ask
+    seconds: float
+
+
+Steps: TypeAlias = Generator[Send, Any, Verified]
+
+
 class Asking:
     """Calls AuthService.Verify, for threads and for event loops.
 
     A question that meets the end of its connection is asked once more: servers replace connections now and then, and
-    what is sent in that moment is not answered.
+    what is sent in that moment is not answered. So is one that waits for long while the service is heard.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, hearing: Hearing) -> None:
         self._connection = connection
+        self._hearing = hearing
         self._known = _Known(connection.channel)
 
     def ask(self, question: Ask, timeout: float) -> Verified:
         """Return whose token it is, after `timeout` seconds at most. Raises Refused."""
-        until = _until(timeout)
-        try:
-            try:
-                answer = self._verify(_request(question), timeout=_left(until))
-            except grpc.RpcError as error:
-                if not _is_unanswered(error):
-                    raise
-                with _unless_closed(error):
-                    answer = self._verify(_request(question), timeout=_left(until))
-        except grpc.RpcError as error:
-            raise _refusal(error) from None
-        return _settled(question, answer)
+        return in_thread(self._steps(question, timeout), self._send)
 
     async def ask_async(self, question: Ask, timeout: float) -> Verified:
         """As `ask`, for asyncio. The channel is no asyncio one, so that one connection serves both."""
-        until = _until(timeout)
-        call = await self._done(question, until)
-        if _is_unanswered(call):
-            with _unless_closed(call):
-                call = await self._done(question, until)
-        if call.code() is not grpc.StatusCode.OK:
-            raise _refusal(call)
-        return _settled(question, call.result())
+        return await in_task(self._steps(question, timeout), self._send_async)
 
-    async def _done(self, question: Ask, until: float) -> Any:
-        """Return a call of Verify that is over."""
+    def _steps(self, question: Ask, timeout: float) -> Steps:
+        asked_at = time.monotonic()
+        until = asked_at + min(timeout, ASK_SECONDS)
+        patience = self._hearing.patience()
+        if not patience:
+            raise Refused("VERIFICATION_UNAVAILABLE", "Verify is not asked, because it does not answer others")
+        unanswered, was_late = None, False
+        while True:
+            try:
+                answer = yield Send(question, min(patience, until - time.monotonic()))
+            except grpc.RpcError as error:
+                if unanswered is None and _is_unanswered(error):
+                    unanswered = error
+                elif _is_late(error) and not was_late and self._is_worth_waiting(asked_at, until):
+                    was_late, patience = True, ASK_SECONDS
+                else:
+                    self._note(error)
+                    raise _refusal(error) from None
+            except CLOSED:
+                if unanswered:  # Nothing more can be asked: what was lost is the answer.
+                    raise _refusal(unanswered) from None
+                if not self._connection.is_closed:
+                    raise
+                raise Refused("VERIFICATION_UNAVAILABLE", "the Trust is closed") from None
+            else:
+                self._hearing.answered()
+                return _settled(question, answer)
+
+    def _is_worth_waiting(self, asked_at: float, until: float) -> bool:
+        """Tell whether one that got no answer at first is asked once more, for as long as it may take."""
+        return self._hearing.is_heard_since(asked_at) and not self._hearing.is_lost and until > time.monotonic()
+
+    def _note(self, error: Any) -> None:
+        """Note what the end of a question says about the service."""
+        if _is_late(error):
+            self._hearing.missed()
+        elif reason_of(error.trailing_metadata()):
+            self._hearing.answered()
+
+    def _send(self, step: Send) -> Any:
+        return self._verify(_request(step.question), timeout=step.seconds)
+
+    async def _send_async(self, step: Send) -> Any:
         done = Wakeup()
-        call = self._verify.future(_request(question), timeout=_left(until))
+        call = self._verify.future(_request(step.question), timeout=step.seconds)
         call.add_done_callback(done)
         try:
             await done.wait()
         finally:
             call.cancel()  # Does nothing to a call that is done.
-        return call
+        if call.code() is not grpc.StatusCode.OK:
+            raise call
+        return call.result()
 
     @property
     def _verify(self) -> Any:
@@ -82,21 +119,9 @@ class _Known:
         self.verify = rpc.AuthServiceStub(channel).Verify
 
 
-def _until(timeout: float) -> float:
-    return time.monotonic() + min(timeout, ASK_SECONDS)
-
-
-def _left(until: float) -> float:
-    return until - time.monotonic()
-
-
-@contextlib.contextmanager
-def _unless_closed(lost: Any) -> Iterator[None]:
-    """Let what was lost be the answer where nothing more can be asked."""
-    try:
-        yield
-    except CLOSED:
-        raise _refusal(lost) from None
+def _is_late(error: Any) -> bool:
+    """Tell whether a call has ended because its time was over."""
+    return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def _is_unanswered(call: Any) -> bool:

@@ -17,6 +17,7 @@ from authclient._tokens.keys import VerificationKey
 from authclient._view.asking import Asking
 from authclient._view.diagnosis import Server
 from authclient._view.forks import Forks
+from authclient._view.hearing import Hearing
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
@@ -40,7 +41,7 @@ class Trust:
         shared_secret: the JWT_SECRET of the authentication service, where it signs with that.
         max_staleness: seconds that the view may be old, for rules that leave it open.
         max_key_age: seconds that keys are used after they were last known to be current.
-        patience: seconds that a call may wait for the first view after the start.
+        patience: seconds that calls may wait for the first view, counted from the first that does.
         observer: hears of the connection and of each decision.
 
     Raises:
@@ -74,10 +75,11 @@ class Trust:
         else:
             open_one = functools.partial(open_channel, address, credentials, insecure)
             self._connection = Connection(open_one(NEVER_RESENT), lambda: open_one(NEVER_RESENT + OF_ITS_OWN))
-        self._asking = Asking(self._connection)
+        hearing = Hearing()
+        self._asking = Asking(self._connection, hearing)
         server = Server(address, credentials is not None) if isinstance(address, str) else None
         outage = Outage(server, monotonic)
-        self._watch = Watch(self._connection, self.knowledge, secret, self.observer, outage, monotonic)
+        self._watch = Watch(self._connection, hearing, self.knowledge, secret, self.observer, outage, monotonic)
         self._following = Following(self._watch.ready, patience, self.listen)
         self._forks = Forks("Trust")
         self._watch.start()

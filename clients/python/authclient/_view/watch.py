@@ -14,6 +14,7 @@ from authapi.v1 import trust_service_pb2_grpc as rpc
 from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import Observer, contain
 from authclient._tokens.keys import VerificationKey
+from authclient._view.hearing import Hearing
 from authclient._view.intake import Incomplete, Intake, is_news
 from authclient._view.outage import Outage
 from authclient._view.reaching import Attempt
@@ -39,6 +40,7 @@ class Watch:
 
     Args:
         connection: to the service. It is replaced from here when nothing is heard over it.
+        hearing: is told whenever the service is heard.
         secret: the key of a service that signs with a shared secret, where it is known here.
         observer: hears of the connection.
         outage: tells the log of it.
@@ -48,6 +50,7 @@ class Watch:
     def __init__(
         self,
         connection: Connection,
+        hearing: Hearing,
         knowledge: Knowledge,
         secret: VerificationKey | None,
         observer: Observer,
@@ -55,6 +58,7 @@ class Watch:
         monotonic: Callable[[], float],
     ) -> None:
         self._connection = connection
+        self._hearing = hearing
         self._knowledge = knowledge
         self._secret = secret
         self._observer = observer
@@ -132,6 +136,7 @@ class Watch:
             try:
                 for answer in call:
                     self._heard_at = time.monotonic()
+                    self._hearing.heard()
                     if intake.take(answer):
                         self._resume_point = answer.resume_point
                         if not is_connected:
@@ -149,6 +154,7 @@ class Watch:
                 raise
 
     def _connected(self) -> None:
+        self._hearing.answered()
         self._outage.over()
         contain(self._observer.connected)
 

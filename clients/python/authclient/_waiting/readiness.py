@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 from authclient._waiting.wakeup import Wakeup
 
@@ -12,6 +13,7 @@ class Readiness:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._waiting: set[Wakeup] = set()
+        self._awaited_since: float | None = None
 
     def __bool__(self) -> bool:
         return self._event.is_set()
@@ -21,6 +23,13 @@ class Readiness:
         self._event.set()
         for wakeup in list(self._waiting):
             wakeup()
+
+    def left(self, seconds: float) -> float:
+        """Return how much is left of a time that all who wait share: it begins with the first who asks."""
+        now = time.monotonic()
+        if self._awaited_since is None:
+            self._awaited_since = now
+        return max(0.0, self._awaited_since + seconds - now)
 
     def wait(self, timeout: float) -> bool:
         """Wait for so many seconds at most. Tells whether it is true then."""

@@ -27,6 +27,7 @@ class Connection:
     def __init__(self, channel: grpc.Channel, open_another: Callable[[], grpc.Channel] | None = None) -> None:
         self.channel = channel
         """The one to use."""
+        self.is_closed = False
         self._open_another = open_another
         self._opened_at = time.monotonic()
         self._ways = [channel]
@@ -67,5 +68,6 @@ class Connection:
     def close(self) -> None:
         """Close every channel."""
         if self._open_another is not None:
+            self.is_closed = True
             for way in filter(None, (self._left, *self._ways)):
                 way.close()
