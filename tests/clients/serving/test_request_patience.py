@@ -315,6 +315,22 @@ def test_a_room_grows_with_those_who_wait_and_shrinks_again() -> None:
     assert set(threading.enumerate()) <= before
 
 
+def test_who_gets_no_thread_in_a_room_stands_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, room, released = threading.Thread.start, WaitingRoom(), threading.Event()
+
+    def refuse_to(thread: threading.Thread) -> None:
+        if thread.name == "authclient-waiting-extra":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_to)
+    waiting = [room.submit(released.wait, SOON) for _ in range(waiting_room.KEPT_THREADS + 3)]
+    released.set()
+    assert [each.result(SOON) for each in waiting] == [True] * len(waiting)
+    eventually(lambda: (room._busy, room._extra) == (0, 0), "nobody is counted")
+    room.shutdown()
+
+
 def test_patience_needs_the_pool_and_a_length(trust: Trust) -> None:
     file, pool = service_file(Buy=SIGNED_IN), ThreadPoolExecutor(1)
     assert AuthInterceptor(trust, file)._patience is None

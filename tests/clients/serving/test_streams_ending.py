@@ -1,5 +1,6 @@
 """Open streams end with what they were let in by."""
 
+import threading
 import time
 from typing import Any
 
@@ -117,6 +118,32 @@ def test_s3_a_stale_view_asks_verify_and_ends_the_streams_that_nobody_vouches_fo
     hands.now += 11.0
     assert [summary(stream.end()) for stream in streams[good]] == ["UNAVAILABLE VERIFICATION_UNAVAILABLE"] * 3
     assert waiting_shop.leases == 0
+
+
+def test_where_no_thread_can_be_had_to_ask_in_streams_end_and_later_ones_are_asked_about(
+    auth: AuthServer, waiting_shop: Guarded, waiting: Waiting, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse_to(thread: threading.Thread) -> None:
+        if thread.name == "authclient-streams":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    auth.verify = lambda _request, _context: identity()
+    auth.is_scripted = True  # Silent from now on.
+    streams = all_open(waiting_shop, waiting, token())
+    auth.cut()
+    eventually(lambda: len(auth.opened) > 1, "the silent stream")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse_to)
+        hands.now += 11.0
+        assert [summary(stream.end()) for stream in streams] == ["UNAVAILABLE VERIFICATION_UNAVAILABLE"] * 3
+    others = all_open(waiting_shop, waiting, token(sid=uuid(7)))
+    asked = len(auth.shown)
+    hands.now += 11.0
+    eventually(lambda: len(auth.shown) > asked, "the question")
+    assert all(stream.is_open for stream in others)
 
 
 def test_a_staleness_below_two_seconds_counts_as_two(

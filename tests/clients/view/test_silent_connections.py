@@ -177,3 +177,25 @@ def test_a_channel_that_was_given_is_not_replaced(way: Gateway, new_trust: NewTr
         eventually(lambda: len(heard.losses) >= 4, "attempts", LONG)
         trust.close()
     assert way.taken == 1
+
+
+def test_a_trust_goes_on_after_the_process_could_start_no_thread(
+    auth: AuthServer, new_trust: NewTrust, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each channel of grpc needs one. Where it was refused once, no call on that channel ends, nor does closing it."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if threading.current_thread().name == "authclient-trust":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    trust = new_trust(auth)
+    assert trust.wait_until_ready(LONG)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        auth.cut()
+        eventually(lambda: any("can't start new thread" in why for why in heard.losses), "a refusal", LONG)
+        eventually(lambda: len(heard.losses) >= 3, "another attempt", LONG)
+    eventually(lambda: heard.connections >= 2, "a view again", LONG)
+    assert ask(trust) == "Grace"

@@ -1,5 +1,6 @@
 """Asking the authentication service about one token, where what is known here does not settle it."""
 
+import asyncio
 import time
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeAlias
@@ -11,6 +12,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
 from authclient._view.hearing import Hearing
+from authclient._view.reaching import GRACE_SECONDS
 from authclient._waiting.steps import in_task, in_thread
 from authclient._waiting.wakeup import Wakeup
 from authclient._wire.connection import Connection
@@ -95,7 +97,9 @@ class Asking:
         call = self._verify.future(_request(step.question), timeout=step.seconds)
         call.add_done_callback(done)
         try:
-            await done.wait()
+            await asyncio.wait_for(done.wait(), max(0.0, step.seconds) + GRACE_SECONDS)
+        except asyncio.TimeoutError:  # Another one than the built-in one before Python 3.11.
+            pass
         finally:
             call.cancel()  # Does nothing to a call that is done.
         if call.code() is not grpc.StatusCode.OK:

@@ -17,7 +17,7 @@ from authclient._tokens.keys import VerificationKey
 from authclient._view.hearing import Hearing
 from authclient._view.intake import Incomplete, Intake, is_news
 from authclient._view.outage import Outage
-from authclient._view.reaching import Attempt
+from authclient._view.reaching import Attempt, Unheard
 from authclient._waiting.readiness import Readiness
 from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
 from authclient._wire.connection import Connection
@@ -31,6 +31,8 @@ CONNECT_SECONDS = 2.0
 CAUSE_SECONDS = 0.5
 """How long the cause may take to be told, after a connection has not come about."""
 TICK_SECONDS = 0.5
+CLOSE_SECONDS = 5.0
+"""How long `close` waits for each of the two threads."""
 _SILENCES = (grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 """How a call ends that hears nothing: by the clock here, or by its own time."""
 
@@ -83,28 +85,30 @@ class Watch:
             thread.start()
 
     def close(self) -> None:
-        """End, and wait for the end."""
+        """End, and wait for the end, unless somebody who listens does not come to one."""
         self._closing.set()
         if call := self._call:
             call.cancel()
         for thread in self.threads:
             if thread is not threading.current_thread():
-                thread.join()
+                thread.join(CLOSE_SECONDS)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each change of what is known, and twice a second. It must not wait."""
         self._listeners.append(listener)
 
     def _stay_connected(self) -> None:
+        is_silent = False
         while not self._closing.is_set():
             began = time.monotonic()
             try:
+                if is_silent:
+                    self._connection.widen()
                 self._await_connection()
                 self._follow()
             except Exception as error:
+                is_silent = _is_silence(error)
                 self._disconnected(_why(error))
-                if _is_silence(error):
-                    self._connection.widen()
             if time.monotonic() - began > LONGEST_PAUSE:
                 self._pause = FIRST_PAUSE  # It was no attempt that fails at once.
             self._closing.wait(self._pause * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
@@ -123,7 +127,11 @@ class Watch:
 
     def _reach(self, attempt: Attempt) -> grpc.Channel:
         with self._interruptible(attempt):
-            return attempt.winner()
+            try:
+                return attempt.winner()
+            except Unheard as unheard:
+                self._connection.forsake(unheard.channels)
+                raise
 
     def _follow(self) -> None:
         """Open the stream and take its answers. Returns when it is to be opened anew; raises what ends it before."""
@@ -196,7 +204,7 @@ class Watch:
 
 def _is_silence(error: Exception) -> bool:
     """Tell whether something has ended because nothing was heard."""
-    return isinstance(error, grpc.RpcError) and error.code() in _SILENCES
+    return isinstance(error, Unheard) or (isinstance(error, grpc.RpcError) and error.code() in _SILENCES)
 
 
 def _why(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """A connection to one server that is replaced when it says nothing any more."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import grpc
 
@@ -9,6 +10,8 @@ ANOTHER_AFTER = 5.0
 """Seconds after which a channel that says nothing gets another one beside it."""
 MOST_WAYS = 4
 """Channels at a time: each has `channels.CONNECT_SECONDS` to come about."""
+CLOSE_SECONDS = 5.0
+"""How long `close` waits for the end of each channel."""
 
 
 class Connection:
@@ -57,17 +60,41 @@ class Connection:
             self._drop(way)
         self.channel = channel
 
+    def forsake(self, channels: Collection[grpc.Channel]) -> None:
+        """Leave channels on which no call ends, and do not close them, as that would have no end either."""
+        if self._open_another is None:
+            return
+        self._opened_at = time.monotonic()
+        self._ways = [way for way in self._ways if way not in channels] or [self._open_another()]
+        if self.channel in channels:
+            self.channel = self._ways[0]
+
     def _drop(self, way: grpc.Channel) -> None:
         """Close a way. The one in use is closed with the next of its kind: other threads have calls on it."""
         closing: grpc.Channel | None = way
         if way is self.channel:
             closing, self._left = self._left, way
         if closing:
-            closing.close()
+            _begin_closing(closing)
 
     def close(self) -> None:
         """Close every channel."""
         if self._open_another is not None:
             self.is_closed = True
-            for way in filter(None, (self._left, *self._ways)):
-                way.close()
+            closing = [_begin_closing(way) for way in (self._left, *self._ways) if way]
+            for thread in filter(None, closing):
+                thread.join(CLOSE_SECONDS)
+
+
+def _begin_closing(channel: grpc.Channel) -> threading.Thread | None:
+    """Close a channel in a thread of its own, and return that.
+
+    Where grpc could not start its own thread for a channel, because the process has too many, closing it has no end.
+    See `forsake` for those that are known.
+    """
+    closing = threading.Thread(target=channel.close, name="authclient-closing", daemon=True)
+    try:
+        closing.start()
+    except RuntimeError:  # There is none for this either. It is left as it is.
+        return None
+    return closing
