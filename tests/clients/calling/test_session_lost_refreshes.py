@@ -45,8 +45,10 @@ def test_a_refresh_that_does_not_end_is_waited_for_no_longer_than_it_may_take(
     answer = threading.Event()
     server.on_refresh = lambda *_: answer.wait(SOON) if len(server.refreshes) == 1 else None
     hands.now += 899
+    before = caller._home.line._channel
     assert refused(caller.access_token).code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert caller.access_token() == "access-2", "the next attempt works"
+    assert caller._home.line._channel is not before, "that may have been the fault of the channel"
     answer.set()
 
 

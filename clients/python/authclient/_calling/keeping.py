@@ -156,10 +156,16 @@ class Keeping:
             held = self._holding.require()
             if not held.is_same(seen):
                 return held
-            if self._under_way is None or not held.is_same(self._under_way.seen) or self._under_way.is_lost():
+            under_way = self._under_way
+            if under_way and under_way.is_lost():
+                # Its call may hang past its deadline, as on a channel for which grpc could start no thread.
+                with self._line.use() as channel:
+                    self._line.replace(channel)
+                under_way = None
+            if under_way is None or not held.is_same(under_way.seen):
                 refresh = self._begin(self._refreshing(held))
-                self._under_way = _Refresh(held, refresh, time.monotonic() + REFRESH_SECONDS)
-            return self._under_way
+                under_way = self._under_way = _Refresh(held, refresh, time.monotonic() + REFRESH_SECONDS)
+            return under_way
 
     def _refreshing(self, seen: HeldTokens) -> Steps[HeldTokens]:
         """Replace tokens by their successors. Returns what is held then, which may be of a later login."""
