@@ -22,6 +22,7 @@ CONSTANTS = {
     "ASKED_AT_ONCE": leases,
     "FIRST_PAUSE": channels,
     "LONGEST_PAUSE": channels,
+    "CONNECT_SECONDS": channels,
     "SILENCE_SECONDS": watch,
     "LONGEST_STREAM": watch,
     "MOST_DRIFT": intake,

@@ -34,6 +34,7 @@ func TestTheDefaultsAreThoseOfTheOtherLanguages(t *testing.T) {
 		"askingLimit":          askingLimit,
 		"shortestWait":         shortestWait,
 		"longestWait":          longestWait,
+		"connectLimit":         connectLimit,
 		"silenceLimit":         silenceLimit,
 		"longestWatch":         longestWatch,
 		"mostDrift":            mostDrift,

@@ -110,7 +110,7 @@ def test_a_connection_that_dies_without_a_word_is_replaced(way: Gateway, new_tru
             eventually(lambda times=times: heard.connections >= times and ask(trust) == "Grace", "a view", LONG)  # type: ignore[misc]
             way.silence()
             assert seconds_until_heard(trust, heard, times + 1, time.monotonic()) < PROMISED
-    assert askers.outcomes == {"Grace", "VERIFICATION_UNAVAILABLE"}
+    assert {"Grace"} <= askers.outcomes <= {"Grace", "VERIFICATION_UNAVAILABLE"}
     assert way.taken < 12
 
 
