@@ -26,7 +26,6 @@ PROMISED = 15.0
 """Seconds within which the server has to be left."""
 
 pytestmark = [
-    pytest.mark.skipif("AUTHSERVICE_TEST_NETWORKS" not in os.environ, reason="`make networks` runs it"),
     pytest.mark.parametrize("backend", ["mariadb"]),
 ]
 
