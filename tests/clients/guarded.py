@@ -10,6 +10,7 @@ import grpc
 from authapi.v1 import rule_pb2
 from authclient import AuthInterceptor, reason_of
 from authclient._serving.sync.patience import Patience
+from authclient._serving.sync.waiting_room import WaitingRoom
 
 from tests.clients.eventually import SOON
 from tests.clients.protos import SERVICE, service_file
@@ -90,7 +91,12 @@ class Guarded:
     @property
     def _patiences(self) -> list[Patience]:
         own = [self.interceptor._patience, self.interceptor._renewals] if self.interceptor else []
-        return [each for each in own if each]
+        return [each for each in own if isinstance(each, Patience)]
+
+    @property
+    def _rooms(self) -> list[WaitingRoom]:
+        apart = self.interceptor._renewals if self.interceptor else None
+        return [each._room for each in self._patiences] + ([apart] if isinstance(apart, WaitingRoom) else [])
 
     @property
     def awaited(self) -> int:
@@ -110,8 +116,8 @@ class Guarded:
         self.channel.close()
         self.has_stopped = self._server.stop(0).wait(2.0)
         self._pool.shutdown(wait=self.has_stopped)
-        for each in self._patiences:
-            each._room.shutdown(wait=self.has_stopped)
+        for room in self._rooms:
+            room.shutdown(wait=self.has_stopped)
 
     def call(self, kind: str, *messages: bytes, name: str | None = None, **options: Any) -> "Outcome":
         """Make one call and wait for its end."""

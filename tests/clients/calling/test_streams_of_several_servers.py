@@ -145,7 +145,7 @@ def test_streams_are_renewed_that_hold_every_thread_of_their_server(
 
 
 def test_callers_who_never_send_their_renewal_keep_nobody_from_renewing(timed: Trust, waiting: Waiting) -> None:
-    with Guarded(timed, waiting.handlers, threads=4) as shop, shop.new_channel() as rude:
+    with Guarded(timed, waiting.handlers, threads=4, patience=6 * SOON) as shop, shop.new_channel() as rude:
         stream = Stream(shop, "unary_stream", token(), name=NAME)
         entered(waiting)
         begin: Any = rude.stream_unary("/authapi.v1.StreamService/RenewStream")

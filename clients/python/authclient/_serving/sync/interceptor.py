@@ -19,6 +19,7 @@ from authclient._serving.leases import Lease
 from authclient._serving.sync.handlers import Driver, driver
 from authclient._serving.sync.patience import REQUEST_SECONDS, Patience
 from authclient._serving.sync.stream import Send, Stream, StreamContext, requests_while_open
+from authclient._serving.sync.waiting_room import WaitingRoom
 from authclient._wire.metadata import stream_name
 from authclient._wire.refusals import Refused
 from authclient._wire.times import number
@@ -55,8 +56,12 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
         self._patience = Patience(seconds, pool) if pool and seconds else None
         self._exempted: dict[str, tuple[Handler, Handler]] = {}
         # In threads of its own: open streams may hold every thread of the server, and could not be renewed in one.
-        self._renewals = Patience(seconds or REQUEST_SECONDS, None)
-        self._renewal = self._renewals.serve(RENEW_METHOD, self._renewal)
+        self._renewals = Patience(seconds, None) if self._patience else WaitingRoom()
+        self._renewal = (
+            self._renewals.serve(RENEW_METHOD, self._renewal)
+            if isinstance(self._renewals, Patience)
+            else _apart(self._renewal, self._renewals)
+        )
 
     def intercept_service(
         self,
@@ -174,3 +179,14 @@ class _OnAsyncioServer(abc.ABC):  # noqa: B024  # it is there to be asked, not t
 
 
 grpc.aio.ServerInterceptor.register(_OnAsyncioServer)
+
+
+def _apart(handler: Handler, room: WaitingRoom) -> Handler:
+    """Return a handler of single requests that grpc runs in other threads. Interceptors before ours see nothing else."""
+    behavior: Any = handler.unary_unary
+
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        return behavior(request, context)
+
+    call.experimental_thread_pool = room  # type: ignore[attr-defined]  # grpc reads it from here
+    return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
