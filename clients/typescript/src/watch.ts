@@ -37,11 +37,11 @@ export interface WatchListener {
   onWatchOpened(): void;
 }
 
-/** Waits in seconds. After `longestStream` a stream is opened anew: two clocks drift apart by some 70 ms an hour. */
-export const PACE = { firstWait: 0.1, longestWait: 2, silence: 5, longestStream: 3600 };
-
-/** How long a connection may take: through a proxy, to a far site, with TLS on a busy core. */
-const CONNECTING_SECONDS = 20;
+/**
+ * Waits in seconds. A connection may take `connecting`: through a proxy, to a far site, with TLS on a busy core. After
+ * `longestStream` a stream is opened anew: two clocks drift apart by some 70 ms an hour.
+ */
+export const PACE = { firstWait: 0.1, longestWait: 2, connecting: 20, silence: 5, longestStream: 3600 };
 
 /** How far two monotonic clocks may have drifted apart in the life of a stream. */
 export const MOST_DRIFT_SECONDS = 1;
@@ -176,7 +176,7 @@ export class Watch {
   private async connect(): Promise<void> {
     const { silence } = this.pace;
     const slow = setTimeout(() => this.lost(new Error(`there is no connection after ${silence} s`)), silence * 1000);
-    await this.source.connected(CONNECTING_SECONDS * 1000);
+    await this.source.connected(this.pace.connecting * 1000);
     clearTimeout(slow);
   }
 

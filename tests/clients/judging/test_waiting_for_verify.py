@@ -15,8 +15,7 @@ from authapi.v1.rule_pb2 import Rule
 from authclient import Refused, Trust
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask
-from authclient._view import hearing, watch
-from authclient._wire import connection
+from authclient._view import connection, hearing, watch
 from google.protobuf.duration_pb2 import Duration
 
 from tests.clients.auth_server import AuthServer

@@ -13,8 +13,7 @@ import grpc
 import pytest
 from authclient import Refused, Trust
 from authclient._judging.verified import Ask
-from authclient._view import watch
-from authclient._wire import connection
+from authclient._view import connection, watch
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import eventually

@@ -28,7 +28,7 @@ from authclient._calling.held_tokens import (
     may_repeat,
     pause,
 )
-from authclient._wire.line import Line
+from authclient._calling.line import Line
 from authclient._wire.metadata import bearer
 from authclient._wire.refusals import CLOSED
 

@@ -11,11 +11,11 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
+from authclient._view.connection import Connection
 from authclient._view.hearing import Hearing
 from authclient._view.reaching import GRACE_SECONDS
 from authclient._waiting.steps import in_task, in_thread
 from authclient._waiting.wakeup import Wakeup
-from authclient._wire.connection import Connection
 from authclient._wire.details import reason_of
 from authclient._wire.refusals import CLOSED, Refused, is_about_token, is_lost
 

@@ -15,13 +15,13 @@ from authclient._judging.verified import Ask, Verified
 from authclient._tokens.key_sets import SHARED_SECRET_ID
 from authclient._tokens.keys import VerificationKey
 from authclient._view.asking import Asking
+from authclient._view.connection import Connection
 from authclient._view.diagnosis import Server
 from authclient._view.forks import Forks
 from authclient._view.hearing import Hearing
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
-from authclient._wire.connection import Connection
 from authclient._wire.times import MONOTONIC, check_seconds
 
 

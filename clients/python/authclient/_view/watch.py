@@ -14,13 +14,13 @@ from authapi.v1 import trust_service_pb2_grpc as rpc
 from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import Observer, contain
 from authclient._tokens.keys import VerificationKey
+from authclient._view.connection import Connection
 from authclient._view.hearing import Hearing
 from authclient._view.intake import Incomplete, Intake, is_news
 from authclient._view.outage import Outage
 from authclient._view.reaching import Attempt, Unheard
 from authclient._waiting.readiness import Readiness
 from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
-from authclient._wire.connection import Connection
 
 SILENCE_SECONDS = 5.0
 """A stream without any answer for so long is dead: a living one answers every second."""

@@ -14,9 +14,9 @@ from authapi.v1 import auth_service_pb2 as api
 from authclient._calling.aio.attached import attach
 from authclient._calling.held_tokens import AIO_BEFORE_FORK, OTHER_LOOP, HeldTokens, Holding, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
+from authclient._calling.line import Line
 from authclient._waiting.steps import in_task
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, check_target, open_aio_channel
-from authclient._wire.line import Line
 from authclient._wire.metadata import bearer
 from authclient._wire.times import MONOTONIC
 

@@ -13,10 +13,10 @@ from authapi.v1 import auth_service_pb2 as api
 
 from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, REFRESH_SECONDS, HeldTokens, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
+from authclient._calling.line import Line
 from authclient._calling.sync.attached import attach
 from authclient._waiting.steps import in_thread
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
-from authclient._wire.line import Line
 from authclient._wire.metadata import bearer
 from authclient._wire.times import MONOTONIC
 

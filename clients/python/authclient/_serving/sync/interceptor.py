@@ -182,7 +182,7 @@ grpc.aio.ServerInterceptor.register(_OnAsyncioServer)
 
 
 def _apart(handler: Handler, room: WaitingRoom) -> Handler:
-    """Return a handler of single requests that grpc runs in other threads. Interceptors before ours see nothing else."""
+    """Return a handler of the same shape, as interceptors before ours expect one, that grpc runs in other threads."""
     behavior: Any = handler.unary_unary
 
     def call(request: Any, context: grpc.ServicerContext) -> Any:

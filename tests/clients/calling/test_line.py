@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from authclient._wire.line import Line
+from authclient._calling.line import Line
 
 
 class Place:
