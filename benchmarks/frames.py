@@ -17,11 +17,13 @@ Frames: TypeAlias = tuple[bytes, bytes, bytes]
 """The frames of one call: what stands before, between and behind the two places where the stream's number goes."""
 
 
-def encoded(method: str, requests: Iterable[Request]) -> list[Frames]:
-    """Return the frames of calls to a method, given as `/package.Service/Method`."""
+def encoded(method: str, requests: Iterable[Request], timeout: int | None = None) -> list[Frames]:
+    """Return the frames of calls to a method, given as `/package.Service/Method`. They may take `timeout` seconds."""
     # Indexed: POST, http. Then literals without indexing; 4, 1, 31 name :path, :authority, content-type.
     head = b"\x83\x86" + _literal(4, method) + _literal(1, "localhost") + _literal(31, "application/grpc")
     head += b"\0" + _text("te") + _text("trailers")
+    if timeout:
+        head += b"\0" + _text("grpc-timeout") + _text(f"{timeout}S")
     authorization = b"\0" + _text("authorization")
     calls = []
     for message, token in requests:

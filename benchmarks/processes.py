@@ -50,9 +50,12 @@ def serving(arguments: Sequence[str], variables: Mapping[str, str], cores: Seque
         os.sched_setaffinity(process.pid, cores)
         try:
             if not _says_something(process):
-                last_words = os.pread(log, 1 << 20, 0).decode()[-2000:]
-                raise RuntimeError(f"{' '.join(command)} did not start:\n{last_words}")
+                raise RuntimeError(f"{' '.join(command)} did not start")
             yield Serving(port, process.pid)
+        except RuntimeError as error:
+            last_words = os.pread(log, 1 << 20, 0).decode()[-2000:]
+            error.add_note(f"The last words of {arguments[0]}:\n{last_words}")
+            raise
         finally:
             process.terminate()
             os.close(log)
