@@ -133,7 +133,7 @@ networks: setup ## Connections that die without a word, those of guards and sess
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_NETWORKS=1 $(BIN)/pytest -s tests/faults/test_failovers.py tests/faults/test_silent_connections.py \
 		tests/faults/test_stopped_servers.py tests/clients/calling/test_session_networks.py \
-		tests/clients/view/test_silent_connections.py
+		tests/clients/view/test_silent_connections.py tests/examples/test_dropped_packets.py
 
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh

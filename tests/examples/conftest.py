@@ -15,6 +15,10 @@ NPM_SECONDS = 300
 GO_SECONDS = 600
 
 
+collect_ignore = [] if "AUTHSERVICE_TEST_NETWORKS" in os.environ else ["test_dropped_packets.py"]
+"""What `make networks` runs, which takes long and makes a network of its own."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "languages: runs the whole test suites of the other clients")
 
