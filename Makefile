@@ -14,6 +14,7 @@ SLOW_CALLERS ?= 2000
 WATCHERS ?= 2000
 FLOOD   ?= 20
 CALLS   ?= 100000
+SOAK    ?= 3600
 ADVISORIES ?= python go typescript
 NODE_KILLS ?= 3
 LOGOUTS ?= 1000
@@ -29,7 +30,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts connection-age slow-callers networks login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -104,6 +105,9 @@ kills: setup ## Kill workers and servers under load, KILLS=50 times on each data
 
 restarts: setup ## Restart a server under load, RESTARTS=100 times, and watch the memory of its clients
 	AUTHSERVICE_TEST_RESTARTS=$(RESTARTS) $(BIN)/pytest -s tests/faults/test_restarts_under_load.py
+
+soak: setup ## Everything at once for SOAK=3600 seconds, and what memory a worker takes meanwhile
+	AUTHSERVICE_TEST_SOAK_SECONDS=$(SOAK) $(BIN)/pytest -s tests/faults/test_soak.py --timeout=0
 
 connection-age: setup ## Make CALLS=100000 while connections come of age and two servers are replaced in turn
 	@tests/install_mariadb.sh
