@@ -3,13 +3,13 @@
 JWTs of type `at+jwt` (RFC 9068), signed here and read through the same strict front that other services use.
 """
 
-import functools
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from authclient import Claims, TokenRefused, TokenVerifier, VerificationKey
+from authclient._tokens.remembered import Remembered
 from authclient._tokens.signing import sign
 
 from authservice.domain.errors import (
@@ -32,7 +32,7 @@ MAX_BYTES_RS256 = 1536
 CLIENT_ID = "first-party"
 """The `client_id` that RFC 9068 requires. Until other clients exist, every login comes through the company's own."""
 CACHED_TOKENS = 16384
-"""About 22 MB. A token that is seen again costs one look-up in place of a signature."""
+"""Some 16 MB. A token that is seen again costs one look-up in place of a signature."""
 
 _REFUSALS: dict[str, type[TokenRejected]] = {
     "TOKEN_MISSING": TokenMissing,
@@ -61,7 +61,7 @@ class SignedAccessTokens:
     def __init__(self, issuer: str, audience: str, keys: Keys) -> None:
         self._keys = keys
         self._verifier = TokenVerifier(issuer, audience, keys.find)
-        self._read_once = functools.lru_cache(CACHED_TOKENS)(self._read)
+        self._read_once = Remembered(self._read, CACHED_TOKENS)
 
     def issue(self, user: User, session: Session, now: datetime, expires_at: datetime) -> str:
         """Return a signed token. Raises TokenTooLarge."""

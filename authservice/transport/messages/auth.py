@@ -1,6 +1,5 @@
 """Tokens, and who they belong to."""
 
-import functools
 from collections.abc import Sequence
 
 from authapi.v1 import auth_service_pb2 as api
@@ -24,12 +23,8 @@ def session_tokens(tokens: SessionTokens) -> api.SessionTokens:
     )
 
 
-@functools.lru_cache(16384)
 def identity(value: Identity) -> api.Identity:
-    """Return an identity as a service receives it.
-
-    Not to be changed: the next call for the same token returns it again.
-    """
+    """Return an identity as a service receives it."""
     return api.Identity(
         user_id=str(value.user_id),
         user_name=value.user_name,

@@ -142,4 +142,4 @@ def _refusal(error: AuthError, call: Call) -> grpc.Status:
 
 @functools.lru_cache(16384)
 def _whose(found: Identity) -> bytes:
-    return api.VerifyResponse(identity=identity.__wrapped__(found)).SerializeToString()
+    return api.VerifyResponse(identity=identity(found)).SerializeToString()

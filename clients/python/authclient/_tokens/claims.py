@@ -4,6 +4,7 @@ Every claim is required and has one type (RFC 8725 section 3.8, RFC 9068 section
 generous than the RFCs: it takes repeated names, NaN and numbers of any size, so each of these is refused here.
 """
 
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -123,7 +124,13 @@ def _texts(claims: dict[str, Any], name: str) -> tuple[str, ...]:
     value = claims.get(name)
     if type(value) is not list or not all(type(item) is str and item and _is_unicode(item) for item in value):
         raise MalformedJson(name)
-    return tuple(value)
+    return _shared(tuple(value))
+
+
+@functools.lru_cache(1024)
+def _shared(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for all tokens that say the same: there are few sets of roles, and many tokens."""
+    return texts
 
 
 def _is_unicode(text: str) -> bool:
