@@ -10,6 +10,8 @@ from tests.faults.processes import connections_to, wait_until
 AGES = {"max_connection_age": 1, "connection_grace": 1}
 CONNECTIONS = 4
 SECONDS = 30
+TRIES = 5
+"""On a busy machine a login can take longer than its connection is given here."""
 
 pytestmark = pytest.mark.parametrize("auth", [AGES], indirect=True)
 
@@ -22,7 +24,10 @@ def sees_a_logout_after_many_connections(orders: str, auth: AuthProcess, client:
         return len(seen) >= CONNECTIONS
 
     wait_until(are_many, SECONDS, "the service to have watched on several connections")
-    done = customer([client, "call"], auth, orders, folder)
+    for _ in range(TRIES):
+        done = customer([client, "call"], auth, orders, folder)
+        if "max connection age" not in done.stderr:
+            break
     assert done.returncode == 0, done
     assert "refused with SESSION_ENDED" in done.stdout
 
