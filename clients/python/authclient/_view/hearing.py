@@ -3,8 +3,9 @@
 import threading
 import time
 
-ANSWER_SECONDS = 1.5
-"""How long a question waits if nothing is heard of the service meanwhile. A living one is heard every second."""
+ANSWER_SECONDS = 2.5
+"""How long a question waits if nothing is heard of the service meanwhile. A living one is heard every second, and on a
+machine that has too much to do a second later."""
 LATE_SECONDS = 4.0
 """How long Verify may answer nobody who asks, whatever else is heard, before it counts as one that does not."""
 TRIAL_SECONDS = 0.5
