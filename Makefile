@@ -113,10 +113,11 @@ connection-age: setup ## Make CALLS=100000 while connections come of age and two
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_CALLS=$(CALLS) $(BIN)/pytest -s tests/faults/test_rolling_restarts.py
 
-slow-callers: setup ## Verify beside SLOW_CALLERS=2000 that send no request, and beside WATCHERS=2000 streams
+slow-callers: setup ## Verify beside SLOW_CALLERS=2000 that send no request or too much, and beside WATCHERS=2000 streams
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_SLOW_CALLERS=$(SLOW_CALLERS) $(BIN)/pytest -s tests/faults/test_slow_callers.py
 	AUTHSERVICE_TEST_WATCHERS=$(WATCHERS) $(BIN)/pytest -s tests/rpc/trust/test_many_watchers.py -k o4
+	AUTHSERVICE_TEST_LARGE_CALLS=$(SLOW_CALLERS) $(BIN)/pytest -s tests/faults/test_large_metadata.py
 
 mysql: setup ## Run TESTS="tests/contracts ..." on Oracle's MySQL, which is fetched into .cache
 	@server=$$(tests/install_mysql.sh .cache/mysql) && set -x && AUTHSERVICE_TEST_MYSQLD=$$server \

@@ -17,6 +17,7 @@ from authservice.transport.boundary import Boundary, unforeseen
 from authservice.transport.certificates import Certificates, TlsFiles
 from authservice.transport.entrance.entrance import Entrance, Terms
 from authservice.transport.entrance.line import Together
+from authservice.transport.metadata_limit import MetadataLimit
 from authservice.transport.methods import PASSWORD_METHODS, require_rows
 from authservice.transport.registration import Registration
 from authservice.transport.statuses import final_status
@@ -41,6 +42,8 @@ _OPTIONS = (
     ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
+    # Until a client has acknowledged it, no limit of a connection holds.
+    ("grpc.http2.settings_timeout", HANDSHAKE_SECONDS * 1000),
     # Calls are taken in within microseconds. Beyond the first number, 1,000 if left alone, core turns calls away at
     # random as CANCELLED, honest ones too; those who send no request are to go instead (see entrance).
     ("grpc.server.max_pending_requests", MAX_PENDING),
@@ -92,11 +95,12 @@ class Server:
         calls = ThreadPoolExecutor(limits.threads, "call")
         password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")
         self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
-        interceptors = [guard, Boundary(PASSWORD_METHODS, password_calls)]
+        self._metadata_limit = MetadataLimit(MAX_METADATA_BYTES)
         self._entrance = None if together is None else Entrance(calls, together, _terms(limits))
+        interceptors = [self._metadata_limit, self._entrance, guard, Boundary(PASSWORD_METHODS, password_calls)]
         self._server = grpc.server(
             calls,
-            interceptors=[self._entrance, *interceptors] if self._entrance else interceptors,
+            interceptors=[each for each in interceptors if each],
             options=_options(limits),
             # Watchers hold no thread, and grpc counts what does. The entrance counts calls whose request is there.
             maximum_concurrent_rpcs=None if self._entrance else limits.max_calls,
@@ -164,6 +168,7 @@ class Server:
         self._health.watchers.close()
         if self._entrance:
             self._entrance.close()
+        self._metadata_limit.close()
         for pool, _ in self._pools:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -17,6 +17,8 @@ END_STREAM, ACK, END_HEADERS = 1, 1, 4
 INITIAL_WINDOW_SIZE = 4
 INTERNAL_ERROR = 2
 ANSWER_SECONDS = 10
+LONG = 3900
+"""Bytes of a value that just fits into the table that a server has unless it says otherwise (4,096 bytes)."""
 WINDOW = 65535
 """What a client has that says nothing about it."""
 
@@ -28,6 +30,7 @@ class RudeClient:
         window: how many bytes the server may send per call. With 0 it waits for ever.
         on_end: called with each call that ends, in the thread that reads.
         host: the loopback address that it comes from.
+        acknowledges: whether it takes note of the server's SETTINGS. Until then no limit of the server's holds.
     """
 
     def __init__(
@@ -36,8 +39,12 @@ class RudeClient:
         window: int = 0,
         on_end: Callable[[int], None] = lambda call: None,
         host: str = "127.0.0.1",
+        *,
+        acknowledges: bool = True,
     ) -> None:
         self.ended: set[int] = set()
+        self._acknowledges = acknowledges
+        self._has_said_it = False
         self.heard = 0
         self._on_end = on_end
         self._answered = threading.Event()
@@ -62,6 +69,20 @@ class RudeClient:
             number = next(self._numbers)
             frames = [_frame(DATA, 0, number, part) for part in parts]
             self._socket.sendall(_headers(method, number) + b"".join(frames))
+        return number
+
+    def call_at_length(self, method: str, times: int) -> int:
+        """Begin a call whose metadata has one long value so many times, and return its number.
+
+        The value is sent once; then a byte stands for it (RFC 7541, 6.1: the latest entry of the table has number 62).
+        """
+        with self._lock:
+            number = next(self._numbers)
+            said = b"" if self._has_said_it else b"\x40" + _text("x-long") + _long_text(b"v" * LONG)
+            self._has_said_it = True
+            block = _fields(method) + said + bytes([0x80 | 62]) * times
+            frames = _frame(HEADERS, END_HEADERS, number, block) + _frame(DATA, END_STREAM, number, bytes(5))
+            self._socket.sendall(frames)
         return number
 
     def send(self, number: int, part: bytes) -> None:
@@ -95,7 +116,7 @@ class RudeClient:
                 self._take(*self._next_frame())
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if kind in {SETTINGS, PING} and not flags & ACK:
+        if not flags & ACK and (kind == PING or (kind == SETTINGS and self._acknowledges)):
             with self._lock:
                 self._socket.sendall(_frame(kind, ACK, 0, payload if kind == PING else b""))
         if kind == PING and flags & ACK:
@@ -129,6 +150,10 @@ def rude_client(port: int, window: int = 0, host: str = "127.0.0.1") -> Iterator
 
 
 def _headers(method: str, number: int) -> bytes:
+    return _frame(HEADERS, END_HEADERS, number, _fields(method))
+
+
+def _fields(method: str) -> bytes:
     fields = {
         ":method": "POST",
         ":scheme": "http",
@@ -137,8 +162,7 @@ def _headers(method: str, number: int) -> bytes:
         "te": "trailers",
         "content-type": "application/grpc",
     }
-    block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
-    return _frame(HEADERS, END_HEADERS, number, block)
+    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
 
 
 def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
@@ -149,3 +173,9 @@ def _text(text: str) -> bytes:
     encoded = text.encode()
     assert len(encoded) < 127
     return bytes([len(encoded)]) + encoded
+
+
+def _long_text(text: bytes) -> bytes:
+    """Spell a text of 255 to 16,510 bytes: 7 bits of its length, and two bytes with 7 more each (RFC 7541, 5.1)."""
+    rest = len(text) - 127
+    return bytes([127, 128 | rest & 127, rest >> 7]) + text

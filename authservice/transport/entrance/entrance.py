@@ -18,7 +18,7 @@ import structlog
 
 from authservice.transport.entrance.grpcio import Call, Handler, in_pool, received_first
 from authservice.transport.entrance.line import Line, Together
-from authservice.transport.entrance.memory import give_back
+from authservice.transport.memory import give_back
 
 log = structlog.get_logger()
 

@@ -1,6 +1,5 @@
 """What was read of tokens that come again and again, for the most part without keeping their texts."""
 
-import threading
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Generic, TypeVar
@@ -12,7 +11,9 @@ RECENT = 1024
 
 
 class Remembered(Generic[T]):
-    """Reads each token once, as long as it is among the last that were seen. For many threads.
+    """Reads each token once, as long as it is among the last that were seen.
+
+    For many threads, without a lock: where two meet, a token is read once more, or some are forgotten early.
 
     Tokens are found by their digest: a text of 600 letters takes more memory than what is known of it. Two halves take
     turns: when one is full, the older is dropped. So the last `most / 2` tokens are remembered, and never more than
@@ -26,12 +27,11 @@ class Remembered(Generic[T]):
     def __init__(self, read: Callable[[str], T], most: int) -> None:
         self._read = read
         self._half = most // 2
-        self._lock = threading.Lock()
         self._recent: dict[str, T] = {}
         self._young: dict[bytes, T] = {}
         self._old: dict[bytes, T] = {}
         self.reads = 0
-        """How many tokens had to be read."""
+        """How many tokens had to be read, nearly."""
 
     def __call__(self, token: str) -> T:
         """Return what is known of a token. Raises what reading it does."""
@@ -50,11 +50,9 @@ class Remembered(Generic[T]):
             return found
         found = self._old.get(digest)
         if found is None:
-            with self._lock:
-                self.reads += 1
+            self.reads += 1
             found = self._read(token)
-        with self._lock:
-            if len(self._young) >= self._half:
-                self._old, self._young = self._young, {}
-            self._young[digest] = found
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[digest] = found
         return found
