@@ -38,19 +38,32 @@ help: ## Show this list
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+WHICH      := import sys; print(sys.version, sys.base_prefix)
+
+define USABLE
+command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Name one that is 3.11 or newer: make PYTHON=..." >&2; exit 1; }; \
+$(PYTHON) -V >/dev/null 2>&1 || { echo "$(PYTHON) does not run. Name one that is 3.11 or newer: make PYTHON=..." >&2; exit 1; }; \
+$(PYTHON) -c '$(NEW_ENOUGH)' || \
+	{ echo "$(PYTHON) is $$($(PYTHON) -V). Name one that is 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }; \
+$(PYTHON) -m pip --version >/dev/null 2>&1 || \
+	{ echo "$(PYTHON) has no pip. Install it (Debian: apt install python3-pip), or name another: make PYTHON=..." >&2; exit 1; }
+endef
 
 # An environment of another Python, or of one that is gone, would fail for ever. Looked at before make looks at the stamps.
 $(shell test ! -e $(VENV)/pyvenv.cfg || $(BIN)/python -c '$(NEW_ENOUGH)' 2>/dev/null || \
 	{ echo "$(VENV) has no Python 3.11 or newer and is made anew." >&2; rm -rf $(VENV); })
 
+# Nor should a Python that is named be ignored because there is an environment already.
+ifneq ($(origin PYTHON),file)
+$(shell test ! -e $(VENV)/pyvenv.cfg || \
+	test "$$($(PYTHON) -c '$(WHICH)' 2>/dev/null)" = "$$($(BIN)/python -c '$(WHICH)')" || \
+	{ $(USABLE); echo "$(VENV) has another Python than $(PYTHON) and is made anew." >&2; rm -rf $(VENV); })
+$(if $(filter 1,$(.SHELLSTATUS)),$(error $(VENV) stays as it is))
+endif
+
 # Debian's python3 has no ensurepip, so the environment is made without pip and filled by the pip outside it.
 $(BIN)/python:
-	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Name one that is 3.11 or newer: make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -V >/dev/null 2>&1 || { echo "$(PYTHON) does not run. Name one that is 3.11 or newer: make PYTHON=..." >&2; exit 1; }
-	@$(PYTHON) -c '$(NEW_ENOUGH)' || \
-		{ echo "$(PYTHON) is $$($(PYTHON) -V). Name one that is 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }
-	@$(PYTHON) -m pip --version >/dev/null 2>&1 || \
-		{ echo "$(PYTHON) has no pip. Install it (Debian: apt install python3-pip), or name another: make PYTHON=..." >&2; exit 1; }
+	@$(USABLE)
 	$(PYTHON) -m venv --without-pip $(VENV)
 
 $(VENV)/server.stamp: requirements/server.txt pyproject.toml | $(BIN)/python

@@ -52,10 +52,37 @@ def test_an_environment_of_an_old_python_or_of_one_that_is_gone_is_made_anew(
     assert not venv.exists()
 
 
-def test_an_environment_that_is_well_is_left_alone(tmp_path: Path) -> None:
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    """Return an environment of the Python that runs this."""
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "pyvenv.cfg").touch()
     (venv / "bin" / "python").symlink_to(sys.executable)
-    assert make("-n", "help", f"VENV={venv}").stderr == ""
+    return venv
+
+
+def test_an_environment_that_is_well_is_left_alone(venv: Path) -> None:
+    for named in ((), (f"PYTHON={sys.executable}",)):
+        done = make("-n", "help", f"VENV={venv}", *named)
+        assert (done.returncode, done.stderr) == (0, "")
     assert venv.exists()
+
+
+def test_an_environment_of_another_python_than_the_one_that_is_named_is_made_anew(venv: Path, tmp_path: Path) -> None:
+    another = tmp_path / "python3.14"
+    another.write_text('#!/bin/sh\ncase "$2" in *base_prefix*) echo another ;; esac\n')
+    another.chmod(0o755)
+    done = make("-n", "serve", f"PYTHON={another}", f"VENV={venv}")
+    assert f"{venv} has another Python than {another} and is made anew." in done.stderr
+    assert f"{another} -m venv --without-pip {venv}" in done.stdout
+    assert not venv.exists()
+
+
+def test_no_environment_is_thrown_away_for_a_python_that_could_not_make_one(venv: Path, old_python: Path) -> None:
+    for python, says in ((old_python, "is Python 3.10.13."), ("python9.9", "There is no python9.9.")):
+        done = make("serve", f"PYTHON={python}", f"VENV={venv}")
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert f"{venv} stays as it is" in done.stderr
+        assert venv.exists()
