@@ -28,13 +28,16 @@ def pasted_secret(question: str) -> str:
 
 def require_yes(question: str) -> None:
     """Ask, and raise ClickException unless the answer is yes, UsageError if there is none."""
-    with _interruptible():
-        try:
-            agreed = click.confirm(question)
-        except click.Abort as abort:
-            if isinstance(abort.__context__, EOFError):
-                raise click.UsageError("There was no answer. Say --yes to go on without the question.") from None
-            raise
+    try:
+        with _interruptible():
+            agreed = click.confirm(question, err=True)
+    except click.Abort as abort:
+        click.echo(err=True)  # Nobody has ended the line of the question.
+        if isinstance(abort.__context__, EOFError):
+            raise click.UsageError("There was no answer. Say --yes to go on without the question.") from None
+        raise
+    if not sys.stdin.isatty():
+        click.echo(err=True)  # What is read from elsewhere does not show, and neither does the end of its line.
     if not agreed:
         raise click.ClickException("Nothing was done.")
 

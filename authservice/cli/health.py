@@ -60,10 +60,20 @@ def _ask(channel: grpc.Channel, service: str, timeout: float, whom: str) -> str:
     try:
         answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout)  # type: ignore[attr-defined]
     except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND:
-            raise click.ClickException(f"{whom} has no service {service!r}.") from None
-        raise click.ClickException(f"{whom} does not answer: {error.code().name}, {error.details()}") from None
+        raise click.ClickException(f"{whom} {_why(error, service)}") from None
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _why(error: grpc.RpcError, service: str) -> str:
+    """Return what a server has done that did not say how it is, if there was a server."""
+    code, said = error.code(), f"{error.code().name}, {error.details()}"
+    if code is grpc.StatusCode.NOT_FOUND:
+        return f"has no service {service!r}."
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return f"answers, but knows no grpc.health.v1; is it another program? It says {said}"
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return f"does not answer: {said}"
+    return f"answers, but does not say how it is: {said}"
 
 
 def _address(settings: Settings) -> str:
