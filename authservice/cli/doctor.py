@@ -77,7 +77,12 @@ def examine() -> Iterator[Result]:
     except ConfigError as error:
         yield Result("settings", "failed", str(error), "correct the variable")
         return
-    yield Result("settings", "ok", "all readable")
+    unusable = _unusable_master_key(settings)
+    yield (
+        Result("settings", "failed", unusable, "correct the variable")
+        if unusable
+        else Result("settings", "ok", "all readable")
+    )
     for stray in configuration.strays():
         yield Result("settings", "warning", stray.what, stray.remedy)
     for exposure in configuration.exposures(settings):
@@ -130,7 +135,16 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
         yield Result(
             "database settings", "failed" if finding.breaks_promise else "warning", finding.what, finding.remedy
         )
-    yield _check_keys(settings)
+    if not _unusable_master_key(settings):
+        yield _check_keys(settings)
+
+
+def _unusable_master_key(settings: Settings) -> str | None:
+    try:
+        settings.master_keys()
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def _check_clock(engine: Engine) -> Result:

@@ -47,6 +47,7 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
         if not may_create:
             raise ConfigError(f"There is no database {missing}. To do: {WHERE_IT_IS}.")
         require_meant(settings)
+        settings.master_keys()
         click.echo(f"Making the new database {missing}.", err=True)
     # Here, because it takes half a second, and what is wrong so far can be said at once.
     from authservice import bootstrap  # noqa: PLC0415

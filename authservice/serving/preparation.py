@@ -18,10 +18,11 @@ class Unsafe(Exception):
 def prepare(settings: Settings) -> None:
     """Bring everything into the state that workers expect.
 
-    Raises TlsFilesUnusable, SchemaNotCurrent, Unsafe, CannotOpen, StorageUnavailable.
+    Raises TlsFilesUnusable, ConfigError, SchemaNotCurrent, Unsafe, CannotOpen, StorageUnavailable.
     """
     if tls := tls_files(settings):
         tls.check()
+    settings.master_keys()  # Before a database is made that nobody could seal anything in.
     with migrated_engine(settings) as engine:
         for finding in inspection.inspect(engine):
             if finding.breaks_promise:

@@ -27,11 +27,12 @@ SLACK_SECONDS = 5.0
 
 
 def serve(settings: Settings) -> Never:
-    """Serve until SIGTERM, and end with the exit code. Raises what `prepare` raises, and PortTaken."""
+    """Serve until SIGTERM, and end with the exit code. Raises PortTaken, and what `prepare` raises."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Until there is somebody who rereads.
+    # First, because a start that fails here should leave no new database and no new keys behind.
+    holder = reserve_port(settings.host, settings.port)
     prepare_apart(settings)
     cores = tuple(sorted(os.sched_getaffinity(0)))
-    holder = reserve_port(settings.host, settings.port)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     port = holder.getsockname()[1]
     address = f"{host}:{port}"

@@ -121,7 +121,7 @@ def test_wrong_settings_name_their_variable(run: Run) -> None:
         ({"AUTHSERVICE_AUDIENCE": "x" * 200}, "AUTHSERVICE_AUDIENCE:"),
     ]
     for variables, text in cases:
-        done = run("serve", **variables)
+        done = run("serve", **{"AUTHSERVICE_PORT": "0", **variables})
         assert done.returncode == 3, (variables, done)
         assert text in done.stderr
         assert "canary" not in done.stderr
@@ -153,7 +153,7 @@ def test_a_database_address_is_shown_without_its_password(run: Run) -> None:
 
 def test_the_node_applications_variables_are_enough_for_mariadb(run: Run, mariadb_variables: dict[str, str]) -> None:
     variables = {**mariadb_variables, "JWT_SECRET": "a-secret-of-the-node-application-0123"}
-    before = run("serve", **variables)
+    before = run("serve", "--port", "0", **variables)
     assert before.returncode == 3
     assert "authservice migrate" in before.stderr
     assert run("migrate", **variables).stdout == "Migrated from nothing to 0003.\n"

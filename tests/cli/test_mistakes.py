@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,9 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(run: Run, tmp_p
     assert checked.returncode == 0, "a warning"
     warnings = [row for row in json.loads(checked.stdout) if row["outcome"] == "warning"]
     assert {row["finding"]: row["what_to_do"] for row in warnings} == says
-    served = run("serve", **misspelt, AUTHSERVICE_TLS_CERT_FILE="none.pem", AUTHSERVICE_TLS_KEY_FILE="none.pem")
+    served = run(
+        "serve", "--port", "0", **misspelt, AUTHSERVICE_TLS_CERT_FILE="none.pem", AUTHSERVICE_TLS_KEY_FILE="none.pem"
+    )
     assert served.returncode == 3
     logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
     assert {line["what"]: line["remedy"] for line in logged if line["event"] == "unknown_setting"} == says
@@ -114,7 +117,7 @@ def test_migrate_and_serve_say_which_database_they_mean(
     assert run("migrate").stderr == f"Database: {tmp_path}/data/authservice.db\n"
     place = "mysql://{DB_USER}:***@{DB_HOST}:{DB_PORT}/{DB_NAME}".format(**mariadb_variables)
     away = {**mariadb_variables, "AUTHSERVICE_MASTER_KEY": MASTER_KEY, "AUTHSERVICE_DATA_DIR": "elsewhere"}
-    served = run("serve", **away)
+    served = run("serve", "--port", "0", **away)
     assert served.returncode == 3, "not migrated"
     logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
     assert [(line["place"], line["is_new"]) for line in logged if line["event"] == "database"] == [(place, False)]
@@ -144,7 +147,7 @@ def test_doctor_and_serve_warn_of_files_that_others_may_read(run: Run, tmp_path:
     remedies = ["chmod go-rw .env", "chmod go-rw data/master.key"]
     rows = json.loads(run("doctor", "--json", AUTHSERVICE_PORT="0").stdout)
     assert [row["what_to_do"] for row in rows if (row["check"], row["outcome"]) == ("files", "warning")] == remedies
-    served = run("serve", AUTHSERVICE_TLS_CERT_FILE="none.pem", AUTHSERVICE_TLS_KEY_FILE="none.pem")
+    served = run("serve", "--port", "0", AUTHSERVICE_TLS_CERT_FILE="none.pem", AUTHSERVICE_TLS_KEY_FILE="none.pem")
     logged = [json.loads(line) for line in served.stderr.splitlines() if line.startswith("{")]
     assert [line["remedy"] for line in logged if line["event"] == "exposed_file"] == remedies
 
@@ -171,15 +174,28 @@ def test_ctrl_c_during_the_start_is_one_line_and_130(tmp_path: Path) -> None:
         assert (started.returncode, said) == (130, ["Interrupted.\n"])
 
 
-def test_questions_without_a_terminal_say_which_option_answers_them(run: Run) -> None:
-    asked = run("users", "create", "ada")
-    assert (asked.returncode, asked.stdout) == (2, "")
-    assert "Give the password with --password-stdin." in asked.stderr
-    run("users", "create", "ada", "--password-stdin", stdin=PASSWORD)
-    kid = json.loads(run("keys", "list", "--json").stdout)[0]["key_id"]
-    for answer, code, says in (("", 2, "Say --yes"), ("n\n", 1, "Nothing was done.")):
-        done = run("keys", "revoke", "--", kid, stdin=answer)
-        assert (done.returncode, says in done.stderr) == (code, True), done
+def test_a_start_on_a_taken_port_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = run("serve", "--port", str(other.getsockname()[1]))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Cannot listen on 127.0.0.1:" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unusable_master_key_is_no_readable_setting_and_no_reason_to_make_a_database(
+    run: Run, tmp_path: Path
+) -> None:
+    unusable = {"AUTHSERVICE_MASTER_KEY": "canary", "AUTHSERVICE_PORT": "0"}
+    for verb in (("serve",), ("users", "create", "ada", "--password-stdin")):
+        assert run(*verb, stdin=PASSWORD, **unusable).returncode == 3
+        assert list(tmp_path.iterdir()) == []
+    run("migrate")
+    done = run("doctor", "--json", **unusable)
+    failed = [(row["check"], row["finding"]) for row in json.loads(done.stdout) if row["outcome"] != "ok"]
+    [(check, finding)] = failed
+    assert (done.returncode, check) == (1, "settings")
+    assert finding.startswith("AUTHSERVICE_MASTER_KEY: each key must be base64 of 32 bytes.")
+    assert "canary" not in done.stdout
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault(run_apart: Run, tmp_path: Path) -> None:

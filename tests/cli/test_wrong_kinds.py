@@ -108,8 +108,8 @@ def start(variables: dict[str, str]) -> None:
             patch.setenv(name, value)
         with contextlib.suppress(*FORESEEN):
             settings = load(port=0)
-            prepare(settings)
             reserve_port(settings.host, settings.port).close()
+            prepare(settings)
 
 
 @pytest.mark.parametrize("variables", [{"AUTHSERVICE_DATA_DIR": "{file}"}, {"AUTHSERVICE_DATABASE_URL": "mysql://["}])
