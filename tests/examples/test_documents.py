@@ -1,7 +1,10 @@
 """What the pages show is what happens: their blocks run, and their output compared with what stands below them."""
 
 import difflib
+import json
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,6 +29,7 @@ from tests.examples.shops import EXAMPLE
 
 README = ROOT / "README.md"
 PROTECT = ROOT / "docs" / "protect-a-service.md"
+BASH = shutil.which("bash") or "bash"
 AUTH, ORDERS = "127.0.0.1:50051", "127.0.0.1:50052"
 
 Start = Callable[..., Program]
@@ -101,6 +105,22 @@ def test_a_call_by_hand_is_answered_and_refused_as_the_page_shows(shell: Shell, 
     assert refused.stderr == block(PROTECT, "", "TOKEN_MISSING")
 
 
+def test_a_role_is_missing_and_granted_as_the_page_shows(shell: Shell, auth: AuthProcess) -> None:
+    log_in = block(PROTECT, "sh", "> token.txt", "PlaceOrder")  # and order, of which there are none yet
+    placed = shell(log_in)
+    assert placed.returncode == 0, placed.stderr
+    cancel = block(PROTECT, "sh", "CancelOrder").replace(
+        '"id": "2"', f'"id": "{json.loads(placed.stdout)["order"]["id"]}"'
+    )
+    assert shell(cancel).stderr == block(PROTECT, "", "ROLE_MISSING")
+    grant = block(PROTECT, "sh", "users grant").split()
+    assert auth.operate(*grant[1:]) == block(PROTECT, "", "now has the role")
+    assert "TOKEN_OUTDATED" in shell(cancel).stderr
+    assert shell(log_in).returncode == 0
+    done = shell(cancel)
+    assert json.loads(done.stdout) == {}, done.stderr
+
+
 def test_the_first_calls_of_the_readme_pass_no_proxy(
     shell: Shell, auth: AuthProcess, orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +148,18 @@ def test_lint_says_of_the_example_what_the_page_shows(shell: Shell) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (1, bad)
     done = shell(block(PROTECT, "sh", "--server"))
     assert (done.returncode, done.stdout + done.stderr) == (0, good)
+
+
+@pytest.mark.parametrize(("page", "command"), [("rules", "authclient"), ("operations", "authservice")])
+def test_a_shell_that_finds_no_command_by_its_name_completes_it_as_the_page_says(
+    page: str, command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.defpath)
+    assert shutil.which(command) is None
+    [line] = re.findall(r'eval "\$\(.*\)"', (ROOT / "docs" / f"{page}.md").read_text())
+    done = run([BASH, "-c", f"{line}; complete -p {command}"], folder, CALL_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert f"-F _{command}" in done.stdout
 
 
 @pytest.mark.parametrize("page", [README, *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.stem)
