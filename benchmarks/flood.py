@@ -30,7 +30,7 @@ from benchmarks.frames import (
 
 PATIENCE_SECONDS = 60.0
 """A server that sends nothing for so long has failed all calls under way."""
-_BURST_SECONDS = 0.5
+BURST_SECONDS = 0.5
 _FIRST_WINDOW = 65535
 _LARGEST_WINDOW = 2**31 - 1
 _FRAME_HEADER = struct.Struct(">BHBBI")
@@ -123,16 +123,17 @@ def flood_with(port: int, calls: Sequence[Frames], connections: int, in_flight: 
     return Flood(port, cycle(calls), connections, in_flight).run(seconds)
 
 
-def flood_until_told(port: int, calls: Sequence[Frames], pipe: Pipe) -> None:
+def flood_until_told(port: int, calls: Sequence[Frames], pipe: Pipe, burst: float) -> None:
     """Call without a pause until something comes through the pipe. For a process of its own.
 
-    Says through the pipe when it begins, and in the end how many good answers there were.
+    Looks at the pipe after every `burst`, in seconds. Says through the pipe when it begins, and in the end how many
+    good answers there were.
     """
     source = cycle(calls)
     answers = 0
     pipe.send("begins")
     while not pipe.poll():
-        answers += len(Flood(port, source, connections=2).run(_BURST_SECONDS).latencies)
+        answers += len(Flood(port, source, connections=2).run(burst).latencies)
     pipe.send(answers)
 
 

@@ -23,23 +23,27 @@ BARE = "bare RPC"
 
 def measure_guarded(bench: Bench) -> Iterator[Row]:
     """Yield each way to guard beside the bare RPC, round by round in turn, for both kinds of server."""
-    settings, seeded = bench.seeded("sqlite", "guarded", SEEN_TOKENS + bench.fresh)
+    seen = min(bench.sessions, SEEN_TOKENS)
+    settings, seeded = bench.seeded("sqlite", "guarded", seen + bench.fresh)
     with auth_server(settings, OTHER_CORES) as auth:
         for kind in ("sync", "aio"):
             with ExitStack() as running:
                 # On asyncio servers no call holds a thread while it waits.
                 guards = [guard for guard in GUARDS if (kind, guard) != ("aio", "patient")]
                 servers = {guard: running.enter_context(_server(kind, guard, auth)) for guard in ("bare", *guards)}
-                yield from _beside_each_other(bench, kind, servers, seeded)
+                yield from _beside_each_other(
+                    bench, kind, servers, seeded.part(0, seen), seeded.part(seen, seen + bench.fresh)
+                )
 
 
 def _server(kind: str, guard: str, auth: Serving) -> AbstractContextManager[Serving]:
     return serving(["benchmarks.guarded_server", "{port}", kind, guard, f"127.0.0.1:{auth.port}"], {}, SERVER_CORES)
 
 
-def _beside_each_other(bench: Bench, kind: str, servers: dict[str, Serving], seeded: Seeded) -> Iterator[Row]:
-    seen = seeded.part(0, SEEN_TOKENS).bearer_requests()
-    unseen = seeded.part(SEEN_TOKENS, len(seeded.access_tokens)).bearer_requests()
+def _beside_each_other(
+    bench: Bench, kind: str, servers: dict[str, Serving], known: Seeded, unknown: Seeded
+) -> Iterator[Row]:
+    seen = known.bearer_requests()
     bare = Calls.again_and_again(servers["bare"], METHOD, seen)
     for guard, name in GUARDS.items():
         if guard not in servers:
@@ -49,6 +53,6 @@ def _beside_each_other(bench: Bench, kind: str, servers: dict[str, Serving], see
         for in_flight in IN_FLIGHT:
             yield bench.beside(f"{kind}: {name}", in_flight, bare, calls, BARE)
     # Last: so many tokens drive the seen ones out of the interceptor's memory.
-    fresh = Calls.once(servers["authclient"], METHOD, unseen, bench.fresh_per_round)
+    fresh = Calls.once(servers["authclient"], METHOD, unknown.bearer_requests(), bench.fresh_per_round)
     for in_flight in IN_FLIGHT:
         yield bench.beside(f"{kind}: guarded RPC, token unseen", in_flight, bare, fresh, BARE)

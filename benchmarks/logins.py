@@ -13,7 +13,7 @@ import bcrypt
 
 from benchmarks.auth_calls import AUTH, VERIFY
 from benchmarks.bench import IN_FLIGHT, Bench, Calls, auth_server, see_once
-from benchmarks.flood import flood_until_told
+from benchmarks.flood import BURST_SECONDS, flood_until_told
 from benchmarks.frames import Request, encoded
 from benchmarks.processes import ALL_CORES, OTHER_CORES, Serving
 from benchmarks.rows import Row, Spread
@@ -79,7 +79,7 @@ def _beside_logins(
         alone, beside, answered = [], [], list[int]()
         for _ in range(bench.rounds):
             alone.append(bench.measure(verify, in_flight))
-            with _flooding(server.port, logins, answered):
+            with _flooding(server.port, logins, answered, min(BURST_SECONDS, bench.seconds)):
                 beside.append(bench.measure(verify, in_flight))
         base = Row.of("Verify alone, sqlite, all cores", in_flight, alone)
         yield base
@@ -91,11 +91,11 @@ def _beside_logins(
 
 
 @contextmanager
-def _flooding(port: int, logins: Sequence[Request], answered: list[int]) -> Iterator[None]:
+def _flooding(port: int, logins: Sequence[Request], answered: list[int], burst: float) -> Iterator[None]:
     """Log in from another process while the block runs, far more often than can be answered; note how often it was."""
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=flood_until_told, args=(port, encoded(LOGIN, logins), there))
+    process = context.Process(target=flood_until_told, args=(port, encoded(LOGIN, logins), there, burst))
     process.start()
     there.close()
     try:

@@ -1,13 +1,20 @@
-"""Every part of the benchmarks, run as `make bench` runs it, with sizes that measure nothing."""
+"""Every part of the benchmarks, with sizes that measure nothing.
 
+In this process, which has imported most of what they need; one part as `make bench` runs it.
+"""
+
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
+from benchmarks import table
 from benchmarks.processes import ALL_CORES, serving
+from benchmarks.seeding import Seeded
 from tests.mariadb import find_server
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +45,7 @@ ROWS = {
     "workers": ("Verify, sqlite, one core with its load", "Verify, sqlite, two cores with theirs"),
 }
 """What a part measures, with many and with few calls in flight."""
+AS_A_PROGRAM = "chain"
 
 ONE_FIGURE = {
     "revocation": ("logout -> refused, sqlite, same replica",),
@@ -46,19 +54,27 @@ ONE_FIGURE = {
 }
 
 
-def bench(backend: str, parts: str, program: Sequence[str] = ("-m", "benchmarks")) -> subprocess.CompletedProcess[str]:
-    """Run the benchmarks in a process of their own."""
-    command = [sys.executable, *program, *TINY.split(), "--databases", backend, "--parts", parts]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+Bench = Callable[..., str]
+"""Runs some parts and returns what they print."""
 
 
-def rows(part: str) -> list[tuple[str, list[float]]]:
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Bench]:
+    before, cores = structlog.get_config(), os.sched_getaffinity(0)
+
+    def run(parts: str, backend: str = "sqlite") -> str:
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *TINY.split(), "--databases", backend, "--parts", parts])
+        table.main()
+        return capsys.readouterr().out
+
+    yield run
+    structlog.configure(**before)
+    os.sched_setaffinity(0, cores)
+
+
+def rows(printed: str) -> list[tuple[str, list[float]]]:
     """Return what a part prints: the name of each row and the figures behind it."""
-    backend = "mariadb" if part == "mariadb" else "sqlite"
-    run = bench(backend, part)
-    assert run.returncode == 0, run.stderr
-    lines = run.stdout.splitlines()[2:]
-    return [(line[:42].strip(), figures(line[42:])) for line in lines]
+    return [(line[:42].strip(), figures(line[42:])) for line in printed.splitlines()[2:]]
 
 
 def figures(text: str) -> list[float]:
@@ -67,11 +83,7 @@ def figures(text: str) -> list[float]:
     return [float(word) for word in words if word.replace(".", "", 1).isdigit()]
 
 
-@pytest.mark.parametrize("part", ROWS)
-def test_a_part_measures_its_calls_with_many_and_with_few_in_flight(part: str) -> None:
-    if part == "mariadb" and find_server() is None:
-        pytest.skip("no MariaDB server on this machine")
-    printed = rows(part)
+def require_rows(printed: list[tuple[str, list[float]]], part: str) -> None:
     assert [name for name, _ in printed if name in ROWS[part]] == [name for name, _ in printed]
     for name in ROWS[part]:
         few_and_many = [numbers for found, numbers in printed if found == name]
@@ -82,23 +94,33 @@ def test_a_part_measures_its_calls_with_many_and_with_few_in_flight(part: str) -
             assert 0 < p50 <= p99
 
 
+@pytest.mark.parametrize("part", [part for part in ROWS if part != AS_A_PROGRAM])
+def test_a_part_measures_its_calls_with_many_and_with_few_in_flight(bench: Bench, part: str) -> None:
+    if part == "mariadb" and find_server() is None:
+        pytest.skip("no MariaDB server on this machine")
+    require_rows(rows(bench(part, "mariadb" if part == "mariadb" else "sqlite")), part)
+
+
+def test_the_program_of_make_bench_does_the_same() -> None:
+    command = [sys.executable, "-m", "benchmarks", *TINY.split(), "--databases", "sqlite", "--parts", AS_A_PROGRAM]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 0, run.stderr
+    require_rows(rows(run.stdout), AS_A_PROGRAM)
+
+
 @pytest.mark.parametrize("part", ONE_FIGURE)
-def test_a_part_prints_a_row_with_figures(part: str) -> None:
-    printed = rows(part)
+def test_a_part_prints_a_row_with_figures(bench: Bench, part: str) -> None:
+    printed = rows(bench(part))
     assert tuple(name for name, _ in printed) == ONE_FIGURE[part]
     for name, numbers in printed:
         assert numbers, name
 
 
-def test_a_call_that_fails_ends_the_program_loudly() -> None:
-    strange = (
-        "from benchmarks import seeding, table\n"
-        "seeding.Seeded.verify_requests = lambda self: [(b'', None)]\n"  # Nobody's token: the real server refuses.
-        "table.main()"
-    )
-    run = bench("sqlite", "sqlite", ("-c", strange))
-    assert run.returncode != 0
-    assert "/authapi.v1.AuthService/Verify: 1 calls failed" in run.stderr
+def test_a_call_that_fails_ends_the_program_loudly(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody's token: the real server refuses.
+    monkeypatch.setattr(Seeded, "verify_requests", lambda _: [(b"", None)])
+    with pytest.raises(RuntimeError, match=r"/authapi\.v1\.AuthService/Verify: 1 calls failed"):
+        bench("sqlite")
 
 
 def test_a_server_that_does_not_start_is_reported_with_its_last_words() -> None:
@@ -109,7 +131,8 @@ def test_a_server_that_does_not_start_is_reported_with_its_last_words() -> None:
         pass
 
 
-def test_a_part_that_does_not_exist_is_named() -> None:
-    run = bench("sqlite", "chain,chian")
-    assert run.returncode == 2
-    assert "there is no part 'chian'" in run.stderr
+def test_a_part_that_does_not_exist_is_named(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        bench("chain,chian")
+    assert end.value.code == 2
+    assert "there is no part 'chian'" in capsys.readouterr().err
