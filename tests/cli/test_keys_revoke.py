@@ -117,7 +117,7 @@ def test_an_unknown_key_and_a_doubtful_operator_change_nothing(seeds: Seeder, ke
     active = kid_in(seeds, "active")
     done = keys("revoke", active, stdin="n\n")
     assert done.exit_code == 1
-    assert f"Every access token signed with {active} will be refused." in done.stdout
+    assert f"Every access token signed with {active} will be refused." in done.stderr
     assert keys("revoke").exit_code == 2
     assert seeds.service.trust.rotate_keys.all(Deadline.after(SOON)) == before
     assert keys("revoke", active, stdin="y\n").exit_code == 0
