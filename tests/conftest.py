@@ -13,11 +13,13 @@ from typing import Any
 import grpc
 import pymysql
 import pytest
+import structlog
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from sqlalchemy import make_url
 
 from authservice import bootstrap
 from authservice.config import Settings
+from authservice.security import hash_pool
 from authservice.serving.chores import start_feeding
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.worker import new_server
@@ -31,6 +33,11 @@ from tests.observed import ObservedChannel
 for name in list(os.environ):
     if name.startswith(("AUTHSERVICE_", "DB_", "JWT_SECRET")) and not name.startswith("AUTHSERVICE_TEST_"):
         del os.environ[name]  # Nothing of this machine's own configuration reaches a test.
+
+# With the defaults, rich draws every traceback: a quarter of a second for each fault that a test makes.
+structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+# Beside other tests, hashes that stand back for everybody else would be waited for. Servers that are processes have it.
+hash_pool.NICENESS = 0
 
 CHEAPEST = 4
 """bcrypt's lowest cost, below what the settings allow. Only for testing!"""

@@ -37,11 +37,12 @@ def log() -> io.StringIO:
 @pytest.fixture
 def logged_service(settings: Settings, log: io.StringIO) -> Iterator[bootstrap.Service]:
     """Yield a service that writes its real log, at the most talkative level."""
+    before = structlog.get_config()
     logs.configure("debug", "json", log)
     service = bootstrap.assemble(settings, cores=2, hash_cost=CHEAPEST)
     yield service
     service.close()
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 class ObservedCalls(grpc.UnaryUnaryClientInterceptor):
