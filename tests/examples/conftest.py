@@ -10,6 +10,7 @@ import pytest
 
 from tests.examples.programs import GO, AuthProcess, Program, copy_of_typescript, finished, free_address
 from tests.faults.processes import ServerProcess
+from tests.memory import folder_in_memory
 
 NPM_SECONDS = 300
 GO_SECONDS = 600
@@ -23,20 +24,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "languages: runs the whole test suites of the other clients")
 
 
-@pytest.fixture
-def auth(request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path) -> Iterator[AuthProcess]:
-    """Yield a running `authservice serve` with the account `ada`. A parameter has more settings for it."""
+@pytest.fixture(scope="module")
+def auth(request: pytest.FixtureRequest, migrated_sqlite: Path) -> Iterator[AuthProcess]:
+    """Yield a running `authservice serve` with the account `ada`, for all tests of a file that leave both as they are.
+
+    A test that does not has a parameter and so a server of its own: more settings for it, or none.
+    """
     settings = getattr(request, "param", {})
-    folder = tmp_path / "auth"
-    folder.mkdir()
-    shutil.copy(migrated_sqlite, folder / "authservice.db")
-    server = AuthProcess(ServerProcess(f"sqlite:///{folder / 'authservice.db'}", folder, **settings), folder)
-    try:
-        server.process.start()
-        server.register("ada")
-        yield server
-    finally:
-        server.process.kill_all()
+    with folder_in_memory() as folder:
+        shutil.copy(migrated_sqlite, folder / "authservice.db")
+        server = AuthProcess(ServerProcess(f"sqlite:///{folder / 'authservice.db'}", folder, **settings), folder)
+        try:
+            server.process.start()
+            server.register("ada")
+            yield server
+        finally:
+            server.process.kill_all()
 
 
 @pytest.fixture

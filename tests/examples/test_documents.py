@@ -105,6 +105,7 @@ def test_a_call_by_hand_is_answered_and_refused_as_the_page_shows(shell: Shell, 
     assert refused.stderr == block(PROTECT, "", "TOKEN_MISSING")
 
 
+@pytest.mark.parametrize("auth", [{}], ids=["own"], indirect=True)
 def test_a_role_is_missing_and_granted_as_the_page_shows(shell: Shell, auth: AuthProcess) -> None:
     log_in = block(PROTECT, "sh", "> token.txt", "PlaceOrder")  # and order, of which there are none yet
     placed = shell(log_in)

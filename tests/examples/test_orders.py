@@ -108,6 +108,7 @@ def test_the_readme_tour_ends_with_the_refusal_of_the_logged_out_customer(
     assert lines[3].endswith("UNAUTHENTICATED SESSION_ENDED")
 
 
+@pytest.mark.parametrize("auth", [{}], ids=["own"], indirect=True)
 def test_every_method_asks_for_what_its_rule_says(auth: AuthProcess, channel: grpc.Channel) -> None:
     auth.register("stranger")
     assert auth.operate("users", "grant", "ada", "support") == "User ada now has the role support.\n"
@@ -135,6 +136,7 @@ def test_an_open_stream_ends_with_the_session(auth: AuthProcess, channel: grpc.C
     assert refused(ada.place) == ("UNAUTHENTICATED", "SESSION_ENDED")
 
 
+@pytest.mark.parametrize("auth", [{}], ids=["own"], indirect=True)
 def test_while_the_authentication_server_is_stopped_only_what_must_ask_is_unavailable(
     auth: AuthProcess, channel: grpc.Channel
 ) -> None:
