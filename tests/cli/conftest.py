@@ -13,12 +13,14 @@ from sqlalchemy import make_url
 
 from authservice.cli import root
 
+CHEAP = {"AUTHSERVICE_BCRYPT_COST": "10"}
+"""The least that is allowed. What a hash costs is no matter here."""
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def run_apart(tmp_path: Path) -> Run:
-    """Return what runs the command as a process in an empty folder, with nothing but the given variables."""
+    """Return what runs the command as a process in an empty folder, with little but the given variables."""
 
     def run(*arguments: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -29,7 +31,7 @@ def run_apart(tmp_path: Path) -> Run:
             check=False,
             timeout=60,
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], **variables},
+            env={"PATH": os.environ["PATH"], **CHEAP, **variables},
         )
 
     return run
@@ -52,7 +54,7 @@ def run(in_folder: Path, run_apart: Run) -> Run:
     def run(*arguments: str, stdin: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
         if arguments[:1] == ("serve",) and "--help" not in arguments:
             return run_apart(*arguments, stdin=stdin, **variables)
-        with CliRunner().isolation(stdin, variables) as (out, err, _):
+        with CliRunner().isolation(stdin, {**CHEAP, **variables}) as (out, err, _):
             try:
                 root.main(arguments)
                 code = 0

@@ -36,7 +36,7 @@ _LIES = (
 """There is one user, and a million sessions of as many users."""
 
 
-@pytest.fixture(params=[1, SESSIONS], ids=["one_user", "many_users"])
+@pytest.fixture(scope="module", params=[1, SESSIONS], ids=["one_user", "many_users"])
 def engine(request: pytest.FixtureRequest, new_mariadb_url: Callable[[], str]) -> Iterator[Engine]:
     """Yield a database in which one user has all the sessions, or each session has its own, and statistics that lie."""
     url = new_mariadb_url()
