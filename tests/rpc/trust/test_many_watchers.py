@@ -35,6 +35,8 @@ CALLS = 150
 STEP = 100
 SNAPSHOT_RULES = 5000
 """About 250 KB on the wire: several times what a stream takes whose reader does not read."""
+PATIENCE = 100.0
+"""Seconds. Server and watchers are one process, so a busy machine makes a burst long; the claim is that all hear it."""
 BURST = 6000
 """Rules of one moment, as when somebody ends all sessions of a large customer."""
 _NARROW = (
@@ -236,7 +238,7 @@ def test_s5_everybody_hears_of_much_that_is_revoked_at_once(stage: Stage, crowd:
     crowd.join(WATCHERS)
     last = str(add_rules(stage.engine, BURST, stage.service.parts.clock())[-1])
     stage.served.feeding.wake()
-    took = wait_until(lambda: len(crowd.heard.get(last, ())) >= WATCHERS, SECONDS, "all have heard")
+    took = wait_until(lambda: len(crowd.heard.get(last, ())) >= WATCHERS, PATIENCE, "all have heard")
     # On a busy machine a write may take long enough to be taken for one that nobody reads; see watchers.py. Who lost a
     # stream has resumed it, or would not have heard the last.
     print(f"S5: {BURST} rules at {WATCHERS} watchers in {took:.1f} s; {crowd.lost} streams ended and were resumed")
