@@ -152,8 +152,8 @@ def test_doctor_and_serve_warn_of_files_that_others_may_read(run: Run, tmp_path:
     assert [line["remedy"] for line in logged if line["event"] == "exposed_file"] == remedies
 
 
-def test_a_line_of_dotenv_that_cannot_be_read_is_named_once(run_apart: Run, tmp_path: Path) -> None:
-    run_apart("migrate")
+def test_a_line_of_dotenv_that_cannot_be_read_is_named_once(run: Run, run_apart: Run, tmp_path: Path) -> None:
+    run("migrate")
     (tmp_path / ".env").write_text("\n\nDB_PASSWORD 'canary'\n")
     done = run_apart("users", "list")
     said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
@@ -198,8 +198,8 @@ def test_an_unusable_master_key_is_no_readable_setting_and_no_reason_to_make_a_d
     assert "canary" not in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault(run_apart: Run, tmp_path: Path) -> None:
-    run_apart("migrate")
+def test_a_reader_that_has_seen_enough_is_no_fault(run: Run, tmp_path: Path) -> None:
+    run("migrate")
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(

@@ -48,9 +48,9 @@ def test_each_verb_ends_with_its_exit_code(run_apart: Run) -> None:
     ],
 )
 def test_a_command_imports_only_what_it_needs(
-    run_apart: Run, tmp_path: Path, arguments: tuple[str, ...], not_imported: set[str]
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], not_imported: set[str]
 ) -> None:
-    run_apart("migrate")
+    run("migrate")
     command = [sys.executable, "-X", "importtime", "-m", "authservice", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60)
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
