@@ -108,6 +108,9 @@ contract: setup
 mariadb:
 	@tests/install_mariadb.sh
 
+# Where no bytecode is kept, each of the processes that run tests compiles all of them anew, for four seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # In the order of the folders: the files that take longest come first, those that take no time fill the rest.
 unit: setup
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
