@@ -13,7 +13,7 @@ def new_password() -> str:
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask at. Give the password with --password-stdin.")
     with _interruptible():
-        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return password
 
 
