@@ -16,6 +16,7 @@ DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 INITIAL_WINDOW_SIZE = 4
 INTERNAL_ERROR = 2
+CANCEL = 8
 ANSWER_SECONDS = 10
 LONG = 3900
 """Bytes of a value that just fits into the table that a server has unless it says otherwise (4,096 bytes)."""
@@ -70,6 +71,14 @@ class RudeClient:
             frames = [_frame(DATA, 0, number, part) for part in parts]
             self._socket.sendall(_headers(method, number) + b"".join(frames))
         return number
+
+    def open_and_reset(self, method: str, times: int) -> None:
+        """Open so many calls and take each back at once."""
+        cancel = struct.pack(">I", CANCEL)
+        with self._lock, contextlib.suppress(OSError):  # The server may hang up.
+            for _ in range(times):
+                number = next(self._numbers)
+                self._socket.sendall(_headers(method, number) + _frame(RESET, 0, number, cancel))
 
     def call_at_length(self, method: str, times: int) -> int:
         """Begin a call whose metadata has one long value so many times, and return its number.
