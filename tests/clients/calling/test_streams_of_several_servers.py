@@ -75,7 +75,7 @@ def all_connected(replicas: list[Guarded], waiting: Waiting, begin: Callable[[],
 def tokens_presented(replicas: list[Guarded]) -> set[str]:
     """Return the tokens by which the streams live."""
     leases = [lease for each in replicas if each.interceptor for lease in each.interceptor._leases._leases]
-    return {lease.verified.caller.token for lease in leases}
+    return {lease.verified.token for lease in leases}
 
 
 def pass_first_token(auth: AuthServer, timed: Trust) -> None:

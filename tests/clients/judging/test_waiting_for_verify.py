@@ -136,7 +136,7 @@ def test_nobody_is_refused_by_a_service_that_is_slow(trust: Trust, auth: AuthSer
     auth.verify = slowly
     with ThreadPoolExecutor(6) as callers:
         found = [callers.submit(trust.ask, Ask(token()), ASK_SECONDS) for _ in range(6)]
-        assert {each.result().user_id for each in found} == {identity().identity.user_id}
+        assert {each.result().known.user_id for each in found} == {identity().identity.user_id}
 
 
 def test_after_a_silence_the_first_answer_lets_everybody_in(trust: Trust, way: Gateway) -> None:

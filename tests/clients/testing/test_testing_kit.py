@@ -76,7 +76,7 @@ def test_the_fixtures_come_by_name_of_their_plugin(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "def test_it(auth_issuer, auth_trust, auth_clock):\n"
         "    token = auth_issuer.token()\n"
-        "    assert auth_trust.judge.judge(token, 10.0).caller.identity.user_name == 'ada'\n"
+        "    assert auth_trust.judge.judge(token, 10.0).identity.user_name == 'ada'\n"
         "    auth_clock.advance(5)\n"
         "    assert auth_trust.view_age() == 0\n"
         "def test_the_next_one_knows_nothing_of_it(auth_issuer, auth_trust):\n"
@@ -97,7 +97,7 @@ socket.socket = socket.create_connection = threading.Thread.start = refuse
 clock = kit.Clock(); issuer = kit.Issuer(clock); trust = kit.LocalTrust(issuer)
 from authclient._judging.verified import Ask
 token = issuer.token(roles=["support"])
-assert trust.ask(Ask(token), 1.0).roles == {"support"}
+assert trust.ask(Ask(token), 1.0).known.roles == {"support"}
 issuer.rotate_key(); issuer.revoke(token); issuer.outdate(); clock.advance(5)
 trust.stale(); trust.away(); trust.back(); issuer.remove_keys()
 from authapi.v1 import auth_service_pb2 as api

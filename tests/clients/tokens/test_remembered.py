@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from authclient._tokens import remembered
+from authclient._tokens.grammar import MAX_TOKEN_BYTES
 from authclient._tokens.remembered import Remembered
 
-MOST = 100
+LEAST = 50
 
 
 class Reader:
@@ -22,7 +23,12 @@ class Reader:
         return [token]
 
 
-@pytest.fixture(params=[MOST, 5], ids=["all recent", "most by digest"])
+def remembering(reader: Reader, least: int = LEAST) -> Remembered[list[str], tuple[str, list[str]]]:
+    """Return what shows a token beside what was read of it."""
+    return Remembered(reader, lambda token, known: (token, known), least)
+
+
+@pytest.fixture(params=[2 * LEAST, 5], ids=["all recent", "most by digest"])
 def recent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "RECENT", request.param)
 
@@ -30,11 +36,11 @@ def recent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.usefixtures("recent")
 def test_a_token_is_read_once_and_what_was_read_comes_again() -> None:
     reader = Reader()
-    tokens = Remembered(reader, MOST)
-    texts = [f"token-{number}" for number in range(MOST // 2)]
+    tokens = remembering(reader)
+    texts = [f"token-{number}" for number in range(LEAST)]
     first = [tokens(text) for text in texts]
     assert [tokens(text) for text in texts] == first
-    assert all(again is before for again, before in zip(map(tokens, texts), first, strict=True))
+    assert all(again[1] is before[1] for again, before in zip(map(tokens, texts), first, strict=True))
     assert reader.seen == texts
     assert tokens.reads == len(texts)
 
@@ -42,7 +48,7 @@ def test_a_token_is_read_once_and_what_was_read_comes_again() -> None:
 @pytest.mark.usefixtures("recent")
 def test_what_reading_raises_is_not_remembered() -> None:
     reader = Reader()
-    tokens = Remembered(reader, MOST)
+    tokens = remembering(reader)
     for _ in range(2):
         with pytest.raises(ValueError, match="bad"):
             tokens("bad")
@@ -50,17 +56,17 @@ def test_what_reading_raises_is_not_remembered() -> None:
 
 
 @pytest.mark.usefixtures("recent")
-def test_the_last_half_is_remembered_and_no_more_than_all() -> None:
+def test_the_last_are_remembered_and_no_more_than_twice_as_many() -> None:
     reader = Reader()
-    tokens = Remembered(reader, MOST)
-    texts = [f"token-{number}" for number in range(10 * MOST)]
+    tokens = remembering(reader)
+    texts = [f"token-{number}" for number in range(20 * LEAST)]
     for text in texts:
         tokens(text)
     del reader.seen[:]
-    for text in reversed(texts[-MOST // 2 :]):
+    for text in reversed(texts[-LEAST:]):
         tokens(text)
     assert reader.seen == []
-    assert len(tokens._young) + len(tokens._old) <= MOST
+    assert len(tokens._young) + len(tokens._old) <= 2 * LEAST
     tokens(texts[0])
     assert reader.seen == texts[:1]
 
@@ -68,24 +74,33 @@ def test_the_last_half_is_remembered_and_no_more_than_all() -> None:
 @pytest.mark.usefixtures("recent")
 def test_a_token_that_is_used_stays_while_others_pass() -> None:
     reader = Reader()
-    tokens = Remembered(reader, MOST)
-    for number in range(10 * MOST):
+    tokens = remembering(reader)
+    for number in range(20 * LEAST):
         tokens("mine")
         tokens(f"other-{number}")
     assert reader.seen.count("mine") == 1
 
 
 def test_a_token_that_is_no_text_of_unicode_is_read_as_any() -> None:
-    tokens = Remembered(Reader(), MOST)
-    assert tokens("\ud800") == ["\ud800"]
+    tokens = remembering(Reader())
+    assert tokens("\ud800") == ("\ud800", ["\ud800"])
 
 
 def test_many_threads_get_what_was_read_of_their_own_tokens() -> None:
-    tokens = Remembered(Reader(), 20)
+    tokens = remembering(Reader(), 10)
 
     def ask(worker: int) -> bool:
         texts = [f"token-{(worker * 7 + step) % 60}" for step in range(3000)]
-        return all(tokens(text) == [text] for text in texts)
+        return all(tokens(text) == (text, [text]) for text in texts)
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(8)))
+
+
+def test_a_token_that_is_too_long_to_be_good_is_read_and_not_remembered() -> None:
+    reader = Reader()
+    tokens = remembering(reader)
+    for _ in range(2):
+        tokens("x" * (MAX_TOKEN_BYTES + 1))
+    assert len(reader.seen) == 2
+    assert not tokens._recent

@@ -61,7 +61,7 @@ def way(auth: AuthServer) -> Iterator[Gateway]:
 def ask(trust: Trust) -> str:
     """Return whom Verify says a good token is of, or why it cannot be asked."""
     try:
-        return trust.ask(Ask(token()), 5.0).caller.identity.user_name
+        return trust.ask(Ask(token()), 5.0).known.user_name
     except Refused as refused:
         return refused.reason
 

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from authclient._judging.verified import Ask, Verified
+from authclient._judging.verified import Ask, Known
 from authclient.testing import Issuer, LocalTrust
 
 from tests.clients.auth_server import AuthServer
@@ -113,8 +113,8 @@ def test_news_that_arrives_while_a_call_is_judged_makes_no_old_view_young(monkey
     issuer.clock.advance(60)
     check = trust.judge.check
 
-    def check_and_hear(verified: Verified) -> None:
-        check(verified)
+    def check_and_hear(known: Known) -> None:
+        check(known)
         trust.back()
 
     monkeypatch.setattr(trust.judge, "check", check_and_hear)

@@ -55,9 +55,9 @@ def test_verify_says_who_it_is_where_the_token_cannot_be_read_here(auth: AuthSer
     auth.verify = lambda _request, _context: identity(user_name="Grace", roles=["admin"], auth_methods=["pwd", "mfa"])
     text = token(gen=5)
     verified = trust.ask(Ask(text), 5.0)
-    assert (verified.caller.identity.user_name, verified.has_mfa) == ("Grace", True)
-    assert verified.roles == {"admin"}
-    assert (verified.generation, verified.ends) == (5, SECONDS + 900)
+    assert (verified.identity.user_name, verified.known.has_mfa) == ("Grace", True)
+    assert verified.known.roles == {"admin"}
+    assert (verified.known.generation, verified.known.ends) == (5, SECONDS + 900)
     assert auth.shown == [text]
 
 
@@ -71,7 +71,7 @@ def asked(trust: Trust, way: str) -> str:
     """Return who Verify says it is, asked by a thread or by a task."""
     question = Ask(token())
     verified = trust.ask(question, 5.0) if way == "thread" else asyncio.run(trust.ask_async(question, 5.0))
-    return verified.caller.identity.user_name
+    return verified.identity.user_name
 
 
 @pytest.mark.parametrize("code", [UNAVAILABLE, grpc.StatusCode.CANCELLED])

@@ -113,7 +113,7 @@ class Guard:
     def admit(self, method: str, rule: Rule, verified: Verified, *, asked: bool) -> None:
         """Raise Refused unless the rule lets the caller in."""
         contain(self.trust.observer.judged, method, asked=asked)
-        self.trust.judge.admit(verified, rule)
+        self.trust.judge.admit(verified.known, rule)
 
     def refuse(self, method: str, rule: Rule | None, error: Exception) -> Refused | None:
         """Return how a call is refused, or None if its rule lets it pass all the same."""

@@ -4,12 +4,11 @@ Nothing here waits. Where the authentication service has to be asked, `judge` re
 this module does so in its own way, blocking or not.
 """
 
-import functools
-
 from authclient._judging.knowledge import Knowledge
 from authclient._judging.observer import log
 from authclient._judging.rules import Rule
-from authclient._judging.verified import Ask, Verified, verified_by
+from authclient._judging.verified import Ask, Known, Verified, known_by
+from authclient._tokens.remembered import Remembered
 from authclient._tokens.verifier import ForeignToken, TokenVerifier, UnknownKey
 from authclient._wire.refusals import Refused
 from authclient._wire.times import check_seconds
@@ -23,7 +22,7 @@ MAX_KEY_AGE = 3600.0
 KEYS_ARE_KNOWN = 10.0
 """Seconds. In a younger key set an unknown key is no key: keys are published before they sign."""
 CACHED_TOKENS = 16384
-"""Tokens whose signatures need no second look. About 40 MB."""
+"""Tokens whose signatures need no second look, at least. Twice as many take 20 MB."""
 
 
 class Judge:
@@ -56,12 +55,12 @@ class Judge:
         self._max_key_age = max_key_age
         self._verifier = TokenVerifier(issuer, audience, knowledge.find_key)
         self._has_warned = False
-        self._read_once = functools.lru_cache(CACHED_TOKENS)(self._read)
+        self._read_once = Remembered(self._read, Verified, CACHED_TOKENS)
 
     @property
     def signatures_checked(self) -> int:
         """How many tokens were seen for the first time."""
-        return self._read_once.cache_info().misses
+        return self._read_once.reads
 
     def judge(self, token: str, max_staleness: float | None) -> Verified | Ask:
         """Return whose token it is, or that Verify has to be asked. Raises Refused.
@@ -74,43 +73,43 @@ class Judge:
             return self._question(token)
         try:
             verified = self._read_once(token)
-            key = verified.key
+            key = verified.known.key
             if key is None or knowledge.keys.get(key.kid) is not key:
-                verified = self._read(token)
+                verified = Verified(token, self._read(token))
         except UnknownKey:
             if knowledge.is_shared_secret or max(knowledge.view_age(), knowledge.key_age()) > KEYS_ARE_KNOWN:
                 return self._question(token)
             raise
         age = knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
-        self.check(verified)
+        self.check(verified.known)
         limit = self.max_staleness if max_staleness is None else max_staleness
         if age > limit or not limit:
-            return Ask(token, verified)
+            return Ask(token, verified.known)
         return verified
 
-    def check(self, verified: Verified) -> None:
+    def check(self, known: Known) -> None:
         """Raise Refused if the time of a token is over or has not come, or it is revoked, as far as is known here."""
         knowledge = self.knowledge
         now = knowledge.now()
-        if now - LEEWAY >= verified.ends:
+        if now - LEEWAY >= known.ends:
             raise Refused("TOKEN_EXPIRED")
-        if now + LEEWAY < verified.begins:
+        if now + LEEWAY < known.begins:
             raise Refused("TOKEN_NOT_YET_VALID")
         view = knowledge.view
-        if verified.session_id in view.sessions:
+        if known.session_id in view.sessions:
             raise Refused("SESSION_ENDED")
-        if verified.generation < view.generations.get(verified.user_id, 0):
+        if known.generation < view.generations.get(known.user_id, 0):
             raise Refused("TOKEN_OUTDATED")
 
-    def admit(self, verified: Verified, rule: Rule) -> None:
+    def admit(self, known: Known, rule: Rule) -> None:
         """Raise Refused unless the rule lets this caller in."""
-        if rule.any_role and rule.any_role.isdisjoint(verified.roles):
+        if rule.any_role and rule.any_role.isdisjoint(known.roles):
             raise Refused("ROLE_MISSING")
-        if rule.mfa and not verified.has_mfa:
+        if rule.mfa and not known.has_mfa:
             raise Refused("MFA_REQUIRED")
         if rule.max_auth_age is None:
             return
-        if self.knowledge.now() - LEEWAY > verified.authenticated_at + rule.max_auth_age:
+        if self.knowledge.now() - LEEWAY > known.authenticated_at + rule.max_auth_age:
             raise Refused("AUTHENTICATION_TOO_OLD")
 
     def _question(self, token: str) -> Ask:
@@ -122,7 +121,7 @@ class Judge:
             raise
         return Ask(token)
 
-    def _read(self, token: str) -> Verified:
+    def _read(self, token: str) -> Known:
         keys = self.knowledge.keys
         try:
             claims = self._verifier.read(token)
@@ -132,7 +131,7 @@ class Judge:
         key = keys.get(claims.key_id)
         if key is None or self.knowledge.find_key(claims.key_id) is not key:  # Changed between two lines.
             raise UnknownKey("TOKEN_INVALID", "its key was replaced")
-        return verified_by(key, token, claims)
+        return known_by(key, claims)
 
     def _warn_of(self, foreign: ForeignToken) -> None:
         """Say once what is nearly always a wrong setting, and else looks like callers with bad tokens."""

@@ -1,14 +1,15 @@
 """Who is calling: what a handler asks for, in every kind of server and handler."""
 
-from authclient._judging.identity import Caller, Identity
+from authclient._judging.identity import Identity
+from authclient._judging.verified import Verified
 from authclient._wire.metadata import bearer
 
-_callers: dict[int, Caller] = {}
+_callers: dict[int, Verified] = {}
 # By the identity of the context object, which lives as long as the handler runs: grpc's contexts take no attributes and
 # no weak references, and context variables do not reach synchronous handlers of an asyncio server (grpc/grpc#37881).
 
 
-def remember(context: object, caller: Caller) -> None:
+def remember(context: object, caller: Verified) -> None:
     """Let `current_identity(context)` answer this caller, until `forget`."""
     _callers[id(context)] = caller
 

@@ -30,7 +30,7 @@ class Gate:
             context = filtered(context, metadata)
             if verified is None:
                 return behavior(request, context)
-            callers.remember(context, verified.caller)
+            callers.remember(context, verified)
             try:
                 return behavior(request, context)
             finally:

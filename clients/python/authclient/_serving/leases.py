@@ -95,7 +95,7 @@ class Leases:
         self._guard.admit(lease.method, lease.rule, verified, asked=asked)
         lease.verified = verified
         lease.asked_at = None
-        return verified.caller.identity.expires_at
+        return verified.identity.expires_at
 
     def review(self) -> None:
         """Judge every stream again by what is known now."""
@@ -131,7 +131,7 @@ class Leases:
     def _judge(self, lease: Lease) -> bool:
         """Tell whether too little is known to let a stream go on. Raises Refused if it is known to be over."""
         limit = max(self._guard.staleness(lease.rule), LEAST_STALENESS)
-        found = self._guard.trust.judge.judge(lease.verified.caller.token, limit)
+        found = self._guard.trust.judge.judge(lease.verified.token, limit)
         asked = lease.asked_at
         return isinstance(found, Ask) and (asked is None or self._monotonic() - asked > limit)
 
@@ -139,7 +139,7 @@ class Leases:
         """Ask about each token once, several at a time, and end the streams that nobody vouches for in time."""
         by_token: dict[str, list[Lease]] = {}
         for lease in doubtful:
-            by_token.setdefault(lease.verified.caller.token, []).append(lease)
+            by_token.setdefault(lease.verified.token, []).append(lease)
         until = time.monotonic() + ASKING_SECONDS
         away = threading.Event()
         try:
@@ -160,7 +160,7 @@ class Leases:
             if away.is_set() or left <= 0:  # Those that are left would only wait for the same silence.
                 raise Refused("VERIFICATION_UNAVAILABLE")
             verified = leases[0].verified
-            self._guard.trust.ask(Ask(verified.caller.token, verified), min(left, LEAST_STALENESS))
+            self._guard.trust.ask(Ask(verified.token, verified.known), min(left, LEAST_STALENESS))
         except Refused as error:
             refused = error
         except Exception:
@@ -182,4 +182,4 @@ class Leases:
 
 
 def _owner(verified: Verified) -> str:
-    return verified.caller.identity.user_id
+    return verified.known.user_id

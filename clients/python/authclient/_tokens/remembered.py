@@ -4,46 +4,52 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from authclient._tokens.grammar import MAX_TOKEN_BYTES
+
+Known = TypeVar("Known")
+Shown = TypeVar("Shown")
 
 RECENT = 1024
-"""Tokens of which the text is kept too, 0.7 MB of it: their digest would cost 2 µs at each call."""
+"""Tokens that are kept together with their texts, 0.7 MB of those: a digest costs 2 µs at each call."""
 
 
-class Remembered(Generic[T]):
+class Remembered(Generic[Known, Shown]):
     """Reads each token once, as long as it is among the last that were seen.
 
     For many threads, without a lock: where two meet, a token is read once more, or some are forgotten early.
 
-    Tokens are found by their digest: a text of 600 letters takes more memory than what is known of it. Two halves take
-    turns: when one is full, the older is dropped. So the last `most / 2` tokens are remembered, and never more than
-    `most`.
+    Tokens are found by their digest: a text of 600 letters takes more memory than what is known of it. There are two
+    sets: when the younger one is full, the older is dropped.
 
     Args:
         read: what is remembered of a token. What it raises is not remembered.
-        most: how many tokens, at least 2.
+        show: makes of a token and what is known of it what callers get.
+        least: how many tokens are remembered at least, of those that were seen last; twice as many at most.
     """
 
-    def __init__(self, read: Callable[[str], T], most: int) -> None:
+    def __init__(self, read: Callable[[str], Known], show: Callable[[str, Known], Shown], least: int) -> None:
         self._read = read
-        self._half = most // 2
-        self._recent: dict[str, T] = {}
-        self._young: dict[bytes, T] = {}
-        self._old: dict[bytes, T] = {}
+        self._show = show
+        self._least = least
+        self._recent: dict[str, Shown] = {}
+        self._young: dict[bytes, Known] = {}
+        self._old: dict[bytes, Known] = {}
         self.reads = 0
         """How many tokens had to be read, nearly."""
 
-    def __call__(self, token: str) -> T:
-        """Return what is known of a token. Raises what reading it does."""
+    def __call__(self, token: str) -> Shown:
+        """Return what is to be shown of a token. Raises what reading it does."""
         found = self._recent.get(token)
         if found is None:
-            found = self._find(token)
-            if len(self._recent) >= min(RECENT, self._half):
+            if len(token) > MAX_TOKEN_BYTES:  # None of those is good, and their digest would cost the more.
+                return self._show(token, self._read(token))
+            found = self._show(token, self._find(token))
+            if len(self._recent) >= min(RECENT, self._least):
                 self._recent = {}
             self._recent[token] = found
         return found
 
-    def _find(self, token: str) -> T:
+    def _find(self, token: str) -> Known:
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         found = self._young.get(digest)
         if found is not None:
@@ -52,7 +58,7 @@ class Remembered(Generic[T]):
         if found is None:
             self.reads += 1
             found = self._read(token)
-        if len(self._young) >= self._half:
+        if len(self._young) >= self._least:
             self._old, self._young = self._young, {}
         self._young[digest] = found
         return found

@@ -71,7 +71,7 @@ def _admitted(admit: Behavior, context: Any) -> Iterator[Any]:
     verified: Verified | None = admit(_Refusable(context))
     seen = filtered(context, context.invocation_metadata())
     if verified is not None:
-        callers.remember(seen, verified.caller)
+        callers.remember(seen, verified)
     try:
         yield seen
     finally:

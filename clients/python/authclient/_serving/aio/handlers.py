@@ -30,7 +30,7 @@ def known(behavior: Callable[..., Awaitable[Any]]) -> Driver:
     async def drive(request: Any, context: Any, verified: Verified | None) -> Any:
         if verified is None:
             return await behavior(request, context)
-        callers.remember(context, verified.caller)
+        callers.remember(context, verified)
         try:
             return await behavior(request, context)
         finally:
@@ -56,7 +56,7 @@ def _from_blocking(behavior: Callable[..., Any], handler: Handler) -> Driver:
 
         def serve() -> Any:
             if verified is not None:
-                callers.remember(blocking, verified.caller)
+                callers.remember(blocking, verified)
             try:
                 result = behavior(requests, blocking)
                 return write_all(iter(result), blocking, context.write) if handler.response_streaming else result

@@ -130,7 +130,7 @@ class AuthInterceptor(Interception, grpc.ServerInterceptor):
             context = cast(grpc.ServicerContext, StreamContext(filtered(context, metadata), stream))
             requests = requests_while_open(request, stream) if is_request_streaming else request
             if verified is not None:
-                callers.remember(context, verified.caller)
+                callers.remember(context, verified)
                 lease = None if rule.observe else Lease(method, rule, verified, name, stream.refuse)
                 # The context lives as long as this callback is kept, so nobody else gets its place meanwhile.
                 if not stream.context.add_callback(lambda: self._end(context, lease)):
