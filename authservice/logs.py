@@ -3,9 +3,10 @@
 JSON by default, which escapes line breaks and terminal codes in whatever a caller sent.
 """
 
+import contextlib
 import logging
 import sys
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import structlog
 
@@ -13,7 +14,31 @@ _configured = 0
 """How often that has happened."""
 
 
-def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+class Stream(Protocol):
+    """Where log lines go. To write one fails nobody."""
+
+    def write(self, text: str, /) -> object:
+        """Take a line with its end."""
+
+    def flush(self) -> object:
+        """Let what was written leave."""
+
+
+class _StandardError:
+    """That of a command, whose work is done whether or not anybody hears of it."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr:
+                sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if sys.stderr:
+                sys.stderr.flush()
+
+
+def configure(level: str, form: str, stream: Stream | None = None) -> None:
     """Send log lines to `stream`, or to standard error, from now on."""
     global _configured  # noqa: PLW0603 - as structlog's own configuration is one for the process
     _configured += 1
@@ -31,8 +56,13 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream or _StandardError()),  # type: ignore[arg-type]
     )
+
+
+def line(event: str, **facts: Any) -> str:
+    """Return an error as the line that would be written, whatever the level that is logged."""
+    return str(structlog.wrap_logger(structlog.ReturnLogger()).error(event, **facts)) + "\n"
 
 
 class LogAudit:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from authservice.serving.signals import Hangups
+from authservice.serving.standard_streams import log_to_standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,8 @@ class Blueprint:
     def __call__(self, stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
         """Work until `stop` is set."""
         # Here, because only workers need it. The first ones are forked with it, those that replace them import it.
-        from authservice import logs  # noqa: PLC0415
         from authservice.serving.worker import work  # noqa: PLC0415
 
         settings = pickle.loads(self.settings)  # noqa: S301 - it is our own
-        logs.configure(settings.log_level, settings.log_format)
+        log_to_standard_error(settings.log_level, settings.log_format)
         work(settings, self.address, self.cores, stop, ready, hangups)

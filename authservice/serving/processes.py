@@ -19,6 +19,7 @@ from authservice.serving.blueprint import Blueprint
 from authservice.serving.greeting import greeting
 from authservice.serving.port import reserve_port
 from authservice.serving.rare_log import RareLog
+from authservice.serving.standard_streams import say
 from authservice.serving.succession import hand_over
 from authservice.serving.supervisor import Supervisor
 
@@ -39,7 +40,7 @@ def serve(settings: Settings) -> Never:
     supervisor = Supervisor(
         Blueprint(pickle.dumps(settings), address, cores),
         bootstrap.worker_count(settings, len(cores)),
-        on_ready=functools.partial(print, greeting(address, settings), flush=True),
+        on_ready=functools.partial(say, greeting(address, settings)),
         log=RareLog(settings.log_level, settings.log_format),
         patience=settings.shutdown_grace + SLACK_SECONDS,
         cores=bootstrap.cores_to_keep_to(settings, cores, port),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from authservice.serving.standard_streams import log_to_standard_error
+
 
 @dataclass(frozen=True, slots=True)
 class RareLog:
@@ -24,10 +26,8 @@ class RareLog:
         self._open().exception(event)
 
     def _open(self) -> Any:
-        # Here, because it takes 13 MiB and a tenth of a second.
+        log_to_standard_error(self.level, self.form)
+        # Here, because it is large. See there.
         import structlog  # noqa: PLC0415
 
-        from authservice import logs  # noqa: PLC0415
-
-        logs.configure(self.level, self.form)
         return structlog.get_logger()

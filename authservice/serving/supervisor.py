@@ -9,7 +9,6 @@ import contextlib
 import os
 import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 
 from authservice.serving.rare_log import RareLog
 from authservice.serving.signals import STOP_SIGNALS, Hangups, Signals
+from authservice.serving.standard_streams import drain
 
 Worker = Callable[[threading.Event, Callable[[], None], Hangups], None]
 """Serves until the event is set. Calls its second argument once, when it is ready, and heeds its third."""
@@ -98,6 +98,7 @@ class Supervisor:
                 self._stop()
             self._reap()
             self._do_what_is_due()
+        drain()
         return 1 if self._quick_deaths >= MAX_QUICK_DEATHS else 0
 
     @property
@@ -169,7 +170,7 @@ class Supervisor:
             os.close(self._ready)
             code = self._live(number)
         finally:
-            sys.stderr.flush()
+            drain()
             os._exit(code)
 
     def _live(self, number: int) -> int:
