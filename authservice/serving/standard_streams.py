@@ -25,6 +25,13 @@ def log_to_standard_error(level: str, form: str) -> None:
     logs.configure(level, form, _outlet(_ERROR))
 
 
+def divert_errors(pipe: int) -> None:
+    """Have what others write to standard error in this process go into a pipe, and the log where it went before."""
+    global _log_descriptor  # noqa: PLW0603 - as there is one standard error
+    _log_descriptor = os.dup(_ERROR)
+    os.dup2(pipe, _ERROR)
+
+
 def drain() -> None:
     """Give what this process has to say a moment to leave."""
     for outlet in _outlets.values():

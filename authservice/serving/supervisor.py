@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from authservice.serving.rare_log import RareLog
+from authservice.serving.raw_output import RawOutput
 from authservice.serving.signals import STOP_SIGNALS, Hangups, Signals
 from authservice.serving.standard_streams import drain
 
@@ -63,11 +64,16 @@ class Supervisor:
     _lifeline_write: int = -1
     _ready: int = -1
     _ready_write: int = -1
+    _raw_output: RawOutput = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._raw_output = RawOutput(self.log)
 
     def start(self) -> None:
         """Fork the workers. Until `watch`, signals to this process wait."""
         self._lifeline, self._lifeline_write = os.pipe()
         self._ready, self._ready_write = os.pipe()
+        self._raw_output.open()
         self._missing = self.count
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         for number in range(self.count):
@@ -76,7 +82,8 @@ class Supervisor:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What has to stay open in a process that watches in place of this one."""
-        return (*self.held, self._lifeline, self._lifeline_write, self._ready, self._ready_write)
+        pipes = (self._lifeline, self._lifeline_write, self._ready, self._ready_write)
+        return (*self.held, *pipes, self._raw_output.read, self._raw_output.write)
 
     def watch(self) -> int:
         """Keep the workers alive until SIGTERM or SIGINT, and pass SIGHUP on to them.
@@ -87,9 +94,14 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         self._reap()
         while self._children or self._empty:
-            readable, _, _ = select.select([signals.fileno(), self._ready], [], [], self._until_due())
+            waited_for = [signals.fileno(), self._ready]
+            if self._raw_output.due_at <= time.monotonic():
+                waited_for.append(self._raw_output.read)
+            readable, _, _ = select.select(waited_for, [], [], self._until_due())
             if self._ready in readable:
                 self._count_ready()
+            if self._raw_output.read in readable:
+                self._raw_output.tell()
             come = signals.take()
             if signal.SIGHUP in come:
                 self._has_hung_up = True
@@ -98,6 +110,7 @@ class Supervisor:
                 self._stop()
             self._reap()
             self._do_what_is_due()
+        self._raw_output.tell()
         drain()
         return 1 if self._quick_deaths >= MAX_QUICK_DEATHS else 0
 
@@ -112,8 +125,11 @@ class Supervisor:
         self._missing = max(0, self._missing - ready)
 
     def _until_due(self) -> float | None:
+        now = time.monotonic()
         due = [place.moment for place in self._empty] + ([] if self._kill_at is None else [self._kill_at])
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        if self._raw_output.due_at > now:
+            due.append(self._raw_output.due_at)
+        return max(0.0, min(due) - now) if due else None
 
     def _do_what_is_due(self) -> None:
         now = time.monotonic()
@@ -136,6 +152,7 @@ class Supervisor:
         place, now = self._children.pop(pid), time.monotonic()
         if self._is_stopping:
             return
+        self._raw_output.tell()  # Its last words.
         self.log.warning("worker_died", pid=pid, status=os.waitstatus_to_exitcode(status))
         self._quick_deaths = self._quick_deaths + 1 if now - place.moment < QUICK_DEATH_SECONDS else 0
         if self._quick_deaths >= MAX_QUICK_DEATHS:
@@ -168,6 +185,7 @@ class Supervisor:
         try:
             os.close(self._lifeline_write)
             os.close(self._ready)
+            self._raw_output.divert()
             code = self._live(number)
         finally:
             drain()

@@ -15,8 +15,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 INITIAL_WINDOW_SIZE = 4
-INTERNAL_ERROR = 2
-CANCEL = 8
+INTERNAL_ERROR, CANCEL, ENHANCE_YOUR_CALM = 2, 8, 11
 ANSWER_SECONDS = 10
 LONG = 3900
 """Bytes of a value that just fits into the table that a server has unless it says otherwise (4,096 bytes)."""
@@ -52,7 +51,7 @@ class RudeClient:
         self._numbers = itertools.count(1, 2)
         self._lock = threading.Lock()
         self._socket = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
-        self._socket.sendall(PREFACE + _frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window)))
+        self._socket.sendall(PREFACE + frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window)))
         self._thread = threading.Thread(target=self._read, name="rude", daemon=True)
         self._thread.start()
 
@@ -61,14 +60,14 @@ class RudeClient:
         message = b"\0" + struct.pack(">I", len(request)) + request
         with self._lock:
             number = next(self._numbers)
-            self._socket.sendall(_headers(method, number) + _frame(DATA, END_STREAM, number, message))
+            self._socket.sendall(_headers(method, number) + frame(DATA, END_STREAM, number, message))
         return number
 
     def begin(self, method: str, *parts: bytes) -> int:
         """Begin a call with some bytes of its request, or none, and return its number."""
         with self._lock:
             number = next(self._numbers)
-            frames = [_frame(DATA, 0, number, part) for part in parts]
+            frames = [frame(DATA, 0, number, part) for part in parts]
             self._socket.sendall(_headers(method, number) + b"".join(frames))
         return number
 
@@ -78,7 +77,7 @@ class RudeClient:
         with self._lock, contextlib.suppress(OSError):  # The server may hang up.
             for _ in range(times):
                 number = next(self._numbers)
-                self._socket.sendall(_headers(method, number) + _frame(RESET, 0, number, cancel))
+                self._socket.sendall(_headers(method, number) + frame(RESET, 0, number, cancel))
 
     def call_at_length(self, method: str, times: int) -> int:
         """Begin a call whose metadata has one long value so many times, and return its number.
@@ -90,26 +89,26 @@ class RudeClient:
             said = b"" if self._has_said_it else b"\x40" + _text("x-long") + _long_text(b"v" * LONG)
             self._has_said_it = True
             block = _fields(method) + said + bytes([0x80 | 62]) * times
-            frames = _frame(HEADERS, END_HEADERS, number, block) + _frame(DATA, END_STREAM, number, bytes(5))
+            frames = frame(HEADERS, END_HEADERS, number, block) + frame(DATA, END_STREAM, number, bytes(5))
             self._socket.sendall(frames)
         return number
 
     def send(self, number: int, part: bytes) -> None:
         """Send more bytes of a request. Does nothing once the server has hung up."""
         with self._lock, contextlib.suppress(OSError):
-            self._socket.sendall(_frame(DATA, 0, number, part))
+            self._socket.sendall(frame(DATA, 0, number, part))
 
     def go_away(self) -> None:
         """Take leave as if the server had made a mistake, and wait until it has read that."""
         with self._lock:
-            self._socket.sendall(_frame(GOAWAY, 0, 0, struct.pack(">II", 0, INTERNAL_ERROR)))
+            self._socket.sendall(frame(GOAWAY, 0, 0, struct.pack(">II", 0, INTERNAL_ERROR)))
         self.await_server()
 
     def await_server(self) -> None:
         """Return when the server has read everything so far: it answers in order (RFC 9113, 6.7)."""
         self._answered.clear()
         with self._lock:
-            self._socket.sendall(_frame(PING, 0, 0, b"are read"))
+            self._socket.sendall(frame(PING, 0, 0, b"are read"))
         assert self._answered.wait(ANSWER_SECONDS)
 
     def close(self) -> None:
@@ -122,12 +121,12 @@ class RudeClient:
     def _read(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
-                self._take(*self._next_frame())
+                self._take(*self._nextframe())
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if not flags & ACK and (kind == PING or (kind == SETTINGS and self._acknowledges)):
             with self._lock:
-                self._socket.sendall(_frame(kind, ACK, 0, payload if kind == PING else b""))
+                self._socket.sendall(frame(kind, ACK, 0, payload if kind == PING else b""))
         if kind == PING and flags & ACK:
             self._answered.set()
         self.heard += kind == DATA
@@ -136,7 +135,7 @@ class RudeClient:
             self.ended.add(number)
             self._on_end(number)
 
-    def _next_frame(self) -> tuple[int, int, int, bytes]:
+    def _nextframe(self) -> tuple[int, int, int, bytes]:
         head = self._exactly(9)
         length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
         return kind, flags, int.from_bytes(head[5:], "big") & 0x7FFFFFFF, self._exactly(length)
@@ -159,7 +158,7 @@ def rude_client(port: int, window: int = 0, host: str = "127.0.0.1") -> Iterator
 
 
 def _headers(method: str, number: int) -> bytes:
-    return _frame(HEADERS, END_HEADERS, number, _fields(method))
+    return frame(HEADERS, END_HEADERS, number, _fields(method))
 
 
 def _fields(method: str) -> bytes:
@@ -174,7 +173,7 @@ def _fields(method: str) -> bytes:
     return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
 
 
-def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + struct.pack(">I", number) + payload
 
 

@@ -8,7 +8,7 @@ import grpc
 
 from tests.clients.eventually import SOON
 from tests.clients.guarded import begin, path
-from tests.rpc.rude_client import DATA, END_HEADERS, HEADERS, RudeClient, _frame
+from tests.rpc.rude_client import DATA, END_HEADERS, HEADERS, RudeClient, frame
 
 
 class Unsent:
@@ -51,13 +51,13 @@ class SlowClient(RudeClient):
         headers = b"".join(b"\0" + _long_text(name) + _long_text(value) for name, value in fields.items())
         with self._lock:
             number = next(self._numbers)
-            self._socket.sendall(_frame(HEADERS, END_HEADERS, number, headers))
+            self._socket.sendall(frame(HEADERS, END_HEADERS, number, headers))
         return number
 
     def send(self, number: int, part: bytes) -> None:
         """Send a part of what a call has to say."""
         with self._lock:
-            self._socket.sendall(_frame(DATA, 0, number, part))
+            self._socket.sendall(frame(DATA, 0, number, part))
 
 
 def _long_text(text: str) -> bytes:
