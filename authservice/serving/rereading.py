@@ -2,8 +2,9 @@
 
 import structlog
 
-from authservice import config, logs
+from authservice import config
 from authservice.config import ConfigError, Settings
+from authservice.serving.standard_streams import log_to_standard_error
 
 log = structlog.get_logger()
 
@@ -16,5 +17,5 @@ def reread(settings: Settings) -> None:
     except ConfigError as error:
         log.warning("settings_not_reread", reason=str(error))
         return
-    logs.configure(new.log_level, new.log_format)
+    log_to_standard_error(new.log_level, new.log_format)
     log.info("settings_reread", log_level=new.log_level, log_format=new.log_format)
