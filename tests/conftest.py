@@ -25,6 +25,7 @@ from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.worker import new_server
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
+from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.server import Limits, Server
 from tests.mariadb import Copies, MariaDb, find_server, running_mariadb
 from tests.memory import folder_in_memory
@@ -240,11 +241,16 @@ class Served:
 
 
 def serve_in_process(
-    service: bootstrap.Service, *, max_calls: int = 512, max_watchers: int = 64, default_deadline: float = 10.0
+    service: bootstrap.Service,
+    *,
+    max_calls: int = 512,
+    max_watchers: int = 64,
+    default_deadline: float = 10.0,
+    on_unavailable: OnUnavailable = nobody_hears,
 ) -> tuple[Served, int]:
     """Start a grpc server for an assembled service on a free loopback port."""
     limits = Limits(16, max_calls, password_calls=32, max_watchers=max_watchers, default_deadline=default_deadline)
-    server = new_server(service, limits, has_reflection=True, has_entrance=HAS_ENTRANCE)
+    server = new_server(service, limits, has_reflection=True, has_entrance=HAS_ENTRANCE, on_unavailable=on_unavailable)
     port = server.listen("127.0.0.1:0", None)
     feeding = start_feeding(service, server)
     server.start()

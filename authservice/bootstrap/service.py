@@ -13,6 +13,7 @@ from authservice.usecases.adopt_backup import AdoptBackup
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.clean_up import CleanUp
 from authservice.usecases.trust import TrustStories
+from authservice.usecases.try_writing import TryWriting
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Service:
     admin: AdminStories
     trust: TrustStories
     clean_up: CleanUp
+    try_writing: TryWriting
     adopt_backup: AdoptBackup
     parts: Parts
 
@@ -55,6 +57,7 @@ def assemble(
         admin=admin.build(parts),
         trust=trust.build(parts),
         clean_up=CleanUp(parts.database, clock),
+        try_writing=TryWriting(parts.database, clock),
         adopt_backup=AdoptBackup(parts.database, parts.rotate_keys, parts.audit),
         parts=parts,
     )

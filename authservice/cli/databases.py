@@ -62,7 +62,8 @@ _QUOTING = {1062, 1064, 1292, 1366}
 _SQLITE = {
     sqlite3.SQLITE_CANTOPEN: (
         WRONG_SETTINGS,
-        "Correct AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL; this user must be able to write its folder.",
+        "Correct AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL; this user must be able to write its folder, "
+        "and its disk must have room.",
     ),
     sqlite3.SQLITE_READONLY: (WRONG_SETTINGS, "Run as the owner of the file and of its folder."),
     sqlite3.SQLITE_NOTADB: (WRONG_SETTINGS, "Correct AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL."),

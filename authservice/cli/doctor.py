@@ -19,10 +19,10 @@ from authservice import bootstrap
 from authservice import config as configuration
 from authservice.cli.databases import trouble_with
 from authservice.cli.failures import failure_of
-from authservice.cli.opening import WHERE_IT_IS, missing_file
+from authservice.cli.opening import WHERE_IT_IS, deadline, missing_file
 from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
-from authservice.domain.errors import AuthError
+from authservice.domain.errors import AuthError, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.tls import tls_files
@@ -47,7 +47,7 @@ class Result:
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Check settings, files, database, migrations, keys, clock and TLS files, and say what to do about each failure.
+    """Check settings, files, TLS, database, clock, migrations, keys and writing, and say what to do about each failure.
 
     Exit code 0 if nothing failed (warnings allowed), 1 otherwise.
     """
@@ -120,8 +120,7 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
         found = schema.current(engine)
     except (SQLAlchemyError, OSError) as error:
         trouble = trouble_with(error)
-        remedy = trouble.remedy[:1].lower() + trouble.remedy[1:].rstrip(".")
-        yield Result("database", "failed", f"{settings.database_place}: {trouble.what}", remedy)
+        yield Result("database", "failed", f"{settings.database_place}: {trouble.what}", _as_remedy(trouble.remedy))
         return
     yield Result("database", "ok", settings.database_place)
     yield _check_clock(engine)
@@ -136,7 +135,7 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
             "database settings", "failed" if finding.breaks_promise else "warning", finding.what, finding.remedy
         )
     if not _unusable_master_key(settings):
-        yield _check_keys(settings)
+        yield from _check_service(settings)
 
 
 def _unusable_master_key(settings: Settings) -> str | None:
@@ -159,19 +158,30 @@ def _check_clock(engine: Engine) -> Result:
     )
 
 
-def _check_keys(settings: Settings) -> Result:
+def _check_service(settings: Settings) -> Iterator[Result]:
     try:
         service = bootstrap.assemble(settings, hash_cost=4)
     except ConfigError as error:
-        return Result("keys", "failed", str(error), "set the master key")
+        yield Result("keys", "failed", str(error), "set the master key")
     except CannotOpen as error:
-        return Result("keys", "failed", str(error), "put the old master key back")
+        yield Result("keys", "failed", str(error), "put the old master key back")
     except (AuthError, MasterKeyUnusable) as error:
-        return Result("keys", "failed", str(error), "see docs/operations.md")
-    service.close()
-    if settings.jwt_secret:
-        return Result("keys", "ok", "tokens are signed with JWT_SECRET")
-    return Result("keys", "ok", "every key opens")
+        yield Result("keys", "failed", str(error), "see docs/operations.md")
+    else:
+        with closing(service):
+            yield Result(
+                "keys", "ok", "tokens are signed with JWT_SECRET" if settings.jwt_secret else "every key opens"
+            )
+            yield _check_writing(service)
+
+
+def _check_writing(service: bootstrap.Service) -> Result:
+    try:
+        service.try_writing(deadline())
+    except StorageUnavailable as error:
+        trouble = trouble_with(error)
+        return Result("writing", "failed", trouble.what, _as_remedy(trouble.remedy) or "see what it says")
+    return Result("writing", "ok", "the database takes what is written")
 
 
 def _check_port(settings: Settings) -> Result:
@@ -219,6 +229,10 @@ def _check_tls(settings: Settings) -> Iterator[Result]:
     left = end - datetime.now(UTC)
     outcome = "failed" if left < timedelta(0) else "warning" if left < CERTIFICATE_WARNING else "ok"
     yield Result("tls", outcome, f"certificate ends {end:%Y-%m-%d}", "" if outcome == "ok" else "renew the certificate")
+
+
+def _as_remedy(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
 def _remedy_for_missing(file: Path) -> str:

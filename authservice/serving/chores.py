@@ -4,6 +4,7 @@ from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.serving.housekeeping import Chore, Housekeeping
 from authservice.serving.outages import Outages
+from authservice.storage.limits import BUSY_SECONDS
 from authservice.transport.server import Server
 
 PING_PERIOD = 1.0
@@ -14,6 +15,12 @@ FEED_PERIOD = 0.1
 """Seconds between two looks at what other servers have revoked."""
 FEED_BREATH = 0.005
 """The same where this one revokes all the time, so that many logouts are read together."""
+CALLS = "calls"
+"""What is told of as a chore that the database keeps from being done."""
+CALM_SECONDS = 5.0
+"""After the last call that was refused, before it is said that none is: some may go while others do not."""
+TRY_SECONDS = BUSY_SECONDS + 1.0
+"""What a trial gets: as long as a call waits for other writers, so that it fails only of what they fail of."""
 UPKEEP_PERIOD = 60.0
 UPKEEP_SECONDS = 5.0
 
@@ -47,15 +54,21 @@ def upkeep(service: bootstrap.Service, *, managed_keys: bool) -> list[Chore]:
     return kept
 
 
-def health_check(service: bootstrap.Service, server: Server) -> Chore:
-    """Return what tells watchers of health whether the database answers."""
+def health_check(service: bootstrap.Service, server: Server, outages: Outages) -> Chore:
+    """Return what tells watchers of health whether the database answers.
+
+    One that answers may still take nothing, as when its disk is full. Calls notice; from then on this tries.
+    """
 
     def check() -> None:
         try:
             service.parts.ping()
+            if outages.has(CALLS):
+                service.try_writing(Deadline.after(TRY_SECONDS))
         except Exception:
             server.set_healthy(False)
             raise
         server.set_healthy(True)
+        outages.over(CALLS, calm=CALM_SECONDS)
 
     return Chore("health", PING_PERIOD, check)

@@ -1,4 +1,4 @@
-"""What keeps chores from being done is told once, once a minute while it lasts, and once when it is over."""
+"""What keeps chores or calls from being done is told once, once a minute while it lasts, and once when it is over."""
 
 import os
 import threading
@@ -21,7 +21,8 @@ _AWAY = "database_away"
 class _Outage:
     since: float
     told_at: float
-    chores: set[str] = field(default_factory=set)
+    chores: dict[str, float] = field(default_factory=dict)
+    """Those that it keeps from being done, and when each has met it last."""
 
 
 class Outages:
@@ -44,21 +45,26 @@ class Outages:
             outage = self._outages.get(name)
             is_due = outage is None or now >= outage.told_at + TOLD_EVERY
             outage = outage or self._outages.setdefault(name, _Outage(now, now))
-            outage.chores.add(chore)
+            outage.chores[chore] = now
             if is_due:
                 outage.told_at = now
                 _tell(name, error, now - outage.since)
 
-    def over(self, chore: str) -> None:
-        """Take note that a chore has been done."""
+    def over(self, chore: str, calm: float = 0.0) -> None:
+        """Take note that a chore has been done, and has met nothing for `calm` seconds."""
         if self._outages:  # Without the lock: what another thread adds meanwhile is not about this chore.
             with self._lock:
-                self._end(chore, self._monotonic())
+                self._end(chore, self._monotonic(), calm=calm)
 
-    def _end(self, chore: str, now: float, besides: str = "") -> None:
+    def has(self, chore: str) -> bool:
+        """Tell whether something keeps a chore from being done."""
+        with self._lock:
+            return any(chore in outage.chores for outage in self._outages.values())
+
+    def _end(self, chore: str, now: float, *, besides: str = "", calm: float = 0.0) -> None:
         for name, outage in list(self._outages.items()):
-            if name != besides and chore in outage.chores:
-                outage.chores.remove(chore)
+            if name != besides and chore in outage.chores and now >= outage.chores[chore] + calm:
+                del outage.chores[chore]
                 if not outage.chores:
                     del self._outages[name]
                     _tell_end(name, now - outage.since)

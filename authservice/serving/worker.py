@@ -8,13 +8,14 @@ import structlog
 
 from authservice import bootstrap
 from authservice.config import Settings
-from authservice.serving.chores import health_check, start_feeding, upkeep
+from authservice.serving.chores import CALLS, health_check, start_feeding, upkeep
 from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.outages import Outages
 from authservice.serving.rereading import reread
 from authservice.serving.signals import Hangups
 from authservice.serving.tls import tls_files
+from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
 from authservice.transport.guard import open_to_anyone, own_guard
@@ -55,13 +56,19 @@ def work(
     )
     has_entrance = settings.entrance == "auto" and is_entrance_usable()
     settle_collector()
-    server = new_server(service, limits, has_reflection=settings.has_reflection, has_entrance=has_entrance)
-    server.listen(address, tls_files(settings))
     outages = Outages()
+    server = new_server(
+        service,
+        limits,
+        has_reflection=settings.has_reflection,
+        has_entrance=has_entrance,
+        on_unavailable=lambda error: outages.met(CALLS, error),
+    )
+    server.listen(address, tls_files(settings))
     feeding = start_feeding(service, server, outages)
     server.start()
     # Two threads: a slow clean-up must not delay the word that the database is gone.
-    health = Housekeeping([health_check(service, server)], outages=outages)
+    health = Housekeeping([health_check(service, server, outages)], outages=outages)
     keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None), outages=outages)
     health.start()
     keeping.start()
@@ -86,19 +93,32 @@ def is_entrance_usable() -> bool:
 
 
 def new_server(
-    service: bootstrap.Service, limits: Limits, *, has_reflection: bool, has_entrance: bool = True
+    service: bootstrap.Service,
+    limits: Limits,
+    *,
+    has_reflection: bool,
+    has_entrance: bool = True,
+    on_unavailable: OnUnavailable = nobody_hears,
 ) -> Server:
     """Return a server for an assembled service.
 
     Args:
         has_entrance: give calls a thread only once their request is there; otherwise as grpcio does it.
+        on_unavailable: hears of each call that is refused because of the database.
     """
     registrations = registrations_of(service, limits.max_watchers, limits.default_deadline)
     files = files_of(registrations)
-    guard = own_guard(service.auth.verify, *service.token_scope, *files)
-    answers = AuthTogether(service.auth, service.parts.clock)
+    guard = own_guard(service.auth.verify, *service.token_scope, *files, on_unavailable=on_unavailable)
+    answers = AuthTogether(service.auth, service.parts.clock, on_unavailable)
     together = open_to_anyone(answers.methods(), *files) if has_entrance else None
-    return Server(registrations, guard, limits, has_reflection=has_reflection, together=together)
+    return Server(
+        registrations,
+        guard,
+        limits,
+        has_reflection=has_reflection,
+        together=together,
+        on_unavailable=on_unavailable,
+    )
 
 
 def registrations_of(service: bootstrap.Service, max_watchers: int, default_deadline: float) -> list[Registration]:

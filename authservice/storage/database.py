@@ -122,7 +122,9 @@ class SqlDatabase:
         patience = max(0.0, min(BUSY_SECONDS, deadline.remaining()))
         until = time.monotonic() + patience
         if not self._turn.acquire(timeout=patience):
-            raise StorageUnavailable if patience == BUSY_SECONDS else DeadlineTooShort
+            if patience < BUSY_SECONDS:
+                raise DeadlineTooShort
+            raise StorageUnavailable from TimeoutError(f"other writers have had their turn for {BUSY_SECONDS:.0f} s")
         try:
             yield max(0.0, until - time.monotonic())
         finally:

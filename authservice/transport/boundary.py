@@ -15,13 +15,19 @@ import structlog
 from authclient import EXEMPT_SERVICES
 from google.rpc.status_pb2 import Status
 
-from authservice.domain.errors import AuthError, InvalidInput, Violation
+from authservice.domain.errors import AuthError, InvalidInput, StorageUnavailable, Violation
 from authservice.transport.statuses import abort, internal_status, status_of
 
 log = structlog.get_logger()
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behavior = Callable[..., Any]
+OnUnavailable: TypeAlias = Callable[[StorageUnavailable], None]
+"""Hears of each call that is refused because of the database. The callers are told nothing of the cause."""
+
+
+def nobody_hears(_error: StorageUnavailable) -> None:
+    """Leave it at that."""
 
 
 class _Unparsable:
@@ -34,9 +40,16 @@ class Boundary(grpc.ServerInterceptor):
     Args:
         slow_methods: full names of the methods that hash passwords.
         slow_pool: the threads that wait for those hashes, so that no other call waits behind them.
+        on_unavailable: hears of what the database refuses.
     """
 
-    def __init__(self, slow_methods: frozenset[str] = frozenset(), slow_pool: ThreadPoolExecutor | None = None) -> None:
+    def __init__(
+        self,
+        slow_methods: frozenset[str] = frozenset(),
+        slow_pool: ThreadPoolExecutor | None = None,
+        on_unavailable: OnUnavailable = nobody_hears,
+    ) -> None:
+        self._on_unavailable = on_unavailable
         self._slow_methods = slow_methods
         self._slow_pool = slow_pool
         self._wrapped: dict[str, Handler] = {}
@@ -59,13 +72,13 @@ class Boundary(grpc.ServerInterceptor):
     def _wrap(self, method: str, handler: Handler) -> Handler:
         is_stream = handler.response_streaming
         make = grpc.unary_stream_rpc_method_handler if is_stream else grpc.unary_unary_rpc_method_handler
-        call = _guarded(method, handler)
+        call = _guarded(method, handler, self._on_unavailable)
         if method in self._slow_methods and self._slow_pool:
             call.experimental_thread_pool = self._slow_pool  # type: ignore[attr-defined]  # grpc reads it from here
         return make(call, _forgiving(handler.request_deserializer), handler.response_serializer)
 
 
-def _guarded(method: str, handler: Handler) -> Behavior:
+def _guarded(method: str, handler: Handler, on_unavailable: OnUnavailable) -> Behavior:
     behavior: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
 
     # A stream gets a third argument and returns at once; see `experimental_non_blocking`.
@@ -75,6 +88,8 @@ def _guarded(method: str, handler: Handler) -> Behavior:
                 raise unparsable()
             return behavior(request, context, *send)
         except AuthError as error:
+            if isinstance(error, StorageUnavailable):
+                on_unavailable(error)
             status = status_of(error)
         except Exception:
             status = unforeseen(method)

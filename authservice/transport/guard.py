@@ -11,7 +11,8 @@ from authclient._judging.verified import Ask, Verified
 from google.protobuf.descriptor import FileDescriptor
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import AuthError, TokenRejected
+from authservice.domain.errors import AuthError, StorageUnavailable, TokenRejected
+from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.messages.auth import identity
 from authservice.transport.statuses import STATUSES
 from authservice.usecases.auth.verify import Verify
@@ -22,8 +23,11 @@ class OwnAuthority:
 
     following = None
 
-    def __init__(self, verify: Verify, issuer: str, audience: str) -> None:
+    def __init__(
+        self, verify: Verify, issuer: str, audience: str, on_unavailable: OnUnavailable = nobody_hears
+    ) -> None:
         self._verify = verify
+        self._on_unavailable = on_unavailable
         self.judge = Judge(Knowledge(), issuer, audience)
         self.observer = Observer()
 
@@ -35,6 +39,8 @@ class OwnAuthority:
             reason = STATUSES[type(rejected)][1]
             raise Refused(ErrorReason.Name(reason).removeprefix("ERROR_REASON_")) from None
         except AuthError as error:
+            if isinstance(error, StorageUnavailable):
+                self._on_unavailable(error)
             raise Refused("VERIFICATION_UNAVAILABLE", str(error)) from None
 
 
@@ -47,6 +53,12 @@ def open_to_anyone(methods: Mapping[str, T], *files: FileDescriptor) -> dict[str
     return {method: value for method, value in methods.items() if method in rules and rules[method].is_public}
 
 
-def own_guard(verify: Verify, issuer: str, audience: str, *files: FileDescriptor) -> AuthInterceptor:
+def own_guard(
+    verify: Verify,
+    issuer: str,
+    audience: str,
+    *files: FileDescriptor,
+    on_unavailable: OnUnavailable = nobody_hears,
+) -> AuthInterceptor:
     """Return the interceptor for the services in these files, by the rules there."""
-    return AuthInterceptor(OwnAuthority(verify, issuer, audience), *files)
+    return AuthInterceptor(OwnAuthority(verify, issuer, audience, on_unavailable), *files)

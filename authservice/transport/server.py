@@ -13,7 +13,7 @@ from grpc_status import rpc_status
 
 from authservice.domain.errors import DeadlineTooShort, Overloaded, RequestMissing, ShuttingDown
 from authservice.transport import reflection
-from authservice.transport.boundary import Boundary, unforeseen
+from authservice.transport.boundary import Boundary, OnUnavailable, nobody_hears, unforeseen
 from authservice.transport.certificates import Certificates, TlsFiles
 from authservice.transport.entrance.entrance import Entrance, Terms
 from authservice.transport.entrance.line import Together
@@ -80,6 +80,7 @@ class Server:
         guard: judges callers by the rules of the methods.
         together: how the methods are answered whose calls are answered together, by full name. None for a grpcio that
             the entrance does not work with: each call then has a thread from its headers on, as grpcio does it.
+        on_unavailable: hears of each call that is refused because of the database.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Server:
         *,
         has_reflection: bool,
         together: Mapping[str, Together] | None,
+        on_unavailable: OnUnavailable = nobody_hears,
     ) -> None:
         require_rows(registrations)
         calls = ThreadPoolExecutor(limits.threads, "call")
@@ -97,10 +99,10 @@ class Server:
         self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
         self._metadata_limit = MetadataLimit(MAX_METADATA_BYTES)
         self._entrance = None if together is None else Entrance(calls, together, _terms(limits))
-        interceptors = [self._metadata_limit, self._entrance, guard, Boundary(PASSWORD_METHODS, password_calls)]
+        boundary = Boundary(PASSWORD_METHODS, password_calls, on_unavailable)
         self._server = grpc.server(
             calls,
-            interceptors=[each for each in interceptors if each],
+            interceptors=[each for each in (self._metadata_limit, self._entrance, guard, boundary) if each],
             options=_options(limits),
             # Watchers hold no thread, and grpc counts what does. The entrance counts calls whose request is there.
             maximum_concurrent_rpcs=None if self._entrance else limits.max_calls,

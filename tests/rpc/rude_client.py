@@ -121,7 +121,7 @@ class RudeClient:
     def _read(self) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
-                self._take(*self._nextframe())
+                self._take(*self._next_frame())
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         if not flags & ACK and (kind == PING or (kind == SETTINGS and self._acknowledges)):
@@ -135,7 +135,7 @@ class RudeClient:
             self.ended.add(number)
             self._on_end(number)
 
-    def _nextframe(self) -> tuple[int, int, int, bytes]:
+    def _next_frame(self) -> tuple[int, int, int, bytes]:
         head = self._exactly(9)
         length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
         return kind, flags, int.from_bytes(head[5:], "big") & 0x7FFFFFFF, self._exactly(length)

@@ -17,7 +17,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, DeadlineTooShort, StorageUnavailable
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.ports import Clock
-from authservice.transport.boundary import unparsable
+from authservice.transport.boundary import OnUnavailable, nobody_hears, unparsable
 from authservice.transport.entrance.grpcio import Call
 from authservice.transport.entrance.line import Answer, Together
 from authservice.transport.messages.auth import identity, logout_request, session_tokens
@@ -41,6 +41,7 @@ class AuthTogether:
 
     stories: AuthStories
     clock: Clock
+    on_unavailable: OnUnavailable = nobody_hears
 
     def methods(self) -> Mapping[str, Together]:
         """Return what answers each method, by full name."""
@@ -60,7 +61,7 @@ class AuthTogether:
         # Two serialized messages in a row are one that has the fields of both.
         server_time = api.VerifyResponse(server_time=timestamp(self.clock())).SerializeToString()
         return [
-            final_status(outcome) if isinstance(outcome, AuthError) else _whose(outcome) + server_time
+            self._refusal(outcome) if isinstance(outcome, AuthError) else _whose(outcome) + server_time
             for outcome in outcomes
         ]
 
@@ -73,7 +74,7 @@ class AuthTogether:
         outcomes = _each(api.RefreshRequest.FromString, calls, work)
         server_time = timestamp(self.clock())
         return [
-            _refusal(outcome, call)
+            self._refusal(_true_reason(outcome, call))
             if isinstance(outcome, AuthError)
             else api.RefreshResponse(tokens=session_tokens(outcome), server_time=server_time).SerializeToString()
             for outcome, call in zip(outcomes, calls, strict=True)
@@ -86,11 +87,16 @@ class AuthTogether:
         ended = iter(self.stories.logout.each(sound, _latest(calls)))
         outcomes = [request if isinstance(request, AuthError) else next(ended) for request in requests]
         return [
-            _refusal(outcome, call)
+            self._refusal(_true_reason(outcome, call))
             if isinstance(outcome, AuthError)
             else api.LogoutResponse(ended_sessions=outcome).SerializeToString()
             for outcome, call in zip(outcomes, calls, strict=True)
         ]
+
+    def _refusal(self, error: AuthError) -> grpc.Status:
+        if isinstance(error, StorageUnavailable):
+            self.on_unavailable(error)
+        return final_status(error)
 
 
 def _each(
@@ -133,11 +139,9 @@ def _latest(calls: Sequence[Call]) -> Deadline:
     return Deadline(latest, lambda: not any(call.is_active() for call in calls))
 
 
-def _refusal(error: AuthError, call: Call) -> grpc.Status:
-    """Return the status for a call. One that had time left has met a busy database, not its deadline."""
-    if isinstance(error, DeadlineTooShort) and call.until > time.monotonic():
-        return _BUSY
-    return final_status(error)
+def _true_reason(error: AuthError, call: Call) -> AuthError:
+    """Return what a call has met. One that had time left has met a busy database, not its deadline."""
+    return StorageUnavailable() if isinstance(error, DeadlineTooShort) and call.until > time.monotonic() else error
 
 
 @functools.lru_cache(16384)
