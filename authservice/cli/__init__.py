@@ -12,8 +12,8 @@ from authservice.serving import NOTE
 
 __all__ = ["INTERRUPTED", "main"]
 
-INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it."""
+INTERRUPTED, TERMINATED = 130, 143
+"""128 and the number of SIGINT and SIGTERM, as shells have it."""
 _OURS = ("authservice", "authclient", "authapi")
 
 
@@ -30,6 +30,8 @@ def main() -> None:
         from authservice.serving.succession import take_over  # noqa: PLC0415
 
         sys.exit(take_over())
+    if os.getpid() == 1:  # As in a container. The kernel keeps from the first process what it has no handler for.
+        signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Otherwise somebody wants it ignored.
         signal.signal(signal.SIGINT, _end)
     try:
@@ -50,3 +52,7 @@ def _end(_signum: int, _frame: object) -> None:
     # open is as after a crash: the database undoes it.
     os.write(2, b"Interrupted.\n")
     os._exit(INTERRUPTED)
+
+
+def _terminate(_signum: int, _frame: object) -> None:
+    os._exit(TERMINATED)
