@@ -25,6 +25,7 @@ from authservice.config import ConfigError, Settings
 from authservice.domain.errors import AuthError, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
+from authservice.serving.cores import usable_cores
 from authservice.serving.tls import tls_files
 from authservice.storage import inspection, schema
 from authservice.transport.certificates import TlsFilesUnusable
@@ -89,6 +90,7 @@ def examine() -> Iterator[Result]:
         yield Result("files", "warning", exposure.what, exposure.remedy)
     yield from _check_tls(settings)
     yield _check_port(settings)
+    yield _count_cores(settings)
     yield _check_entrance(settings)
     if missing := missing_file(settings):
         yield Result("database", "failed", f"there is no file {missing}", _remedy_for_missing(missing))
@@ -197,6 +199,12 @@ def _check_port(settings: Settings) -> Result:
                 "nothing, if that is the running server; otherwise choose another AUTHSERVICE_PORT",
             )
     return Result("port", "ok", f"{settings.host}:{settings.port} is free")
+
+
+def _count_cores(settings: Settings) -> Result:
+    cores = usable_cores()
+    workers = bootstrap.worker_count(settings, cores.count)
+    return Result("cores", "ok", f"{cores}: {workers} {'worker' if workers == 1 else 'workers'}")
 
 
 def _check_entrance(settings: Settings) -> Result:

@@ -14,7 +14,12 @@ class ServingSettings(Area):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 for a free one")
-    workers: int = Field(0, ge=0, le=256, description="server processes; 0 is one on SQLite and one per core on MySQL")
+    workers: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="server processes; 0 is one on SQLite, and on MySQL one per core that a container's quota leaves",
+    )
     pinning: Literal["auto", "off"] = Field(
         "auto", description="auto: each worker keeps to one core, except for hashes; off: to none"
     )

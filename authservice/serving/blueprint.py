@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from authservice.serving.cores import Cores
 from authservice.serving.signals import Hangups
 from authservice.serving.standard_streams import log_to_standard_error
 
@@ -20,7 +21,7 @@ class Blueprint:
 
     settings: bytes = field(repr=False)
     address: str
-    cores: tuple[int, ...]
+    cores: Cores
 
     def __call__(self, stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
         """Work until `stop` is set."""

@@ -16,6 +16,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.serving import worker as _shared  # noqa: F401 - see above
 from authservice.serving.blueprint import Blueprint
+from authservice.serving.cores import usable_cores
 from authservice.serving.greeting import greeting
 from authservice.serving.port import reserve_port
 from authservice.serving.rare_log import RareLog
@@ -33,17 +34,17 @@ def serve(settings: Settings) -> Never:
     # First, because a start that fails here should leave no new database and no new keys behind.
     holder = reserve_port(settings.host, settings.port)
     prepare_apart(settings)
-    cores = tuple(sorted(os.sched_getaffinity(0)))
+    cores = usable_cores()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     port = holder.getsockname()[1]
     address = f"{host}:{port}"
     supervisor = Supervisor(
         Blueprint(pickle.dumps(settings), address, cores),
-        bootstrap.worker_count(settings, len(cores)),
+        bootstrap.worker_count(settings, cores.count),
         on_ready=functools.partial(say, greeting(address, settings)),
         log=RareLog(settings.log_level, settings.log_format),
         patience=settings.shutdown_grace + SLACK_SECONDS,
-        cores=bootstrap.cores_to_keep_to(settings, cores, port),
+        cores=bootstrap.cores_to_keep_to(settings, cores.numbers, port),
         held=(holder.detach(),),
     )
     # What the collector does not look at it does not write to, and what nobody writes to stays shared.

@@ -2,13 +2,14 @@
 
 import gc
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.serving.chores import CALLS, health_check, start_feeding, upkeep
+from authservice.serving.cores import Cores
 from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.outages import Outages
@@ -36,14 +37,14 @@ SPARE_PASSWORD_CALLS = 8
 def work(
     settings: Settings,
     address: str,
-    cores: Sequence[int],
+    cores: Cores,
     stop: threading.Event,
     ready: Callable[[], None],
     hangups: Hangups,
 ) -> None:
     """Run one worker until `stop` is set. `cores` are those of all workers together."""
-    service = bootstrap.assemble(settings, cores=len(cores), hash_cores=cores)
-    password_calls = bootstrap.hash_threads(settings, len(cores)) + settings.hash_queue + SPARE_PASSWORD_CALLS
+    service = bootstrap.assemble(settings, cores=cores.count, hash_cores=cores.numbers)
+    password_calls = bootstrap.hash_threads(settings, cores.count) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(
         settings.threads,
         settings.max_calls,
