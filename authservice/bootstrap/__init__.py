@@ -7,7 +7,7 @@ stories on them.
 from authservice.bootstrap.databases import engine_for, engines_of_hosts
 from authservice.bootstrap.parts import Parts, now_utc
 from authservice.bootstrap.service import Service, assemble
-from authservice.bootstrap.sizes import cores_to_keep_to, hash_threads, worker_count
+from authservice.bootstrap.sizes import cores_to_keep_to, hash_threads, pool_size, worker_count
 
 __all__ = [
     "Parts",
@@ -18,5 +18,6 @@ __all__ = [
     "engines_of_hosts",
     "hash_threads",
     "now_utc",
+    "pool_size",
     "worker_count",
 ]

@@ -39,6 +39,9 @@ class ServingSettings(Area):
     max_connection_age: float = Field(
         1800.0, ge=0, le=86400, description="seconds after which a connection is to be replaced by another; 0 for never"
     )
+    max_connection_idle: float = Field(
+        300.0, ge=0, le=86400, description="seconds after which a connection without a call is closed; 0 for never"
+    )
     connection_grace: float = Field(
         3900.0, gt=0, le=86400, description="seconds that calls and streams then get to end before it is cut"
     )

@@ -7,21 +7,28 @@ import structlog
 log = structlog.get_logger()
 
 SPARE = 256
-"""For all that is no caller's connection: the database's, files, pipes."""
+"""For all that is no connection: files, pipes, what grpc keeps for itself."""
+MANY = 1_048_576
+"""To this the soft limit is raised where the hard one is no limit, or nearly none."""
 
 
-def connections_within(wanted: int) -> int:
+def connections_within(wanted: int, of_database: int) -> int:
     """Return how many connections of callers a process may have, `wanted` at most.
 
-    Raises its own soft limit of descriptors as far as needed and possible. Many systems set it to 1,024: where all
-    are taken, grpc accepts nobody and the database cannot be reached either.
+    Raises its own soft limit of descriptors to the hard one, as many systems set it to 1,024. Where all are taken, grpc
+    accepts nobody and the database cannot be reached either; so those for the database are kept.
+
+    Args:
+        of_database: how many connections it may have there.
     """
-    needed = wanted + SPARE
+    kept = SPARE + of_database
+    needed = wanted + kept
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < needed:  # Negative is no limit.
-        soft = needed if hard < 0 else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    allowed = wanted if soft < 0 else max(1, min(wanted, soft - SPARE))
+    most = max(needed, MANY) if hard < 0 else min(hard, max(needed, MANY))  # Negative is no limit.
+    if 0 <= soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    allowed = wanted if soft < 0 else max(1, min(wanted, soft - kept))
     if allowed < wanted:
         log.warning("few_descriptors", connections=allowed, remedy=f"raise the hard limit (ulimit -Hn) to {needed}")
     return allowed

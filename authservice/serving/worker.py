@@ -53,7 +53,8 @@ def work(
         settings.default_deadline,
         settings.max_connection_age,
         settings.connection_grace,
-        connections_within(settings.max_connections),
+        connections_within(settings.max_connections, bootstrap.pool_size(settings)),
+        settings.max_connection_idle,
     )
     has_entrance = settings.entrance == "auto" and is_entrance_usable()
     settle_collector()

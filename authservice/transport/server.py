@@ -59,7 +59,8 @@ class Limits:
 
     `default_deadline` are the seconds given to a call that brings no deadline. `connection_age` are those after which
     a connection takes nothing new, 0 for never, and `connection_grace` those that what runs on it then gets to end.
-    Connections beyond `max_connections` are closed at once; 0 is any number.
+    Connections beyond `max_connections` are closed at once; 0 is any number. One without a call is closed after
+    `connection_idle` seconds, 0 for never.
     """
 
     threads: int
@@ -70,6 +71,7 @@ class Limits:
     connection_age: float = 0.0
     connection_grace: float = 0.0
     max_connections: int = 0
+    connection_idle: float = 0.0
 
 
 class Server:
@@ -186,6 +188,8 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
             ("grpc.max_connection_age_ms", int(limits.connection_age * 1000)),
             ("grpc.max_connection_age_grace_ms", int(limits.connection_grace * 1000)),
         ]
+    if limits.connection_idle:
+        more += [("grpc.max_connection_idle_ms", int(limits.connection_idle * 1000))]
     if limits.max_connections:
         more += [("grpc.max_allowed_incoming_connections", limits.max_connections)]
     return [*_OPTIONS, *more]

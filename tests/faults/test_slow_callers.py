@@ -12,6 +12,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -20,7 +21,7 @@ from authapi.v1 import auth_service_pb2 as api
 
 from tests.faults.processes import ServerProcess, connections_to, running_server, wait_until
 from tests.faults.seeding import Seeder
-from tests.observed import Refusal, verify
+from tests.observed import Refusal, login, verify
 from tests.rpc.rude_client import WINDOW, RudeClient, rude_client
 
 SILENT = int(os.environ.get("AUTHSERVICE_TEST_SLOW_CALLERS", "400"))
@@ -30,7 +31,7 @@ METHODS += [f"/authapi.v1.TrustService/{name}" for name in ("GetSigningKeys", "W
 ROUNDS = 5
 CALLS = 400
 PATIENCE_SECONDS = 5.0
-SOFT_LIMIT = 256
+SOFT_LIMIT, HARD_LIMIT = 256, 400
 MOST_CONNECTIONS = 8
 FEW_THREADS = 8
 """What may come and stay: grpc has a few more where more connections are, and pools make theirs when first needed."""
@@ -166,6 +167,46 @@ def test_o1_a_peer_with_a_connection_for_each_of_its_silent_calls_keeps_nobody_o
             assert status(worker, "Threads") <= threads + FEW_THREADS
     require_little_delay(f"{SILENT} silent on as many connections", beside, alone)
     assert "File descriptor limit" not in server.stderr()
+
+
+@pytest.mark.parametrize("backend", ["mariadb"], indirect=True)
+def test_those_who_only_connect_leave_descriptors_for_the_database_however_few_there_are(
+    database_url: str, seeds: Seeder, tmp_path: Path
+) -> None:
+    token = seeds.sessions(seeds.user("ada"), 1)[0].access_token
+    wrapper = ("sh", "-c", f'ulimit -n {HARD_LIMIT}; exec "$@"', "sh")
+    server = ServerProcess(database_url, tmp_path / "server", wrapper)
+    try:
+        server.start()
+        with server.stub() as stub, contextlib.ExitStack() as clients:
+            verify(stub, token)
+            for _ in range(HARD_LIMIT):
+                with contextlib.suppress(ConnectionError):  # Beyond the limit they are turned away.
+                    clients.enter_context(rude_client(server.port, WINDOW))
+            with ThreadPoolExecutor(FEW_THREADS) as callers:  # Each takes a connection to the database.
+                list(callers.map(lambda _: login(stub, "ada"), range(FEW_THREADS)))
+            verify(stub, token)
+        assert '"connections"' in server.stderr()
+    finally:
+        server.kill_all()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_connection_without_a_call_is_closed_after_its_time_and_one_with_a_call_is_not(
+    database_url: str, seeds: Seeder, tmp_path: Path
+) -> None:
+    token = seeds.sessions(seeds.user("ada"), 1)[0].access_token
+    idle = {"max_connection_idle": 0.5}
+    with running_server(database_url, tmp_path / "server", **idle) as server, contextlib.ExitStack() as clients:
+        busy = clients.enter_context(rude_client(server.port, WINDOW))
+        watching = busy.begin("/grpc.health.v1.Health/Watch", b"\0\0\0\0\0")
+        for _ in range(CONNECTIONS):
+            clients.enter_context(rude_client(server.port, WINDOW))
+        stub = clients.enter_context(server.stub())
+        verify(stub, token)
+        wait_until(lambda: len(connections_to(server.port)) == 1, 20, "the idle ones to be gone")
+        assert watching not in busy.ended
+        verify(stub, token)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
