@@ -1,7 +1,6 @@
 """`authservice doctor`: what is wrong with an installation, and what to do about it."""
 
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +25,7 @@ from authservice.domain.errors import AuthError, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.cores import usable_cores
+from authservice.serving.port import CannotListen, reserve_port
 from authservice.serving.tls import tls_files
 from authservice.storage import inspection, schema
 from authservice.transport.certificates import TlsFilesUnusable
@@ -187,18 +187,11 @@ def _check_writing(service: bootstrap.Service) -> Result:
 
 
 def _check_port(settings: Settings) -> Result:
-    with closing(socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except (OSError, UnicodeError) as error:
-            return Result(
-                "port",
-                "warning",
-                f"{settings.host}:{settings.port}: {getattr(error, 'strerror', None) or 'not a host name'}",
-                "nothing, if that is the running server; otherwise choose another AUTHSERVICE_PORT",
-            )
-    return Result("port", "ok", f"{settings.host}:{settings.port} is free")
+    try:
+        with closing(reserve_port(settings.host, settings.port)) as reserved:
+            return Result("port", "ok", f"{', '.join(reserved.addresses)}: free")
+    except CannotListen as error:
+        return Result("port", "warning", str(error), "nothing, if that is the running server")
 
 
 def _count_cores(settings: Settings) -> Result:

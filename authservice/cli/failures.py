@@ -13,7 +13,7 @@ from authservice.config import ConfigError
 from authservice.domain.errors import AuthError, FieldRejected, InvalidInput, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
-from authservice.serving.port import PortTaken
+from authservice.serving.port import CannotListen
 from authservice.serving.preparation import Unsafe
 from authservice.storage.engine import AddressUnusable
 from authservice.storage.schema import SchemaNotCurrent
@@ -70,7 +70,7 @@ FORESEEN: dict[type[Exception], Callable[[Any], Failure]] = {
     AuthError: _request,
     FieldRejected: _request,
     TooEarly: _request,
-    PortTaken: _request,
+    CannotListen: _request,
     NoSuchUser: lambda error: (COULD_NOT, f"There is no user {error}. `authservice users list` shows the names."),
     NoSuchKey: lambda error: (COULD_NOT, f"There is no key {error}. `authservice keys list` shows them."),
 }

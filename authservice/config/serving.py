@@ -12,7 +12,7 @@ from authservice.config.area import Area, host_name
 class ServingSettings(Area):
     """Address, processes, limits and TLS."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: str = Field("127.0.0.1", description="address to listen on, or a name: each of its addresses here")
     port: int = Field(50051, ge=0, le=65535, description="port to listen on; 0 for a free one")
     workers: int = Field(
         0,

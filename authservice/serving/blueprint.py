@@ -16,11 +16,12 @@ class Blueprint:
 
     Args:
         settings: pickled, because a process that has them as they are has imported much to read them.
+        addresses: each of the host, with the port.
         cores: those of all workers together.
     """
 
     settings: bytes = field(repr=False)
-    address: str
+    addresses: tuple[str, ...]
     cores: Cores
 
     def __call__(self, stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
@@ -30,4 +31,4 @@ class Blueprint:
 
         settings = pickle.loads(self.settings)  # noqa: S301 - it is our own
         log_to_standard_error(settings.log_level, settings.log_format)
-        work(settings, self.address, self.cores, stop, ready, hangups)
+        work(settings, self.addresses, self.cores, stop, ready, hangups)

@@ -29,23 +29,21 @@ SLACK_SECONDS = 5.0
 
 
 def serve(settings: Settings) -> Never:
-    """Serve until SIGTERM, and end with the exit code. Raises PortTaken, and what `prepare` raises."""
+    """Serve until SIGTERM, and end with the exit code. Raises CannotListen, and what `prepare` raises."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Until there is somebody who rereads.
     # First, because a start that fails here should leave no new database and no new keys behind.
-    holder = reserve_port(settings.host, settings.port)
+    reserved = reserve_port(settings.host, settings.port)
     prepare_apart(settings)
     cores = usable_cores()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    port = holder.getsockname()[1]
-    address = f"{host}:{port}"
     supervisor = Supervisor(
-        Blueprint(pickle.dumps(settings), address, cores),
+        Blueprint(pickle.dumps(settings), reserved.addresses, cores),
         bootstrap.worker_count(settings, cores.count),
-        on_ready=functools.partial(say, greeting(address, settings)),
+        on_ready=functools.partial(say, greeting(f"{host}:{reserved.port}", settings)),
         log=RareLog(settings.log_level, settings.log_format),
         patience=settings.shutdown_grace + SLACK_SECONDS,
-        cores=bootstrap.cores_to_keep_to(settings, cores.numbers, port),
-        held=(holder.detach(),),
+        cores=bootstrap.cores_to_keep_to(settings, cores.numbers, reserved.port),
+        held=tuple(held.detach() for held in reserved.sockets),
     )
     # What the collector does not look at it does not write to, and what nobody writes to stays shared.
     gc.collect()

@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -36,13 +36,13 @@ SPARE_PASSWORD_CALLS = 8
 
 def work(
     settings: Settings,
-    address: str,
+    addresses: Sequence[str],
     cores: Cores,
     stop: threading.Event,
     ready: Callable[[], None],
     hangups: Hangups,
 ) -> None:
-    """Run one worker until `stop` is set. `cores` are those of all workers together."""
+    """Run one worker on its addresses until `stop` is set. `cores` are those of all workers together."""
     service = bootstrap.assemble(settings, cores=cores.count, hash_cores=cores.numbers)
     password_calls = bootstrap.hash_threads(settings, cores.count) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(
@@ -53,7 +53,7 @@ def work(
         settings.default_deadline,
         settings.max_connection_age,
         settings.connection_grace,
-        connections_within(settings.max_connections, bootstrap.pool_size(settings)),
+        connections_within(settings.max_connections, len(addresses), bootstrap.pool_size(settings)),
         settings.max_connection_idle,
     )
     has_entrance = settings.entrance == "auto" and is_entrance_usable()
@@ -66,7 +66,8 @@ def work(
         has_entrance=has_entrance,
         on_unavailable=lambda error: outages.met(CALLS, error),
     )
-    server.listen(address, tls_files(settings))
+    for address in addresses:
+        server.listen(address, tls_files(settings))
     feeding = start_feeding(service, server, outages)
     server.start()
     # Two threads: a slow clean-up must not delay the word that the database is gone.

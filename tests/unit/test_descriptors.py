@@ -14,7 +14,7 @@ import resource, sys
 from authservice.serving.descriptors import connections_within
 soft, hard, wanted = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-allowed = connections_within(wanted, {OF_DATABASE})
+allowed = connections_within(wanted, 1, {OF_DATABASE})
 print("allowed", allowed, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 

@@ -1,5 +1,6 @@
 """Whether the entrance works with the grpcio that is installed: real calls to a server of its own, at the start."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +21,7 @@ _REFUSAL = rpc_status.to_status(Status(code=grpc.StatusCode.ABORTED.value[0], me
 
 
 def trial() -> list[str]:
-    """Return what does not work, in words; nothing if all is well. Listens on loopback for a moment."""
+    """Return what does not work, in words; nothing if all is well. Listens on this machine for a moment."""
     return problems() or _calls()
 
 
@@ -33,11 +34,13 @@ def _calls() -> list[str]:
     many: Any = grpc.unary_stream_rpc_method_handler(_many)
     handlers = {"Alone": unary, "Together": unary, "Many": many}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+    # Of no network, because a machine may have IPv4 or IPv6 only, and of no file.
+    address = f"unix-abstract:{_SERVICE}-{secrets.token_hex(8)}"
     try:
-        port = server.add_insecure_port("127.0.0.1:0")
+        server.add_insecure_port(address)
         server.start()
         options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+        with grpc.insecure_channel(address, options) as channel:
             return [text for text, is_good in _EXPECTED.items() if not _try(is_good, channel)]
     finally:
         server.stop(None)
