@@ -3,7 +3,6 @@
 JSON by default, which escapes line breaks and terminal codes in whatever a caller sent.
 """
 
-import contextlib
 import logging
 import sys
 from typing import Any, Protocol
@@ -24,20 +23,6 @@ class Stream(Protocol):
         """Let what was written leave."""
 
 
-class _StandardError:
-    """That of a command, whose work is done whether or not anybody hears of it."""
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            if sys.stderr:
-                sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            if sys.stderr:
-                sys.stderr.flush()
-
-
 def configure(level: str, form: str, stream: Stream | None = None) -> None:
     """Send log lines to `stream`, or to standard error, from now on."""
     global _configured  # noqa: PLW0603 - as structlog's own configuration is one for the process
@@ -56,7 +41,7 @@ def configure(level: str, form: str, stream: Stream | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(stream or _StandardError()),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),  # type: ignore[arg-type]
     )
 
 

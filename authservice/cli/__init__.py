@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from authservice.cli import surroundings
 from authservice.serving import NOTE
 
 __all__ = ["INTERRUPTED", "main"]
@@ -19,6 +20,7 @@ _OURS = ("authservice", "authclient", "authapi")
 
 def main() -> None:
     """Run the command and exit."""
+    surroundings.complete()
     if sys.version_info < (3, 11):  # noqa: UP036  # Clients are installed beside Python 3.10, and this command with them.
         print(f"The server needs Python 3.11 or newer, and this is {sys.version.split()[0]}.", file=sys.stderr)
         sys.exit(3)

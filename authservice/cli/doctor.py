@@ -1,12 +1,10 @@
 """`authservice doctor`: what is wrong with an installation, and what to do about it."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import click
 import pymysql
@@ -18,7 +16,7 @@ from authservice import bootstrap
 from authservice import config as configuration
 from authservice.cli.databases import trouble_with
 from authservice.cli.failures import failure_of
-from authservice.cli.opening import WHERE_IT_IS, deadline, missing_file
+from authservice.cli.opening import deadline, missing_file, remedy_for_missing
 from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
 from authservice.domain.errors import AuthError, StorageUnavailable
@@ -93,7 +91,7 @@ def examine() -> Iterator[Result]:
     yield _count_cores(settings)
     yield _check_entrance(settings)
     if missing := missing_file(settings):
-        yield Result("database", "failed", f"there is no file {missing}", _remedy_for_missing(missing))
+        yield Result("database", "failed", f"there is no file {missing}", remedy_for_missing(missing))
         return
     yield from _check_hosts(settings)
     engine = bootstrap.engine_for(settings, pool_size=1)
@@ -234,10 +232,3 @@ def _check_tls(settings: Settings) -> Iterator[Result]:
 
 def _as_remedy(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:].rstrip(".")
-
-
-def _remedy_for_missing(file: Path) -> str:
-    there = next(folder for folder in file.parents if folder.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
-        return WHERE_IT_IS
-    return f"let this user write {there}, or set AUTHSERVICE_DATA_DIR to a folder that it may write"

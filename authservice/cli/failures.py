@@ -1,7 +1,9 @@
 """From what a command has raised to its exit code and what is said about it, in one table."""
 
+import os
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pymysql
@@ -46,7 +48,7 @@ def _system(error: OSError) -> Failure:
     if not error.filename:
         return COULD_NOT, f"{error.strerror or error}."
     remedy = "Run as the owner, or set AUTHSERVICE_DATA_DIR to a folder for this service."
-    return WRONG_SETTINGS, f"{error.filename}: {error.strerror}. {remedy}"
+    return WRONG_SETTINGS, f"{Path(os.fsdecode(error.filename)).absolute()}: {error.strerror}. {remedy}"
 
 
 def _request(error: Exception) -> Failure:

@@ -1,6 +1,7 @@
 """Opening the service for one command."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
         click.echo(str(stray), err=True)
     if missing := missing_file(settings):
         if not may_create:
-            raise ConfigError(f"There is no database {missing}. To do: {WHERE_IT_IS}.")
+            raise ConfigError(f"There is no database {missing}. To do: {remedy_for_missing(missing)}.")
         require_meant(settings)
         settings.master_keys()
         click.echo(f"Making the new database {missing}.", err=True)
@@ -66,6 +67,14 @@ def missing_file(settings: Settings) -> Path | None:
     """Return the absolute path of the embedded database if it should be a file and is not there."""
     path = settings.database_file
     return None if path is None or path.exists() else path
+
+
+def remedy_for_missing(file: Path) -> str:
+    """Return what to do where an embedded database is not there: to make one helps where that is possible."""
+    there = next(folder for folder in file.parents if folder.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return WHERE_IT_IS
+    return f"let this user write {there}, or set AUTHSERVICE_DATA_DIR to a folder that it may write"
 
 
 def require_meant(settings: Settings) -> None:

@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("Interrupted.", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # Whoever read what is printed has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # The interpreter flushes at its end.
+        _let_go_of_stdout()
         sys.exit(COULD_NOT)
     except click.ClickException as error:
         error.show()
@@ -88,7 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         code, text = _failure_of(error)
         click.echo(text, err=True)
+        _let_go_of_stdout()
         sys.exit(code)
+
+
+def _let_go_of_stdout() -> None:
+    """Forget what cannot be printed: the interpreter would try again at its end, and end with a code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failure_of(error: Exception) -> tuple[int, str]:

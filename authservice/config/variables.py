@@ -69,6 +69,12 @@ def _text(path: Path) -> str:
             return ""
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
+        if not os.access(path.parent, os.X_OK, effective_ids=True):
+            place = path.parent.absolute()
+            raise ConfigError(
+                f"{place}: this user may not look for {path.name} in this folder. Run the command in another, or as a "
+                "user that may read this one."
+            ) from None
         raise ConfigError(f"{path}: cannot be read: {error.strerror}. Run as its owner.") from None
     except UnicodeDecodeError:
         text = "\0"
