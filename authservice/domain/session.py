@@ -102,7 +102,8 @@ class Session:
             rotated_at=now,
             spent_at=(*self._spent_lately(now), now),
             idle_end=limits.idle_end(now, self.absolute_end),
-            token_end=limits.access_token_end(now, self.absolute_end),
+            # A token that was issued while the clock was ahead may still be to come.
+            token_end=max(filter(None, (self.token_end, limits.access_token_end(now, self.absolute_end)))),
         )
 
     def knows(self, generation: int) -> bool:

@@ -80,7 +80,10 @@ class Sessions(Protocol):
         """
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
-        """End one session. Returns 1 if it was live, 0 otherwise."""
+        """End one session. Returns 1 if it was live, 0 otherwise.
+
+        One that is over by the clock ends as well, with its rule: the clock may be ahead.
+        """
 
     def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
         """End several sessions, whosever they are. Returns those that were live."""
@@ -88,7 +91,7 @@ class Sessions(Protocol):
     def end_all(self, user_id: UUID, reason: SessionEnd, now: datetime, keep: UUID | None = None) -> int:
         """End every session of a user, except `keep`. Returns how many were live."""
 
-    def outdate_tokens(self, user_id: UUID, generation: int, now: datetime) -> None:
+    def outdate_tokens(self, user_id: UUID, generation: int) -> None:
         """Append the rule by which services refuse the user's tokens of generations before this one."""
 
     def count_live(self, user_id: UUID, now: datetime) -> int:

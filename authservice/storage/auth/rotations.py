@@ -28,7 +28,8 @@ _ROTATE = """
     UPDATE sessions{forced} SET spent_hash = refresh_hash, refresh_hash = CASE id {cases} END,
     generation = generation + 1, rotated_at = {place}, spent_at = CASE id {cases} END,
     idle_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END,
-    token_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END
+    token_end = CASE WHEN token_end > {place} THEN token_end
+    WHEN absolute_end < {place} THEN absolute_end ELSE {place} END
     WHERE id IN ({places}) AND refresh_hash IN ({places}) AND ended_at IS NULL AND idle_end > {place}
 """
 
@@ -53,7 +54,7 @@ def rotate_each(
     parameters: list[object] = [part for _, after in rotations for part in (after.id.bytes, after.refresh_hash)]
     parameters += [moment]
     parameters += [part for _, after in rotations for part in (after.id.bytes, packed(after.spent_at))]
-    parameters += [idle, idle, token, token]
+    parameters += [idle, idle, token, token, token]
     parameters += [spent.session_id.bytes for spent, _ in rotations]
     parameters += [spent.hash for spent, _ in rotations]
     return change(connection, _ROTATE, len(rotations), [*parameters, moment])

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, literal, select
 
-from authservice.domain.revocation import LATE
 from authservice.domain.session import Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
@@ -58,7 +57,7 @@ class SqlSessions:
         return len(self.end_each({session_id}, reason, now))
 
     def end_each(self, session_ids: set[UUID], reason: SessionEnd, now: datetime) -> set[UUID]:
-        """End several sessions, whosever they are."""
+        """End several sessions, whosever they are. See endings.end_each."""
         ended = endings.end_each(self._connection, session_ids, reason, now)
         self.has_revoked = self.has_revoked or bool(ended)
         return ended
@@ -79,23 +78,24 @@ class SqlSessions:
         ids = self._connection.execute(select(sessions.c.id).order_by(sessions.c.id).limit(limit)).scalars().all()
         return self._connection.execute(delete(sessions).where(sessions.c.id.in_(ids))).rowcount if ids else 0
 
-    def outdate_tokens(self, user_id: UUID, generation: int, now: datetime) -> None:
-        """Revoke the tokens of a user that are of an earlier generation."""
+    def outdate_tokens(self, user_id: UUID, generation: int) -> None:
+        """Revoke the tokens of a user that are of an earlier generation, whatever the time: see endings.end_each."""
         self._revoke(
             select(sessions.c.user_id, literal(generation), func.max(_TOKEN_END))
-            .where(sessions.c.user_id == user_id, _may_have_tokens(now))
+            .where(sessions.c.user_id == user_id)
             .group_by(sessions.c.user_id)
         )
 
     def _end(self, condition: ColumnElement[bool], reason: SessionEnd, now: datetime) -> set[UUID]:
-        """End the live ones among some sessions.
+        """End some sessions. Returns those that were live.
 
         `endings` and this do it alone, so that none ends without services learning of it.
         """
         # Locked in the order of their ids, so that two such calls do not wait for each other.
-        query = select(sessions.c.id).where(condition, _live(now)).order_by(sessions.c.id).with_for_update()
-        live = set(self._connection.execute(query).scalars())
-        return self.end_each(live, reason, now) if live else live
+        is_open = sessions.c.ended_at.is_(None)
+        query = select(sessions.c.id).where(condition, is_open).order_by(sessions.c.id).with_for_update()
+        found = set(self._connection.execute(query).scalars())
+        return self.end_each(found, reason, now) if found else found
 
     def _revoke(self, rules: Select[Any]) -> None:
         self.has_revoked = True
@@ -105,10 +105,6 @@ class SqlSessions:
 def _live(now: datetime) -> ColumnElement[bool]:
     # The idle end never lies after the absolute end, so it alone decides.
     return and_(sessions.c.ended_at.is_(None), sessions.c.idle_end > now)
-
-
-def _may_have_tokens(now: datetime) -> ColumnElement[bool]:
-    return now - LATE < _TOKEN_END
 
 
 def _to_session(row: Row[Any]) -> Session:

@@ -74,8 +74,7 @@ class OperateUsers:
     def take(self, user_name: str, role: str, deadline: Deadline) -> bool:
         """Take a role away. Tells whether the user had it. Otherwise as `grant`."""
         role_name(role)
-        now = self.clock()
-        user, taken = self.database.transact(lambda tx: self._take(tx, user_name, role, now), deadline, settle=_settle)
+        user, taken = self.database.transact(lambda tx: self._take(tx, user_name, role), deadline, settle=_settle)
         if taken:
             self.audit.record("role_taken", user_id=str(user.id), role=role)
         return taken
@@ -89,14 +88,14 @@ class OperateUsers:
             )
         granted = tx.users.grant(user.id, role, now)
         if granted:
-            _outdate_tokens(tx, user, now)
+            _outdate_tokens(tx, user)
         return user, granted
 
-    def _take(self, tx: AuthStores, user_name: str, role: str, now: datetime) -> tuple[User, bool]:
+    def _take(self, tx: AuthStores, user_name: str, role: str) -> tuple[User, bool]:
         user = self._find(tx, user_name)
         taken = tx.users.take(user.id, role)
         if taken:
-            _outdate_tokens(tx, user, now)
+            _outdate_tokens(tx, user)
         return user, taken
 
     def _disable(self, tx: AuthStores, user_name: str, now: datetime) -> tuple[User, int]:
@@ -122,5 +121,5 @@ def _settle(earlier: tuple[User, Change], last: tuple[User, Change]) -> tuple[Us
     return earlier if earlier[1] else last
 
 
-def _outdate_tokens(tx: AuthStores, user: User, now: datetime) -> None:
-    tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id), now)
+def _outdate_tokens(tx: AuthStores, user: User) -> None:
+    tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id))

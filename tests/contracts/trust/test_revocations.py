@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from authservice.domain.deadline import Deadline
 from authservice.domain.revocation import LATE, Revocation, least_token_end
-from authservice.domain.session import Session, SessionEnd, SessionLimits
+from authservice.domain.session import Session, SessionEnd, SessionLimits, Standing
 from authservice.domain.user import User
 from authservice.ports import Transaction
 from tests.contracts.conftest import Stored
@@ -54,23 +55,58 @@ def test_s2_ending_a_session_appends_the_one_rule_about_its_tokens(stored: Store
     assert said(stored.rules()) == over(session)
 
 
-def test_ending_what_is_over_or_unknown_appends_nothing(stored: Stored, user: User, session: Session) -> None:
-    idle = kept(stored, user, idle_end=NOW)
+def test_ending_what_has_ended_or_is_unknown_appends_nothing(stored: Stored, user: User, session: Session) -> None:
     stored.end_session(session, NOW)
-    for nobody_live in (session, idle, a_session(user)):
+    for nobody_live in (session, a_session(user)):
         assert stored.end_session(nobody_live, NOW) == 0
     assert stored.run(lambda tx: tx.sessions.end_all(user.id, LOGOUT, NOW)) == 0
     assert said(stored.rules()) == over(session)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=49)])
+def test_what_is_over_by_a_clock_that_is_ahead_ends_for_good_with_its_rule(
+    stored: Stored, user: User, session: Session, ahead: timedelta
+) -> None:
+    others = [kept(stored, user) for _ in range(3)]
+    live = kept(stored, user, idle_end=NOW + 2 * ahead, absolute_end=NOW + 2 * ahead)
+    assert stored.end_session(session, NOW + ahead) == 0
+    assert said(stored.rules()) == over(session)
+    assert stored.end_session(session, NOW + ahead) == 0, "it has ended already"
+    asked = {others[0].id, live.id}
+    assert stored.run(lambda tx: tx.sessions.end_each(asked, LOGOUT, NOW + ahead)) == {live.id}
+    assert said(stored.rules()) == over(session, others[0], live)
+    assert stored.run(lambda tx: tx.sessions.end_all(user.id, LOGOUT, NOW + ahead)) == 0
+    assert said(stored.rules()) == over(session, live, *others)
+    for each in (session, live, *others):
+        assert stored.live_sessions.judge(each.id, user.id, 0, NOW, Deadline.after(10)) is Standing.SESSION_OVER
+    assert {rule.subject for rule in stored.log.all(NOW)} == {each.id for each in (session, live, *others)}
+
+
+def test_no_refresh_forgets_a_token_that_was_issued_while_the_clock_was_ahead(
+    stored: Stored, user: User, session: Session
+) -> None:
+    first, second, third = (a_token(session.id, text, number) for number, text in enumerate(("first", "2nd", "3rd")))
+    ahead = NOW + timedelta(minutes=20)
+    limits = SessionLimits()
+    stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], ahead, limits))
+    stored.run(lambda tx: tx.sessions.rotate_each([spent(session, second, third)], NOW, limits))
+    stored.end_session(session, NOW)
+    assert said(stored.rules()) == {(session.id, 0, ahead + limits.access_token)}
+    assert session.rotated(second.hash, ahead, limits).rotated(third.hash, NOW, limits).token_end == (
+        ahead + limits.access_token
+    )
+
+
 @pytest.mark.parametrize("reason", SessionEnd)
-def test_ending_all_appends_one_rule_for_each_that_was_live(stored: Stored, user: User, reason: SessionEnd) -> None:
+def test_ending_all_appends_one_rule_for_each_and_counts_the_live(
+    stored: Stored, user: User, reason: SessionEnd
+) -> None:
     live = [kept(stored, user, TOKEN_END + timedelta(seconds=number)) for number in range(3)]
-    kept(stored, user, idle_end=NOW)
+    idle = kept(stored, user, idle_end=NOW)
     kept(stored, user, ended_at=NOW - timedelta(minutes=1))
     kept(stored, stored.keep_user(a_user()))
     assert stored.run(lambda tx: tx.sessions.end_all(user.id, reason, NOW)) == 3
-    assert said(stored.rules()) == over(*live)
+    assert said(stored.rules()) == over(*live, idle)
 
 
 def test_ending_the_others_leaves_the_one_to_keep_without_a_rule(stored: Stored, user: User, session: Session) -> None:
@@ -94,12 +130,14 @@ def test_a_session_of_the_first_schema_is_revoked_until_its_absolute_end(stored:
     assert said(stored.rules()) == {(old.id, 0, old.absolute_end)}
 
 
-def test_a_session_whose_tokens_have_all_expired_needs_no_rule(stored: Stored, user: User) -> None:
+def test_a_session_whose_tokens_have_all_expired_has_its_rule_in_case_the_clock_is_ahead(
+    stored: Stored, user: User
+) -> None:
     gone = kept(stored, user, NOW - LATE)
     last = kept(stored, user, NOW - LATE + TICK)
     assert stored.run(lambda tx: tx.sessions.end_all(user.id, LOGOUT, NOW)) == 2
-    assert said(stored.rules()) == over(last)
-    assert gone.id not in {rule.subject for rule in stored.rules()}
+    assert said(stored.rules()) == over(gone, last)
+    assert {rule.subject for rule in stored.log.all(NOW - timedelta(minutes=20))} == {gone.id, last.id}
 
 
 def test_a_refresh_moves_the_end_of_the_rule_but_never_past_the_session(stored: Stored, session: Session) -> None:
@@ -126,7 +164,7 @@ def test_a_refresh_moves_the_end_of_the_rule_but_never_past_the_session(stored: 
 def test_a_transaction_that_raises_leaves_neither_end_nor_rule(stored: Stored, user: User, session: Session) -> None:
     def fail(tx: Transaction) -> None:
         assert tx.sessions.end(session.id, LOGOUT, NOW) == 1
-        tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id), NOW)
+        tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -149,21 +187,29 @@ def test_outdating_appends_one_rule_until_the_last_token_of_all_sessions(
     kept(stored, user, NOW - timedelta(hours=1))
     kept(stored, stored.keep_user(a_user()), TOKEN_END + timedelta(hours=1))
     # Also the tokens of a session that was ended: their rule would be enough, and more does no harm.
-    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 3, NOW))
+    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 3))
     assert said(stored.rules()) == {(user.id, 3, latest.token_end)}
 
 
 def test_outdating_counts_a_session_of_the_first_schema_to_its_absolute_end(stored: Stored, user: User) -> None:
     kept(stored, user)
     old = kept(stored, user, token_end=None)
-    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 1, NOW))
+    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 1))
     assert said(stored.rules()) == {(user.id, 1, old.absolute_end)}
 
 
-def test_outdating_a_user_without_tokens_appends_nothing(stored: Stored, user: User) -> None:
-    kept(stored, user, NOW - LATE)
-    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 1, NOW))
+def test_outdating_a_user_without_sessions_appends_nothing(stored: Stored, user: User) -> None:
+    kept(stored, stored.keep_user(a_user()))
+    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 1))
     assert stored.rules() == []
+
+
+def test_outdating_tokens_that_have_expired_appends_a_rule_in_case_the_clock_is_ahead(
+    stored: Stored, user: User
+) -> None:
+    old = kept(stored, user, NOW - LATE)
+    stored.run(lambda tx: tx.sessions.outdate_tokens(user.id, 1))
+    assert said(stored.rules()) == {(user.id, 1, old.token_end)}
 
 
 def write(stored: Stored, user: User, *token_ends: datetime) -> list[Revocation]:
