@@ -125,10 +125,10 @@ class RevocationFeed:
         begin, now = self.monotonic(), self._clock()
         rules, count = self._log.counted_after(self._seq, now)
         self._add(rules, now)
-        if count != self._count(now):
-            self._add(self._log.all(now), now)
+        missed = self._log.all(now) if count != self._count(now) else []
         with self._lock:
-            # At once, so that at each moment the count is that of the read time.
+            # At once, so that at each moment the rules are those of the read time, also where the clock was set back.
+            self._take(missed, now)
             self._drop(now)
             self._read = now, begin
         self._next_proof = begin + min(LONGEST_PAUSE, PROOF_SHARE * (self.monotonic() - begin))
@@ -144,18 +144,21 @@ class RevocationFeed:
         return sum(len(keys) for moment, keys in self._expiring.items() if moment > now)
 
     def _add(self, rules: Iterable[Revocation], now: datetime) -> None:
-        """Take rules that are new and still matter at `now`."""
         with self._lock:
-            for rule in rules:
-                if rule.seq > self._seq:
-                    self._seq, self._last = rule.seq, rule
-                if rule.key not in self._rules and rule.expires_at > now:
-                    self._rules[rule.key] = rule
-                    self._expiring.setdefault(rule.expires_at, set()).add(rule.key)
-                    self._arrived.append(rule)
-                    self._position += 1
-            if len(self._arrived) > 2 * KEPT:
-                del self._arrived[:-KEPT]
+            self._take(rules, now)
+
+    def _take(self, rules: Iterable[Revocation], now: datetime) -> None:
+        """Take rules that are new and still matter at `now`."""
+        for rule in rules:
+            if rule.seq > self._seq:
+                self._seq, self._last = rule.seq, rule
+            if rule.key not in self._rules and rule.expires_at > now:
+                self._rules[rule.key] = rule
+                self._expiring.setdefault(rule.expires_at, set()).add(rule.key)
+                self._arrived.append(rule)
+                self._position += 1
+        if len(self._arrived) > 2 * KEPT:
+            del self._arrived[:-KEPT]
 
     def _drop(self, now: datetime) -> None:
         for moment in [moment for moment in self._expiring if moment <= now]:

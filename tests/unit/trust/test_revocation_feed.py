@@ -1,6 +1,6 @@
 """What is known here about revoked tokens: nothing is missed, whatever commits first, and every count is right."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -37,6 +37,8 @@ class World:
     read_seconds: float = 0.0
     is_away: bool = False
     reads: list[str] = field(default_factory=list)
+    looked: Callable[[], object] = lambda: None
+    """Called while the log is read."""
 
     def __post_init__(self) -> None:
         self.feed = RevocationFeed(self, "history", lambda: self.now, lambda: self.uptime)
@@ -61,6 +63,7 @@ class World:
         if self.is_away:
             raise StorageUnavailable
         self.reads.append(how)
+        self.looked()
         self.uptime += self.read_seconds
 
     def pass_time(self, seconds: float) -> None:
@@ -429,3 +432,25 @@ def test_s4_whatever_happens_no_watcher_counts_otherwise_and_a_proof_leaves_noth
             watcher.take(*world.feed.since(watcher.bookmark.position))
         for watcher in watchers:
             assert watcher.count() == watcher.bookmark.rule_count
+
+
+@pytest.mark.parametrize("hours", [1, 49])
+def test_w1_rules_that_were_forgotten_while_the_clock_was_ahead_come_back_together_with_the_time(hours: int) -> None:
+    world = World([rule(number, START + timedelta(minutes=30)) for number in range(1, 6)])
+    world.feed.refresh()
+    position = world.feed.position
+    world.now += hours * HOUR
+    world.prove()
+    assert not world.known
+    world.now -= hours * HOUR
+    world.rows.append(rule(6))
+    seen: list[Bookmark] = []
+    world.looked = lambda: seen.append(world.feed.snapshot()[1])
+    world.prove()
+    assert world.known == {1, 2, 3, 4, 5, 6}
+    # A watcher drops what is over at the read time, so none is to be there before it.
+    assert [(bookmark.read_time > START + HOUR, bookmark.rule_count) for bookmark in seen] == [(True, 0), (True, 1)]
+    arrived, bookmark = world.feed.since(position)
+    assert {each.seq for each in arrived} == {1, 2, 3, 4, 5, 6}
+    assert bookmark.rule_count == 6
+    assert bookmark.read_time < START + HOUR
