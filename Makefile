@@ -87,7 +87,7 @@ orders: $(VENV)/server.stamp ## Serve the example on 127.0.0.1:50052, beside `ma
 
 # --- test ------------------------------------------------------------------------------------------------------------
 
-test: check mariadb unit ## Run every check and every test, on SQLite and on a real MariaDB
+test: check mariadb faketime unit ## Run every check and every test, on SQLite and on a real MariaDB
 
 check: lint types layers contract ## Run the checks that execute no test
 
@@ -110,6 +110,10 @@ mariadb:
 
 # Where no bytecode is kept, each of the processes that run tests compiles all of them anew, for four seconds.
 unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: faketime
+faketime:
+	@tests/install_faketime.sh
 
 # In the order of the folders: the files that take longest come first, those that take no time fill the rest.
 unit: setup

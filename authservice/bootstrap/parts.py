@@ -9,6 +9,7 @@ from authservice.bootstrap.secrets import FINGERPRINTS, master_keys, open_secret
 from authservice.bootstrap.signing import open_keys
 from authservice.bootstrap.sizes import hash_threads, pool_size, rotation_plan
 from authservice.config import Settings
+from authservice.domain.clocks import uptime
 from authservice.domain.signing_key import RotationPlan
 from authservice.logs import LogAudit
 from authservice.ports import Audit, Clock
@@ -18,8 +19,9 @@ from authservice.security.key_ring import KeySource
 from authservice.security.sealing import Sealer
 from authservice.security.signing_keys import Forge
 from authservice.storage.auth.live_sessions import BatchedLiveSessions
+from authservice.storage.clock import DatabaseClock, database_clock
 from authservice.storage.database import SqlDatabase
-from authservice.storage.engine import Engine
+from authservice.storage.engine import Engine, is_sqlite
 from authservice.storage.inspection import ping
 from authservice.storage.trust.revocation_log import SqlRevocationLog
 from authservice.usecases.trust.rotate_keys import RotateKeys
@@ -54,9 +56,16 @@ class Parts:
     audit: Audit
 
     def ping(self) -> None:
-        """Ask the database for the simplest answer, and whether it may be written to. Raises StorageUnavailable."""
-        self.live_sessions.ping()
+        """Ask the database for the simplest answer, whether it may be written to, and the time.
+
+        Raises StorageUnavailable, also if the database's clock and this machine's contradict each other.
+        """
+        asked_at = uptime()
+        theirs = self.live_sessions.ping()
+        if isinstance(self.clock, DatabaseClock) and theirs:
+            self.clock.told(theirs, asked_at)
         ping(self.engine)
+        self.clock()
 
     def close(self) -> None:
         """Give threads and connections back."""
@@ -71,7 +80,7 @@ def make_parts(
     *,
     cores: int = 1,
     hash_cores: Collection[int] = (),
-    clock: Clock = now_utc,
+    clock: Clock | None = None,
     audit: Audit | None = None,
     hash_cost: int | None = None,
     rotation: RotationPlan | None = None,
@@ -80,6 +89,7 @@ def make_parts(
 
     Args:
         cores: how many there are for all workers together.
+        clock: in place of the database's, or of this machine's where the database is a file; for tests.
         hash_cores: those that hashes may be computed on, where the process keeps to fewer.
         hash_cost: in place of the setting, which has a lower limit; for tests.
         rotation: in place of what follows from the settings; for tests.
@@ -88,6 +98,7 @@ def make_parts(
     engine = engine_for(settings, pool_size=pool_size(settings))
     database = SqlDatabase(engine)
     sealer = Sealer(master_keys(settings, database))
+    clock = clock or (now_utc if is_sqlite(engine) else database_clock(engine))
     own_secrets = open_secrets(database, sealer, clock)
     forge = Forge(settings.token_algorithm, sealer)
     # The one story that is a part as well: there are no keys before it has made the first.

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from authservice.bootstrap import admin, auth, trust
-from authservice.bootstrap.parts import Parts, make_parts, now_utc
+from authservice.bootstrap.parts import Parts, make_parts
 from authservice.config import Settings
 from authservice.domain.signing_key import RotationPlan
 from authservice.ports import Audit, Clock
@@ -43,7 +43,7 @@ def assemble(
     *,
     cores: int = 1,
     hash_cores: Collection[int] = (),
-    clock: Clock = now_utc,
+    clock: Clock | None = None,
     audit: Audit | None = None,
     hash_cost: int | None = None,
     rotation: RotationPlan | None = None,
@@ -56,8 +56,8 @@ def assemble(
         auth=auth.build(parts),
         admin=admin.build(parts),
         trust=trust.build(parts),
-        clean_up=CleanUp(parts.database, clock),
-        try_writing=TryWriting(parts.database, clock),
+        clean_up=CleanUp(parts.database, parts.clock),
+        try_writing=TryWriting(parts.database, parts.clock),
         adopt_backup=AdoptBackup(parts.database, parts.rotate_keys, parts.audit),
         parts=parts,
     )

@@ -7,6 +7,8 @@ import pymysql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from authservice.domain.clocks import ClockWrong
+
 COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 
 
@@ -77,6 +79,8 @@ _SQLITE = {
 
 def trouble_with(error: BaseException) -> Trouble:
     """Judge an error of SQLAlchemy, of a driver, or one that was raised from one."""
+    if isinstance(error.__cause__, ClockWrong):
+        return Trouble(COULD_NOT, f"{str(error.__cause__).capitalize()}.", "")
     cause = _driver_error(error)
     if isinstance(cause, sqlite3.Error):
         code, remedy = _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, (COULD_NOT, ""))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from authservice.serving.cores import Cores
 from authservice.serving.signals import Hangups
 from authservice.serving.standard_streams import log_to_standard_error
+from authservice.serving.steadiness import Steadiness, starting_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,13 @@ class Blueprint:
         settings: pickled, because a process that has them as they are has imported much to read them.
         addresses: each of the host, with the port.
         cores: those of all workers together.
+        clock_began: see steadiness.Steadiness.
     """
 
     settings: bytes = field(repr=False)
     addresses: tuple[str, ...]
     cores: Cores
+    clock_began: float = field(default_factory=starting_point)
 
     def __call__(self, stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
         """Work until `stop` is set."""
@@ -31,4 +34,4 @@ class Blueprint:
 
         settings = pickle.loads(self.settings)  # noqa: S301 - it is our own
         log_to_standard_error(settings.log_level, settings.log_format)
-        work(settings, self.addresses, self.cores, stop, ready, hangups)
+        work(settings, self.addresses, self.cores, stop, ready, hangups, Steadiness(self.clock_began))

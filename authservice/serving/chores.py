@@ -1,9 +1,12 @@
 """What a worker does between calls, and how often."""
 
+import time
+
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.serving.housekeeping import Chore, Housekeeping
 from authservice.serving.outages import Outages
+from authservice.serving.steadiness import Steadiness
 from authservice.storage.limits import BUSY_SECONDS
 from authservice.transport.server import Server
 
@@ -23,6 +26,8 @@ TRY_SECONDS = BUSY_SECONDS + 1.0
 """What a trial gets: as long as a call waits for other writers, so that it fails only of what they fail of."""
 UPKEEP_PERIOD = 60.0
 UPKEEP_SECONDS = 5.0
+FIRST_CLEAN_UP = 600.0
+"""Seconds after the start. A clock that was wrong when the machine started is set by then, and that is noticed."""
 
 
 def start_feeding(service: bootstrap.Service, server: Server, outages: Outages | None = None) -> Housekeeping:
@@ -42,14 +47,25 @@ def start_feeding(service: bootstrap.Service, server: Server, outages: Outages |
     return feeding
 
 
-def upkeep(service: bootstrap.Service, *, managed_keys: bool) -> list[Chore]:
-    """Return what looks after rows and keys."""
-    kept = [Chore("clean-up", UPKEEP_PERIOD, lambda: service.clean_up(UPKEEP_SECONDS))]
+def upkeep(service: bootstrap.Service, steadiness: Steadiness, *, managed_keys: bool) -> list[Chore]:
+    """Return what looks after rows and keys. What goes by the time waits while the clock is in doubt."""
+
+    def clean_up() -> None:
+        steadiness.require()
+        service.clean_up(UPKEEP_SECONDS)
+
+    def rotate_keys() -> None:
+        steadiness.require()
+        service.trust.rotate_keys.ensure(Deadline.after(UPKEEP_SECONDS))
+
+    kept = [
+        Chore("clock", PING_PERIOD, steadiness.require),  # Which says so soon, and not when rows are due.
+        Chore("clean-up", UPKEEP_PERIOD, clean_up, next_at=time.monotonic() + FIRST_CLEAN_UP),
+    ]
     if managed_keys:
-        rotate_keys = service.trust.rotate_keys
         kept += [
             Chore("reload keys", RELOAD_PERIOD, service.trust.keys.reload),
-            Chore("rotate keys", UPKEEP_PERIOD, lambda: rotate_keys.ensure(Deadline.after(UPKEEP_SECONDS))),
+            Chore("rotate keys", UPKEEP_PERIOD, rotate_keys),
         ]
     return kept
 

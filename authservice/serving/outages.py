@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from authservice.domain.clocks import ClockWrong
 from authservice.domain.errors import StorageUnavailable
 
 log = structlog.get_logger()
 
 TOLD_EVERY = 60.0
 """Seconds. Some chores are done ten times a second."""
-_AWAY = "database_away"
+_AWAY, _WRONG = "database_away", "clock_wrong"
+_ENDS = {_AWAY: "database_back", _WRONG: "clock_right"}
 
 
 @dataclass(slots=True)
@@ -28,7 +30,8 @@ class _Outage:
 class Outages:
     """Those of one process, whichever of its threads they meet. Lives as long as the process.
 
-    A database that is away is one outage, however many chores it keeps from being done; anything else is one for each.
+    A database that is away is one outage, however many chores it keeps from being done, and so is a wrong clock;
+    anything else is one for each.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +41,7 @@ class Outages:
 
     def met(self, chore: str, error: Exception) -> None:
         """Take note that a chore could not be done."""
-        name = _AWAY if isinstance(error, StorageUnavailable) else chore
+        name = _outage_of(chore, error)
         now = self._monotonic()
         with self._lock:
             self._end(chore, now, besides=name)
@@ -70,18 +73,24 @@ class Outages:
                     _tell_end(name, now - outage.since)
 
 
+def _outage_of(chore: str, error: Exception) -> str:
+    if isinstance(error, ClockWrong) or isinstance(error.__cause__, ClockWrong):
+        return _WRONG
+    return _AWAY if isinstance(error, StorageUnavailable) else chore
+
+
 def _tell(name: str, error: Exception, seconds: float) -> None:
     facts = {"pid": os.getpid(), "seconds": round(seconds, 1)}
-    if name == _AWAY:
-        log.warning(_AWAY, cause=_cause(error), **facts)
+    if name in _ENDS:
+        log.warning(name, cause=_cause(error), **facts)
     else:
         log.warning("chore_failed", chore=name, error=type(error).__name__, **facts)
 
 
 def _tell_end(name: str, seconds: float) -> None:
     facts = {"pid": os.getpid(), "seconds": round(seconds, 1)}
-    if name == _AWAY:
-        log.warning("database_back", **facts)
+    if name in _ENDS:
+        log.warning(_ENDS[name], **facts)
     else:
         log.warning("chore_works_again", chore=name, **facts)
 

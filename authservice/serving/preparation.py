@@ -28,4 +28,6 @@ def prepare(settings: Settings) -> None:
             if finding.breaks_promise:
                 raise Unsafe(f"{finding.what}. To do: {finding.remedy}.")
             log.warning("unsafe_database", what=finding.what, remedy=finding.remedy)
-    bootstrap.assemble(settings, hash_cost=4).close()
+    service = bootstrap.assemble(settings, hash_cost=4)
+    service.parts.clock()  # Which is told only where the database's and this machine's agree.
+    service.close()

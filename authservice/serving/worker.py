@@ -15,6 +15,7 @@ from authservice.serving.housekeeping import Housekeeping
 from authservice.serving.outages import Outages
 from authservice.serving.rereading import reread
 from authservice.serving.signals import Hangups
+from authservice.serving.steadiness import Steadiness
 from authservice.serving.tls import tls_files
 from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.entrance.grpcio import grpc_version
@@ -41,6 +42,7 @@ def work(
     stop: threading.Event,
     ready: Callable[[], None],
     hangups: Hangups,
+    steadiness: Steadiness,
 ) -> None:
     """Run one worker on its addresses until `stop` is set. `cores` are those of all workers together."""
     service = bootstrap.assemble(settings, cores=cores.count, hash_cores=cores.numbers)
@@ -72,7 +74,7 @@ def work(
     server.start()
     # Two threads: a slow clean-up must not delay the word that the database is gone.
     health = Housekeeping([health_check(service, server, outages)], outages=outages)
-    keeping = Housekeeping(upkeep(service, managed_keys=settings.jwt_secret is None), outages=outages)
+    keeping = Housekeeping(upkeep(service, steadiness, managed_keys=settings.jwt_secret is None), outages=outages)
     health.start()
     keeping.start()
     log.info("serving", entrance="on" if has_entrance else "off", grpcio=grpc_version())

@@ -13,6 +13,7 @@ from authservice.storage.faults import DATABASE_ERRORS
 from authservice.storage.tables import metadata
 
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
+"""What `doctor` lets pass. A server serves up to clocks.MOST_APART."""
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import Engine, event
@@ -12,7 +13,7 @@ from authservice.storage.faults import Fault, judge
 from authservice.storage.hosts import read_only
 from authservice.storage.limits import ANSWER_SECONDS, STATEMENT_SECONDS
 from authservice.storage.mysql import give
-from authservice.storage.wording import spelled
+from authservice.storage.wording import as_moment_or_none, spelled
 
 
 class Reader:
@@ -59,9 +60,13 @@ class Reader:
                 raise
             raise StorageUnavailable from error
 
-    def require_writable(self) -> None:
-        """Raise StorageUnavailable unless this is still a host that may be written to. Keeps it from being idle."""
-        self.read("SELECT {if_writable}1)", 0, (), witness=0)
+    def require_writable(self) -> datetime | None:
+        """Raise StorageUnavailable unless this is still a host that may be written to. Keeps it from being idle.
+
+        Returns what its clock says; None where that is this machine's.
+        """
+        ((_, now),) = self.read("SELECT {if_writable}1), {now}", 0, (), witness=0)
+        return as_moment_or_none(now)
 
     def close(self) -> None:
         """Give the connection back. The next read makes another."""

@@ -16,13 +16,14 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from authservice.storage.hosts import IS_READ_ONLY
 
 # CROSS JOIN is what SQLite takes for the order of two tables (its manual, section "query planner").
-_SQLITE = {"place": "?", "forced": "", "then": "CROSS JOIN", "locked": "", "if_writable": "("}
+_SQLITE = {"place": "?", "forced": "", "then": "CROSS JOIN", "locked": "", "if_writable": "(", "now": "NULL"}
 _MYSQL = {
     "place": "%s",
     "forced": " FORCE INDEX (PRIMARY)",
     "then": "STRAIGHT_JOIN",
     "locked": " FOR UPDATE",
     "if_writable": f"IF({IS_READ_ONLY}, NULL, ",
+    "now": "UTC_TIMESTAMP(6)",
 }
 
 
@@ -33,7 +34,8 @@ def spelled(statement: str, count: int, *, is_sqlite: bool) -> str:
     `{places}` becomes their parameters, `{place}` another one, and `{cases}` the branches of a CASE, two parameters
     each. `{forced}`, behind a table, has its rows found by the primary key, and `{then}` joins a table that is to be
     looked at second, whatever old statistics tell the optimizer. `{locked}` locks what a query finds; a transaction of
-    SQLite has locked everything. `{if_writable}x)` is x, or NULL at a host that may only be read.
+    SQLite has locked everything. `{if_writable}x)` is x, or NULL at a host that may only be read. `{now}` is the time
+    by the clock of the database, NULL where that is this machine's.
     """
     words = _SQLITE if is_sqlite else _MYSQL
     place = words["place"]

@@ -86,10 +86,12 @@ class ShuttingDown(Unavailable):
 
 
 class StorageUnavailable(Unavailable):
-    """The database is away, failing over or busy."""
+    """The database is away, failing over or busy, or contradicts this server about the time."""
 
-    def __init__(self, retry_after: float = 1.0) -> None:
-        super().__init__("The database does not answer. Try again as the details say.", retry_after)
+    def __init__(
+        self, retry_after: float = 1.0, text: str = "The database does not answer. Try again as the details say."
+    ) -> None:
+        super().__init__(text, retry_after)
 
 
 class FieldRejected(Exception):

@@ -51,10 +51,13 @@ class BatchedLiveSessions:
             _standing(row, identity.user_id, identity.generation) for row, identity in zip(rows, asked, strict=True)
         ]
 
-    def ping(self) -> None:
-        """Ask the simplest question over the connection that Verify's go over. Raises StorageUnavailable."""
+    def ping(self) -> datetime | None:
+        """Ask the simplest question over the connection that Verify's go over. Raises StorageUnavailable.
+
+        Returns what the database's clock says; None where that is this machine's.
+        """
         with self._reading:
-            self._reader.require_writable()
+            return self._reader.require_writable()
 
     def close(self) -> None:
         """Give the connection back."""

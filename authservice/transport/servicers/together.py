@@ -19,7 +19,7 @@ from authservice.domain.tokens import Identity, SessionTokens
 from authservice.ports import Clock
 from authservice.transport.boundary import OnUnavailable, nobody_hears, unparsable
 from authservice.transport.entrance.grpcio import Call
-from authservice.transport.entrance.line import Answer, Together
+from authservice.transport.entrance.line import Answer, Answerer, Together
 from authservice.transport.messages.auth import identity, logout_request, session_tokens
 from authservice.transport.messages.times import timestamp
 from authservice.transport.servicers.auth import SERVICE
@@ -46,9 +46,9 @@ class AuthTogether:
     def methods(self) -> Mapping[str, Together]:
         """Return what answers each method, by full name."""
         return {
-            f"/{SERVICE}/Verify": Together(self.verify_each),
-            f"/{SERVICE}/Refresh": Together(self.refresh_each, wait=WAIT_SECONDS, busy=_BUSY),
-            f"/{SERVICE}/Logout": Together(self.logout_each, _ends_its_own_session, WAIT_SECONDS, _BUSY),
+            f"/{SERVICE}/Verify": Together(_or_refused(self.verify_each)),
+            f"/{SERVICE}/Refresh": Together(_or_refused(self.refresh_each), wait=WAIT_SECONDS, busy=_BUSY),
+            f"/{SERVICE}/Logout": Together(_or_refused(self.logout_each), _ends_its_own_session, WAIT_SECONDS, _BUSY),
         }
 
     def verify_each(self, calls: Sequence[Call]) -> list[Answer]:
@@ -97,6 +97,18 @@ class AuthTogether:
         if isinstance(error, StorageUnavailable):
             self.on_unavailable(error)
         return final_status(error)
+
+
+def _or_refused(answer_all: Answerer) -> Answerer:
+    """Return what answers calls, all with one refusal where none can be answered: nobody knows what time it is."""
+
+    def answers(calls: Sequence[Call]) -> Sequence[Answer]:
+        try:
+            return answer_all(calls)
+        except AuthError as error:
+            return [final_status(error)] * len(calls)
+
+    return answers
 
 
 def _each(
