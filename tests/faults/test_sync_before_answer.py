@@ -1,9 +1,12 @@
 """What is answered as done has reached the disk: strace watches the server ask the kernel for it."""
 
+import functools
 import os
 import re
 import shutil
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,35 +14,38 @@ import pytest
 from authservice.config import Settings
 from tests.faults.processes import ServerProcess
 from tests.faults.seeding import seeder
-from tests.observed import logout, verify
+from tests.faults.wrong_clock import LIBRARY, WrongClock
+from tests.observed import login, logout, verify
 
 STRACE = shutil.which("strace")
 WRITES = int(os.environ.get("AUTHSERVICE_TEST_SYNCED_WRITES", "20"))
+JUMPS = (1, -1, 49, -49)
+"""Hours."""
 _SYNC = re.compile(r"^\d+ +(\d+\.\d+) f(?:data)?sync\(|^\d+ +(\d+\.\d+) <\.\.\. f(?:data)?sync resumed>")
 
 
 @pytest.mark.skipif(STRACE is None, reason="no strace on this machine to watch the server's system calls")
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_k2_every_logout_is_synced_between_request_and_answer(
+def test_k2_every_logout_is_synced_between_request_and_answer_whatever_the_clock_says(
     settings: Settings, database_url: str, tmp_path: Path
 ) -> None:
-    trace = tmp_path / "trace"
-    # -D keeps the server the child of this process; -ttt stamps with the same clock as time.time().
+    trace, clock = tmp_path / "trace", WrongClock(tmp_path)
+    # -D keeps the server the child of this process; -ttt stamps with the clock of time.time() here, which stays right.
     wrapper = [str(STRACE), "-D", "-f", "-qq", "-ttt", "-e", "trace=fsync,fdatasync", "-o", str(trace)]
     with seeder(settings) as seeds:
         sessions = seeds.sessions(seeds.user("ada"), WRITES)
-    server = ServerProcess(database_url, tmp_path / "server", wrapper)
+    server = ServerProcess(database_url, tmp_path / "server", [*wrapper, *(clock.wrapper if LIBRARY else ())])
     logouts, verifications = [], []
     try:
         server.start()
         with server.stub() as stub:
+            for jump in JUMPS if LIBRARY else ():
+                clock.set(timedelta(hours=jump))
+                logouts.append(timed(functools.partial(logout, stub, login(stub, "ada").access_token)))
+            clock.set(timedelta(0))
             for tokens in sessions:
-                begin = time.time()
-                verify(stub, tokens.access_token)
-                verifications.append((begin, time.time()))
-                begin = time.time()
-                assert logout(stub, tokens.access_token) == 1
-                logouts.append((begin, time.time()))
+                verifications.append(timed(functools.partial(verify, stub, tokens.access_token)))
+                logouts.append(timed(functools.partial(logout, stub, tokens.access_token)))
         # strace writes a line before it lets the server go on, so nothing has to be waited for.
         lines = trace.read_text().splitlines()
     finally:
@@ -53,3 +59,10 @@ def test_k2_every_logout_is_synced_between_request_and_answer(
     assert all(synced(*call) for call in logouts)
     # Or the syncs would be somebody else's, and the line above would hold of anything.
     assert not any(synced(*call) for call in verifications)
+
+
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """Make a call that has something to answer, and return when it began and when it ended."""
+    begin = time.time()
+    assert call()
+    return begin, time.time()

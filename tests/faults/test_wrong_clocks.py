@@ -19,6 +19,7 @@ from authservice.config import Settings
 from authservice.domain.clocks import ClockWrong
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import StorageUnavailable
+from authservice.domain.tokens import Identity
 from authservice.serving.chores import upkeep
 from authservice.serving.steadiness import Steadiness
 from authservice.storage.clock import DatabaseClock
@@ -253,3 +254,19 @@ def test_a_clock_that_was_set_ahead_deletes_nothing_until_it_is_believed(
     assert started_since["clean-up"].next_at > time.monotonic() + 500.0, "there is time to set a clock after the start"
     started_since["clean-up"].do()
     assert row_counts(service.parts.engine)[:2] == [0, 0], "two days have passed"
+
+
+@on_mariadb
+def test_to_know_the_time_costs_verify_no_round_trip(seeds: Seeder) -> None:
+    verify, live_sessions = seeds.service.auth.verify, seeds.service.parts.live_sessions
+    assert isinstance(seeds.service.parts.clock, DatabaseClock)
+    tokens = [session.access_token for session in seeds.sessions(seeds.user("ada"), 20)]
+    verify.each(tokens[:1])  # Which connects.
+
+    def questions() -> int:
+        return int(live_sessions._reader.read("SHOW SESSION STATUS LIKE 'Questions'", 0, ())[0][1])
+
+    before = questions()
+    for token in tokens:
+        assert isinstance(verify.each([token])[0], Identity)
+    assert questions() - before == len(tokens) + 1, "one for each, and this one"
