@@ -4,7 +4,7 @@ Nothing here decides anything; it puts parts together. `parts` are made once, an
 stories on them.
 """
 
-from authservice.bootstrap.databases import engine_for, engines_of_hosts
+from authservice.bootstrap.databases import engine_for, engines_of_hosts, file_of
 from authservice.bootstrap.parts import Parts, now_utc
 from authservice.bootstrap.service import Service, assemble
 from authservice.bootstrap.sizes import cores_to_keep_to, hash_threads, pool_size, worker_count
@@ -16,6 +16,7 @@ __all__ = [
     "cores_to_keep_to",
     "engine_for",
     "engines_of_hosts",
+    "file_of",
     "hash_threads",
     "now_utc",
     "pool_size",

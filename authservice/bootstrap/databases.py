@@ -2,13 +2,19 @@
 
 from authservice.config import DatabaseSettings
 from authservice.storage import hosts
+from authservice.storage.embedded_file import FileId, file_id
 from authservice.storage.engine import Engine, open_engine
 
 
-def engine_for(settings: DatabaseSettings, *, pool_size: int) -> Engine:
-    """Return an engine for the configured database. It must not cross a fork."""
+def engine_for(settings: DatabaseSettings, *, pool_size: int, file: FileId | None = None) -> Engine:
+    """Return an engine for the configured database. It must not cross a fork. For `file` see embedded_file.Files."""
     url = settings.database_address().get_secret_value()
-    return open_engine(url, pool_size=pool_size, ca_file=settings.database_ca_file)
+    return open_engine(url, pool_size=pool_size, ca_file=settings.database_ca_file, file=file)
+
+
+def file_of(settings: DatabaseSettings) -> FileId | None:
+    """Return which file the embedded database is now. None for a server."""
+    return file_id(settings.database_file) if settings.database_file else None
 
 
 def engines_of_hosts(settings: DatabaseSettings) -> dict[str, Engine]:

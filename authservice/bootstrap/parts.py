@@ -21,6 +21,7 @@ from authservice.security.signing_keys import Forge
 from authservice.storage.auth.live_sessions import BatchedLiveSessions
 from authservice.storage.clock import DatabaseClock, database_clock
 from authservice.storage.database import SqlDatabase
+from authservice.storage.embedded_file import FileId
 from authservice.storage.engine import Engine, is_sqlite
 from authservice.storage.inspection import ping
 from authservice.storage.trust.revocation_log import SqlRevocationLog
@@ -84,6 +85,7 @@ def make_parts(
     audit: Audit | None = None,
     hash_cost: int | None = None,
     rotation: RotationPlan | None = None,
+    file: FileId | None = None,
 ) -> Parts:
     """Return the parts for a migrated database. Raises ConfigError, CannotOpen, StorageUnavailable.
 
@@ -93,9 +95,10 @@ def make_parts(
         hash_cores: those that hashes may be computed on, where the process keeps to fewer.
         hash_cost: in place of the setting, which has a lower limit; for tests.
         rotation: in place of what follows from the settings; for tests.
+        file: which one the embedded database is, if that is known. See embedded_file.Files.
     """
     audit = audit or LogAudit()
-    engine = engine_for(settings, pool_size=pool_size(settings))
+    engine = engine_for(settings, pool_size=pool_size(settings), file=file)
     database = SqlDatabase(engine)
     sealer = Sealer(master_keys(settings, database))
     clock = clock or (now_utc if is_sqlite(engine) else database_clock(engine))

@@ -8,6 +8,7 @@ from authservice.bootstrap.parts import Parts, make_parts
 from authservice.config import Settings
 from authservice.domain.signing_key import RotationPlan
 from authservice.ports import Audit, Clock
+from authservice.storage.embedded_file import FileId
 from authservice.usecases.admin import AdminStories
 from authservice.usecases.adopt_backup import AdoptBackup
 from authservice.usecases.auth import AuthStories
@@ -47,10 +48,18 @@ def assemble(
     audit: Audit | None = None,
     hash_cost: int | None = None,
     rotation: RotationPlan | None = None,
+    file: FileId | None = None,
 ) -> Service:
     """Put the service together. See make_parts, which raises, and for what tests may choose."""
     parts = make_parts(
-        settings, cores=cores, hash_cores=hash_cores, clock=clock, audit=audit, hash_cost=hash_cost, rotation=rotation
+        settings,
+        cores=cores,
+        hash_cores=hash_cores,
+        clock=clock,
+        audit=audit,
+        hash_cost=hash_cost,
+        rotation=rotation,
+        file=file,
     )
     return Service(
         auth=auth.build(parts),

@@ -5,7 +5,7 @@ import sys
 import click
 
 from authservice.cli.asking import new_password
-from authservice.cli.opening import deadline, service
+from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.printing import as_json, show
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
@@ -24,10 +24,11 @@ def users() -> None:
 @click.argument("name")
 @click.option("--email", default="", help="E-mail address of the user.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
-def create(name: str, email: str, password_stdin: bool) -> None:
+@may_begin_anew
+def create(name: str, email: str, password_stdin: bool, is_new: bool) -> None:
     """Create the account NAME. Asks for the password; it is never an argument, where others could see it."""
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else new_password()
-    with service(may_create=True) as opened:
+    with service(may_create=True, is_new=is_new) as opened:
         user = opened.auth.register(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
 

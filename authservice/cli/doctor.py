@@ -91,7 +91,7 @@ def examine() -> Iterator[Result]:
     yield _count_cores(settings)
     yield _check_entrance(settings)
     if missing := missing_file(settings):
-        yield Result("database", "failed", f"there is no file {missing}", remedy_for_missing(missing))
+        yield Result("database", "failed", f"there is no file {missing}", remedy_for_missing(settings, missing))
         return
     yield from _check_hosts(settings)
     engine = bootstrap.engine_for(settings, pool_size=1)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from authservice import bootstrap
 
 COMMAND_SECONDS = 30.0
+may_begin_anew = click.option(
+    "--new", "is_new", is_flag=True, help="Make a new SQLite file where an earlier one is gone and its key is left."
+)
+"""The option of what makes a database."""
 WHERE_IT_IS = (
     "run this in the folder of `serve`, or set AUTHSERVICE_DATA_DIR or AUTHSERVICE_DATABASE_URL as there; "
     "`authservice migrate` makes a new one"
@@ -34,11 +38,14 @@ def deadline() -> Deadline:
 
 
 @contextlib.contextmanager
-def service(settings: Settings | None = None, *, may_create: bool = False) -> Iterator["bootstrap.Service"]:
+def service(
+    settings: Settings | None = None, *, may_create: bool = False, is_new: bool = False
+) -> Iterator["bootstrap.Service"]:
     """Yield the service on a database that is known to be migrated. Raises ConfigError, SchemaNotCurrent.
 
     Args:
         may_create: make the embedded database if it is not there, as only a verb that fills it should.
+        is_new: make it also in the place of one that was lost.
     """
     settings = settings or config.load()
     logs.configure(settings.log_level, settings.log_format)  # What operators do belongs into the audit log too.
@@ -46,15 +53,15 @@ def service(settings: Settings | None = None, *, may_create: bool = False) -> It
         click.echo(str(stray), err=True)
     if missing := missing_file(settings):
         if not may_create:
-            raise ConfigError(f"There is no database {missing}. To do: {remedy_for_missing(missing)}.")
-        require_meant(settings)
+            raise ConfigError(f"There is no database {missing}. To do: {remedy_for_missing(settings, missing)}.")
+        require_meant(settings, is_new=is_new)
         settings.master_keys()
         click.echo(f"Making the new database {missing}.", err=True)
     # Here, because it takes half a second, and what is wrong so far can be said at once.
     from authservice import bootstrap  # noqa: PLC0415
     from authservice.bootstrap.migrated import migrated_engine  # noqa: PLC0415
 
-    with migrated_engine(settings):
+    with migrated_engine(settings, is_new=is_new):
         pass  # Its engine is for the schema alone; the service opens its own.
     assembled = bootstrap.assemble(settings)
     try:
@@ -69,16 +76,24 @@ def missing_file(settings: Settings) -> Path | None:
     return None if path is None or path.exists() else path
 
 
-def remedy_for_missing(file: Path) -> str:
+def remedy_for_missing(settings: Settings, file: Path) -> str:
     """Return what to do where an embedded database is not there: to make one helps where that is possible."""
+    if config.remains(settings):
+        return config.WAYS_BACK
     there = next(folder for folder in file.parents if folder.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         return WHERE_IT_IS
     return f"let this user write {there}, or set AUTHSERVICE_DATA_DIR to a folder that it may write"
 
 
-def require_meant(settings: Settings) -> None:
-    """Raise ConfigError where a new embedded database would be made because a variable is misspelt."""
+def require_meant(settings: Settings, *, is_new: bool) -> None:
+    """Raise ConfigError where a new embedded database would be made because a variable is misspelt, or a file is lost.
+
+    Args:
+        is_new: whether it was said that a lost one is to be followed by a new one.
+    """
     slips = [stray for stray in config.strays() if stray.meant in _DECIDE_WHERE]
     if slips and (missing := missing_file(settings)):
         raise ConfigError("\n".join([*map(str, slips), f"So the new database {missing} is not made."]))
+    if not is_new and missing_file(settings):
+        config.require_no_remains(settings, "is not there")

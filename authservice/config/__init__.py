@@ -8,6 +8,7 @@ from authservice.config.database import DatabaseSettings, without_password
 from authservice.config.exposure import Exposure, exposures
 from authservice.config.passwords import PasswordSettings
 from authservice.config.reading import Origin, load, origins
+from authservice.config.remains import WAYS_BACK, is_there, remains, require_no_remains
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.settings import Settings
@@ -16,6 +17,7 @@ from authservice.config.tokens import TokenSettings
 from authservice.config.variables import ConfigError
 
 __all__ = [
+    "WAYS_BACK",
     "ConfigError",
     "DatabaseSettings",
     "Exposure",
@@ -27,8 +29,11 @@ __all__ = [
     "Stray",
     "TokenSettings",
     "exposures",
+    "is_there",
     "load",
     "origins",
+    "remains",
+    "require_no_remains",
     "strays",
     "without_password",
 ]

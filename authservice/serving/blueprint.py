@@ -19,12 +19,14 @@ class Blueprint:
         settings: pickled, because a process that has them as they are has imported much to read them.
         addresses: each of the host, with the port.
         cores: those of all workers together.
+        file: which file the embedded database is. See embedded_file.Files.
         clock_began: see steadiness.Steadiness.
     """
 
     settings: bytes = field(repr=False)
     addresses: tuple[str, ...]
     cores: Cores
+    file: tuple[int, int] | None = None
     clock_began: float = field(default_factory=starting_point)
 
     def __call__(self, stop: threading.Event, ready: Callable[[], None], hangups: Hangups) -> None:
@@ -34,4 +36,4 @@ class Blueprint:
 
         settings = pickle.loads(self.settings)  # noqa: S301 - it is our own
         log_to_standard_error(settings.log_level, settings.log_format)
-        work(settings, self.addresses, self.cores, stop, ready, hangups, Steadiness(self.clock_began))
+        work(settings, self.addresses, self.cores, stop, ready, hangups, Steadiness(self.clock_began), self.file)

@@ -15,7 +15,7 @@ class Unsafe(Exception):
     """The database breaks a promise of the service. The text says how, and what to do."""
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, *, is_new: bool = False) -> None:
     """Bring everything into the state that workers expect.
 
     Raises TlsFilesUnusable, ConfigError, SchemaNotCurrent, Unsafe, CannotOpen, StorageUnavailable.
@@ -23,7 +23,7 @@ def prepare(settings: Settings) -> None:
     if tls := tls_files(settings):
         tls.check()
     settings.master_keys()  # Before a database is made that nobody could seal anything in.
-    with migrated_engine(settings) as engine:
+    with migrated_engine(settings, is_new=is_new) as engine:
         for finding in inspection.inspect(engine):
             if finding.breaks_promise:
                 raise Unsafe(f"{finding.what}. To do: {finding.remedy}.")

@@ -28,16 +28,16 @@ SLACK_SECONDS = 5.0
 """What a worker may take beyond the grace of running calls before it is killed."""
 
 
-def serve(settings: Settings) -> Never:
+def serve(settings: Settings, *, is_new: bool = False) -> Never:
     """Serve until SIGTERM, and end with the exit code. Raises CannotListen, and what `prepare` raises."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # Until there is somebody who rereads.
     # First, because a start that fails here should leave no new database and no new keys behind.
     reserved = reserve_port(settings.host, settings.port)
-    prepare_apart(settings)
+    prepare_apart(settings, is_new=is_new)
     cores = usable_cores()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     supervisor = Supervisor(
-        Blueprint(pickle.dumps(settings), reserved.addresses, cores),
+        Blueprint(pickle.dumps(settings), reserved.addresses, cores, bootstrap.file_of(settings)),
         bootstrap.worker_count(settings, cores.count),
         on_ready=functools.partial(say, greeting(f"{host}:{reserved.port}", settings)),
         log=RareLog(settings.log_level, settings.log_format),
@@ -52,7 +52,7 @@ def serve(settings: Settings) -> Never:
     hand_over(supervisor)
 
 
-def prepare_apart(settings: Settings) -> None:
+def prepare_apart(settings: Settings, *, is_new: bool = False) -> None:
     """Do what `prepare` does in a process that ends, and end as that one does if it fails.
 
     What it raises goes up there as it would here, to the same words and the same exit code.
@@ -63,7 +63,7 @@ def prepare_apart(settings: Settings) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C comes to both, and one of them says so.
         from authservice.serving.preparation import prepare  # noqa: PLC0415
 
-        prepare(settings)
+        prepare(settings, is_new=is_new)
         os._exit(0)  # Nothing is left to be done, and the interpreter would take its time about it.
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code:

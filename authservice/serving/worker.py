@@ -17,6 +17,7 @@ from authservice.serving.rereading import reread
 from authservice.serving.signals import Hangups
 from authservice.serving.steadiness import Steadiness
 from authservice.serving.tls import tls_files
+from authservice.storage.embedded_file import FileId
 from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
@@ -43,9 +44,10 @@ def work(
     ready: Callable[[], None],
     hangups: Hangups,
     steadiness: Steadiness,
+    file: FileId | None,
 ) -> None:
-    """Run one worker on its addresses until `stop` is set. `cores` are those of all workers together."""
-    service = bootstrap.assemble(settings, cores=cores.count, hash_cores=cores.numbers)
+    """Run one worker on its addresses until `stop` is set. See blueprint.Blueprint."""
+    service = bootstrap.assemble(settings, cores=cores.count, hash_cores=cores.numbers, file=file)
     password_calls = bootstrap.hash_threads(settings, cores.count) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(
         settings.threads,

@@ -20,6 +20,7 @@ from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
+from authservice.storage.embedded_file import require_in_place
 from authservice.storage.engine import is_sqlite
 from authservice.storage.expired import SqlExpired
 from authservice.storage.faults import DATABASE_ERRORS, Fault, is_of_this_host, judge
@@ -111,7 +112,9 @@ class SqlDatabase:
                 driver = connection.connection.dbapi_connection
                 assert driver is not None
                 driver.execute(f"PRAGMA busy_timeout = {patience * 1000:.0f}")
+            require_in_place(connection)
             yield connection
+            require_in_place(connection)  # Or what was committed may have gone elsewhere, and must not be acknowledged.
 
     @contextlib.contextmanager
     def _writers_turn(self, deadline: Deadline) -> Iterator[float | None]:

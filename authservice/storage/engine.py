@@ -9,6 +9,7 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.exc import ArgumentError
 
 from authservice.storage import hosts
+from authservice.storage.embedded_file import FileId
 from authservice.storage.mysql import CertificatesUnusable, open_mysql
 from authservice.storage.sqlite import open_sqlite
 
@@ -28,10 +29,10 @@ class AddressUnusable(Exception):
     """The address, or what belongs to it, makes no connection. The text has nothing of it: a password is in it."""
 
 
-def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None) -> Engine:
+def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None, file: FileId | None = None) -> Engine:
     """Return an engine for a SQLite or MySQL/MariaDB address. It connects when first used and must not cross a fork.
 
-    An address of MySQL or MariaDB may name several hosts. See hosts.split.
+    An address of MySQL or MariaDB may name several hosts. See hosts.split. For `file` see sqlite.open_sqlite.
 
     Raises ValueError for any other kind of database, AddressUnusable.
     """
@@ -39,7 +40,7 @@ def open_engine(url: str | URL, *, pool_size: int, ca_file: Path | None = None) 
         urls = hosts.split(url) if isinstance(url, str) else (url,)
         for each in urls:
             (each.host or "").encode("idna")
-        engine = _open(urls, pool_size, ca_file)
+        engine = _open(urls, pool_size, ca_file, file)
         # What is wrong with its options would come out when it connects, as an error of any kind.
         _, options = engine.dialect.create_connect_args(urls[0])
     except CertificatesUnusable as error:
@@ -58,10 +59,10 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def _open(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Engine:
+def _open(urls: Sequence[URL], pool_size: int, ca_file: Path | None, file: FileId | None) -> Engine:
     match urls[0].get_backend_name():
         case "sqlite":
-            return open_sqlite(urls[0], pool_size)
+            return open_sqlite(urls[0], pool_size, file)
         case "mysql" | "mariadb":
             return open_mysql(urls, pool_size, ca_file)
     raise UnknownDatabase(f"unknown database {urls[0].get_backend_name()!r}; sqlite and mysql are known")

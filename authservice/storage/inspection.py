@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from authservice.domain.errors import StorageUnavailable
+from authservice.storage.embedded_file import require_in_place
 from authservice.storage.engine import is_sqlite
 from authservice.storage.faults import DATABASE_ERRORS
 from authservice.storage.tables import metadata
@@ -48,6 +49,7 @@ def ping(engine: Engine) -> None:
     """
     try:
         with contextlib.closing(engine.raw_connection()) as connection:
+            require_in_place(connection)
             cursor = connection.cursor()
             cursor.execute("SELECT 1")
             cursor.fetchall()

@@ -1,18 +1,21 @@
 """Reading by the driver itself, for what is asked so often that SQLAlchemy's way to a result costs more than that."""
 
 import contextlib
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any, cast
 
 from sqlalchemy import Engine, event
 
 from authservice.domain.errors import StorageUnavailable
+from authservice.storage.embedded_file import IN_PLACE
 from authservice.storage.engine import is_sqlite
 from authservice.storage.faults import Fault, judge
 from authservice.storage.hosts import read_only
 from authservice.storage.limits import ANSWER_SECONDS, STATEMENT_SECONDS
-from authservice.storage.mysql import give
+from authservice.storage.mysql import LOOK_PERIOD, give
 from authservice.storage.wording import as_moment_or_none, spelled
 
 
@@ -27,6 +30,8 @@ class Reader:
         self._connection: Any = None
         self._is_sqlite = is_sqlite(engine)
         self._is_to_leave = False
+        self._require_in_place: Callable[[], None] = _of_a_server
+        self._looked_at = 0.0
         event.listen(engine, "engine_disposed", self._leave)
 
     def read(
@@ -43,6 +48,7 @@ class Reader:
         query = spelled(statement, count, is_sqlite=self._is_sqlite)
         if self._is_to_leave:
             self.close()
+        self._look_for_files()
         try:
             return self._query(query, parameters, witness)
         except Exception as error:
@@ -75,6 +81,17 @@ class Reader:
             with contextlib.suppress(Exception):  # It may be thrown away because it is broken.
                 connection.close()
 
+    def _look_for_files(self) -> None:
+        """Raise StorageUnavailable unless the embedded database is in place, as far as was seen just now."""
+        now = monotonic()
+        if self._connection is None or now < self._looked_at + LOOK_PERIOD:
+            return
+        try:
+            self._require_in_place()
+        except sqlite3.Error as error:  # The connection stays: what it has open may be all there is of the database.
+            raise StorageUnavailable from error
+        self._looked_at = now
+
     def _leave(self, _engine: Engine) -> None:
         self._is_to_leave = True  # Other threads say so, and one of them may be reading now.
 
@@ -100,8 +117,13 @@ class Reader:
 
     def _connect(self) -> Any:
         connection = self._engine.raw_connection()
+        self._require_in_place = connection.info.get(IN_PLACE, _of_a_server)
         connection.detach()
         if not self._is_sqlite:
             # Each query has to see the latest commits, not the snapshot of the first.
             cast(Any, connection.dbapi_connection).autocommit(True)
         return connection
+
+
+def _of_a_server() -> None:
+    """Have nothing to say about where files are."""

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from authservice.storage.embedded_file import make_file
+from authservice.storage.engine import is_sqlite
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "authservice_migrate"
 _LOCK_SECONDS = 60
@@ -48,10 +51,13 @@ def require_current(engine: Engine) -> None:
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:
-    """Bring the database to the newest revision. Returns the revisions before and after.
+    """Bring the database to the newest revision, and make the file of an embedded one that is not there.
 
+    Returns the revisions before and after.
     Servers that start together do it one after the other: SQLite by its write lock, MySQL by a named lock.
     """
+    if is_sqlite(engine):
+        make_file(engine.url)
     with _alone(engine) as connection:
         before = _revision(connection)
         if before is not None and not _is_behind(before):
@@ -84,7 +90,7 @@ def _is_behind(found: str | None) -> bool:
 
 @contextlib.contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
-    if engine.dialect.name == "sqlite":
+    if is_sqlite(engine):
         with engine.begin() as connection:
             yield connection
         return

@@ -1,9 +1,14 @@
 """Connections to SQLite, set up to keep what is promised."""
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+import sqlite3
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from authservice.storage.embedded_file import IN_PLACE, FileId, Files, path_of
 from authservice.storage.limits import BUSY_SECONDS
 
 _PRAGMAS = (
@@ -14,8 +19,13 @@ _PRAGMAS = (
 )
 
 
-def open_sqlite(url: URL, pool_size: int) -> Engine:
-    """Return an engine for a SQLite file."""
+def open_sqlite(url: URL, pool_size: int, file: FileId | None = None) -> Engine:
+    """Return an engine for a SQLite file, which it does not make.
+
+    For `file` see embedded_file.Files.
+    """
+    path = path_of(url)
+    files = Files(path, file) if path else None
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -25,12 +35,31 @@ def open_sqlite(url: URL, pool_size: int) -> Engine:
         hide_parameters=True,
     )
 
+    @event.listens_for(engine, "do_connect")
+    def choose(_dialect: Dialect, _entry: ConnectionPoolEntry, names: list[str], options: dict[str, Any]) -> None:
+        if files:
+            files.require_connectable()
+            names[0], options["uri"] = f"file:{quote(str(path))}?mode=rw", True
+
     @event.listens_for(engine, "connect")
-    def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
         # The driver would begin transactions by itself, too late and not immediate.
         connection.isolation_level = None
         for pragma in _PRAGMAS:
             connection.execute(pragma)
+        if files:
+            try:
+                files.opened()
+            except sqlite3.Error:
+                connection.close()
+                raise
+            entry.info[IN_PLACE] = files.require
+
+    @event.listens_for(engine, "close")
+    @event.listens_for(engine, "close_detached")
+    def closed(_connection: DBAPIConnection, *_entry: ConnectionPoolEntry) -> None:
+        if files:
+            files.closed()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

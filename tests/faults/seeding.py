@@ -10,6 +10,7 @@ from uuid6 import uuid7
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
+from authservice.domain.session import Session
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import AuthStores, last_counts
@@ -53,9 +54,13 @@ class Seeder:
 
     def generation(self, session_id: UUID) -> int:
         """Return how often a session was refreshed."""
+        return self.session(session_id).generation
+
+    def session(self, session_id: UUID) -> Session:
+        """Return a session as it is stored."""
         found = self.service.parts.database.read(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
         assert found
-        return found[0].generation
+        return found[0]
 
 
 @contextlib.contextmanager
