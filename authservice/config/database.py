@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from authservice.config.area import Area, host_name, named
 
-_OF_A_SERVER = {"db_port", "db_user", "db_password", "db_name"}
+_OF_A_SERVER = {"db_port", "db_user", "db_password", "db_password_file", "db_name"}
 _ADDRESS = re.compile(r"(sqlite|mysql|mariadb)(\+\w+)?://")
 
 
@@ -29,10 +29,12 @@ class DatabaseSettings(Area):
     db_port: int = named("DB_PORT", 3306, "port of that server, or of those without their own", ge=1, le=65535)
     db_user: str | None = named("DB_USER", None, "user on that server")
     db_password: SecretStr | None = named("DB_PASSWORD", None, "password of that user")
+    db_password_file: Path | None = named("DB_PASSWORD_FILE", None, "file with that password")
     db_name: str = named("DB_NAME", "authservice", "name of the database there")
     database_url: SecretStr | None = Field(
         None, description="full address of the database, in place of the DB_ variables"
     )
+    database_url_file: Path | None = Field(None, description="file with that address")
     database_ca_file: Path | None = Field(
         None, description="CA that signed the database server's certificate; turns TLS on"
     )
@@ -65,7 +67,8 @@ class DatabaseSettings(Area):
         if self.db_host is not None and self.db_user is None:
             raise ValueError("DB_USER must be set where DB_HOST is")
         # Otherwise a slip in one name would begin a new, empty database.
-        if self.db_host is None and (others := sorted(self.model_fields_set & _OF_A_SERVER)):
+        given = self.model_fields_set - ({"db_password"} if self.db_password_file else set())
+        if self.db_host is None and (others := sorted(given & _OF_A_SERVER)):
             raise ValueError(
                 f"DB_HOST must be set where {_listed(others)} {'is' if len(others) == 1 else 'are'}. For the embedded "
                 f"SQLite file set none of them, or AUTHSERVICE_DATABASE_URL=sqlite:///{self.data_dir}/authservice.db"

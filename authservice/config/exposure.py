@@ -21,17 +21,15 @@ class Exposure:
 
 
 def exposures(settings: Settings) -> list[Exposure]:
-    """Return the files that are open to others: `.env`, master key, key of TLS, and the embedded database."""
+    """Return the files that are open to others: `.env`, those with secrets or keys, and the embedded database."""
     return [found for path in _files(settings) if (found := _exposure(path))]
 
 
 def _files(settings: Settings) -> Iterator[Path]:
     yield ENV_FILE
     yield settings.master_key_file or settings.data_dir / GENERATED_KEY
-    if settings.tls_key_file:
-        yield settings.tls_key_file
-    if settings.database_file:
-        yield settings.database_file
+    of_secrets = settings.db_password_file, settings.jwt_secret_file, settings.database_url_file, settings.tls_key_file
+    yield from filter(None, (*of_secrets, settings.database_file))
 
 
 def _exposure(path: Path) -> Exposure | None:
@@ -39,8 +37,8 @@ def _exposure(path: Path) -> Exposure | None:
         found = path.stat()
     except OSError:
         return None  # Whoever needs it says so.
-    if not stat.S_ISREG(found.st_mode):
-        return None
+    if not stat.S_ISREG(found.st_mode) or os.statvfs(path).f_flag & os.ST_RDONLY:
+        return None  # What a container mounts to be read alone, its mode cannot be changed.
     # Where it is another's, as what Kubernetes mounts, the group may be the reason that it can be read at all.
     reading = stat.S_IROTH | (stat.S_IRGRP if found.st_uid == os.geteuid() else 0)
     writing = stat.S_IWOTH | stat.S_IWGRP

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from authservice.config.area import key_of, variable_of
 from authservice.config.database import without_password
+from authservice.config.secret_files import secret_of
 from authservice.config.settings import Settings
 from authservice.config.strays import strays
 from authservice.config.variables import ENV_FILE, ConfigError, in_environment, in_file
@@ -15,11 +17,15 @@ from authservice.config.variables import ENV_FILE, ConfigError, in_environment, 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One setting as `authservice config` lists it. `value` is safe to print."""
+    """One setting as `authservice config` lists it. `value` is safe to print.
+
+    Attributes:
+        source: `environment`, `.env`, `default`, or the variable that names the file with the value.
+    """
 
     variable: str
     value: str
-    source: Literal["environment", ".env", "default"]
+    source: str
     description: str
 
 
@@ -27,12 +33,13 @@ def load(**overrides: Any) -> Settings:
     """Read the settings. `overrides` come from the command line and win. Raises ConfigError."""
     given = in_file(ENV_FILE) | in_environment()
     fields = [(key_of(name, info), variable_of(name, info)) for name, info in Settings.model_fields.items()]
-    values = {key: _text(variable, given[variable]) for key, variable in fields if variable in given}
+    values: dict[str, Any] = {key: _text(variable, given[variable]) for key, variable in fields if variable in given}
+    values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**values | {name: value for name, value in overrides.items() if value is not None})
+        return Settings(**_with_secrets_of_files(values))
     except ValidationError as error:
         # A misspelt variable may be the cause.
-        lines = [*(_explain(dict(problem)) for problem in error.errors()), *map(str, strays())]
+        lines = [*(_explain(dict(problem), values) for problem in error.errors()), *map(str, strays())]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -43,8 +50,35 @@ def origins(settings: Settings) -> list[Origin]:
     for field, info in Settings.model_fields.items():
         name = variable_of(field, info)
         source = "environment" if name in environment else ".env" if name in file else "default"
-        rows.append(Origin(name, _printable(settings, field), source, info.description or ""))  # type: ignore[arg-type]
+        if source == "default" and f"{name}_FILE" in file | environment:
+            source = f"{name}_FILE"
+        rows.append(Origin(name, _printable(settings, field), source, info.description or ""))
     return rows
+
+
+def _with_secrets_of_files(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they are given, with the secrets that files hold. Raises ConfigError.
+
+    For each setting with a secret there is one that names a file. Master keys are read where they are needed.
+    """
+    given = dict(values)
+    for name, info in Settings.model_fields.items():
+        if (of_file := Settings.model_fields.get(f"{name}_file")) is None:
+            continue
+        path = _given(values, f"{name}_file", of_file)
+        if path is None:
+            continue
+        variable = variable_of(name, info)
+        if _given(values, name, info) is not None:
+            raise ConfigError(f"{variable} and {variable}_FILE are both set, and only one can count. Unset the other.")
+        if name != "master_key":
+            given[key_of(name, info)] = secret_of(f"{variable}_FILE", path)
+    return given
+
+
+def _given(values: Mapping[str, Any], name: str, info: FieldInfo) -> Any:
+    """Return what is given for a field, by its variable or by its own name."""
+    return values.get(key_of(name, info), values.get(name))
 
 
 def _text(variable: str, value: str) -> str:
@@ -60,11 +94,13 @@ def _printable(settings: Settings, field: str) -> str:
     return "" if value is None else str(value)
 
 
-def _explain(problem: Mapping[str, Any]) -> str:
+def _explain(problem: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     location = problem["loc"]
     if not location:
         return message
     field = str(location[0])
     info = Settings.model_fields.get(field)
-    return f"{variable_of(field, info) if info else field}: {message}"
+    variable = variable_of(field, info) if info else field
+    is_of_file = not {f"{variable}_FILE", f"{field}_file"}.isdisjoint(values)
+    return f"{variable}{'_FILE' if is_of_file else ''}: {message}"

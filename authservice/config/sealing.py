@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from authservice.config.area import Area
+from authservice.config.secret_files import secret_of
 from authservice.config.variables import ConfigError
 
 
@@ -22,12 +23,7 @@ class SealingSettings(Area):
         name, text = "AUTHSERVICE_MASTER_KEY", self.master_key.get_secret_value() if self.master_key else ""
         if not text and self.master_key_file:
             name = "AUTHSERVICE_MASTER_KEY_FILE"
-            try:
-                text = self.master_key_file.read_text()
-            except OSError as error:
-                raise ConfigError(f"{name}: cannot read {self.master_key_file}: {error.strerror}") from None
-            except UnicodeDecodeError:
-                raise ConfigError(f"{name}: {self.master_key_file} must hold base64, not raw bytes") from None
+            text = secret_of(name, self.master_key_file)
         return tuple(_master_key(part, name) for part in text.replace(",", " ").split())
 
 

@@ -41,15 +41,22 @@ def strays() -> list[Stray]:
     unreadable = [
         Stray(f"{ENV_FILE} line {one.line} cannot be read and is ignored", "write it as NAME=value")
         for one in written
-        if not one.is_readable
+        if not one.name
+    ]
+    unreadable += [
+        Stray(
+            f"{ENV_FILE} line {one.line}: the value of {one.name} ends before its #", "write it in quotes to have all"
+        )
+        for one in written
+        if one.is_cut and one.name and one.name.upper() in _known()
     ]
     given = {name.upper() for name, value in os.environ.items() if not is_of_kubernetes(name.upper(), value)}
-    given |= {one.name.upper() for one in written if one.name and one.is_readable}
+    given |= {one.name.upper() for one in written if one.name}
     return [*unreadable, *_misspelt(sorted(given))]
 
 
 def _misspelt(names: list[str]) -> Iterator[Stray]:
-    known = [variable_of(name, info) for name, info in Settings.model_fields.items()]
+    known = _known()
     is_set = in_environment().keys() | in_file(ENV_FILE).keys()
     for name in names:
         if name in known or name.startswith(_FOR_TESTS) or not name.startswith((PREFIX, *_FAMILIES)):
@@ -60,6 +67,10 @@ def _misspelt(names: list[str]) -> Iterator[Stray]:
         if name.startswith(PREFIX) or (near and near not in is_set):
             remedy = f"did you mean {near}?" if near else "`authservice config` lists all there are"
             yield Stray(f"{shown} is no setting and is ignored", remedy, near)
+
+
+def _known() -> list[str]:
+    return [variable_of(name, info) for name, info in Settings.model_fields.items()]
 
 
 def _nearest(name: str, known: list[str]) -> str | None:

@@ -1,5 +1,6 @@
 """Tokens, their sessions and the keys that sign them."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -13,6 +14,7 @@ class TokenSettings(Area):
     jwt_secret: SecretStr | None = named(
         "JWT_SECRET", None, "sign tokens with HS256 and this secret of at least 32 bytes, in place of managed keys"
     )
+    jwt_secret_file: Path | None = named("JWT_SECRET_FILE", None, "file with that secret")
     token_algorithm: Literal["ES256", "EdDSA", "RS256"] = Field("ES256", description="algorithm of new managed keys")
     issuer: str = Field("authservice", min_length=1, max_length=64, description="`iss` of access tokens")
     audience: str = Field("internal", min_length=1, max_length=64, description="`aud` of access tokens")

@@ -1,14 +1,11 @@
 """The variables that settings are read from: the environment, and before it the statements of a file `.env`."""
 
-import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from authservice.config.dotenv import Statement, read
 
 PREFIX = "AUTHSERVICE_"
 ENV_FILE = Path(".env")
@@ -19,16 +16,6 @@ _PLACE_OF_A_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 class ConfigError(Exception):
     """A setting is missing or unusable. The text names the variable and says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A statement of a `.env` file. `name` is None for a comment, and for what cannot be read."""
-
-    line: int
-    name: str | None
-    text: str = field(repr=False)
-    is_readable: bool
 
 
 def in_environment() -> dict[str, str]:
@@ -42,8 +29,8 @@ def in_environment() -> dict[str, str]:
 
 def in_file(path: Path) -> dict[str, str]:
     """Return what the file says, by names in capitals; nothing if there is none. Raises ConfigError."""
-    readable = "".join(statement.text for statement in statements(path) if statement.is_readable)
-    return {name.upper(): value for name, value in dotenv_values(stream=io.StringIO(readable)).items() if value}
+    stated = {one.name.upper(): one.value for one in statements(path) if one.name and one.value is not None}
+    return {name: value for name, value in stated.items() if value}
 
 
 def is_of_kubernetes(name: str, value: str) -> bool:
@@ -57,10 +44,7 @@ def is_of_kubernetes(name: str, value: str) -> bool:
 
 def statements(path: Path) -> Iterator[Statement]:
     """Yield the statements of the file, none if there is no such file. Raises ConfigError."""
-    for binding in parse_stream(io.StringIO(_text(path))):
-        text = binding.original.string
-        empty_lines_before = text[: len(text) - len(text.lstrip())].count("\n")
-        yield Statement(binding.original.line + empty_lines_before, binding.key, text, is_readable=not binding.error)
+    return read(_text(path))
 
 
 def _text(path: Path) -> str:

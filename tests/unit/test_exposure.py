@@ -66,3 +66,21 @@ def test_a_file_of_another_owner_may_be_readable_by_a_group(folder: Path) -> Non
     for path in files(folder, 0o440):
         os.chown(path, 65534, -1)
     assert found() == []
+
+
+@pytest.mark.parametrize("setting", ["db_password_file", "jwt_secret_file", "database_url_file"])
+def test_files_with_secrets_are_looked_at(folder: Path, setting: str) -> None:
+    (folder / "secret").write_text("mysql://a-secret-of-at-least-32-bytes@db1/name")
+    (folder / "secret").chmod(0o644)
+    server = {} if setting == "database_url_file" else {"db_host": "db1", "db_user": "ada"}
+    assert [each.remedy for each in exposures(load(**server, **{setting: "secret"}))] == ["chmod go-r secret"]
+
+
+def test_the_mode_of_what_is_mounted_to_be_read_alone_is_nobodys_fault(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files(folder, 0o644)
+    mounted = os.statvfs(folder)
+    # Mounting takes root and touches the machine, so the answer of the kernel stands here.
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((*mounted[:8], mounted.f_flag | os.ST_RDONLY, 255)))
+    assert found() == []
