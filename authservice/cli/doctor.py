@@ -19,6 +19,7 @@ from authservice.cli.failures import failure_of
 from authservice.cli.opening import deadline, missing_file, remedy_for_missing
 from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
+from authservice.domain.clocks import MOST_APART
 from authservice.domain.errors import AuthError, StorageUnavailable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
@@ -123,7 +124,8 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
         yield Result("database", "failed", f"{settings.database_place}: {trouble.what}", _as_remedy(trouble.remedy))
         return
     yield Result("database", "ok", settings.database_place)
-    yield _check_clock(engine)
+    difference = inspection.clock_difference(engine)
+    yield _check_clock(difference)
     if found != schema.newest():
         yield Result(
             "migrations", "failed", f"at {found or 'none'}, needs {schema.newest()}", "run `authservice migrate`"
@@ -134,7 +136,7 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
         yield Result(
             "database settings", "failed" if finding.breaks_promise else "warning", finding.what, finding.remedy
         )
-    if not _unusable_master_key(settings):
+    if not _unusable_master_key(settings) and abs(difference) <= MOST_APART:
         yield from _check_service(settings)
 
 
@@ -146,8 +148,7 @@ def _unusable_master_key(settings: Settings) -> str | None:
     return None
 
 
-def _check_clock(engine: Engine) -> Result:
-    difference = inspection.clock_difference(engine)
+def _check_clock(difference: timedelta) -> Result:
     if abs(difference) <= inspection.MAX_CLOCK_DIFFERENCE:
         return Result("clock", "ok", f"{difference.total_seconds():+.3f} s from the database's")
     return Result(

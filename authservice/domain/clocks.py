@@ -19,5 +19,5 @@ class ClockWrong(Exception):
 
 
 def apart(seconds: float) -> str:
-    """Return in words how far a clock is from where it should be."""
-    return f"{abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
+    """Return in words how far a clock is from another, whose name follows."""
+    return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"

@@ -42,7 +42,7 @@ class DatabaseClock:
         if abs(ahead) > MOST_APART.total_seconds():
             raise StorageUnavailable(text="This server cannot tell the time. Try again as the details say.") from (
                 ClockWrong(
-                    f"the clock of this machine is {apart(ahead)} of the database's; run a time service such as chrony "
+                    f"the clock of this machine is {apart(ahead)} the database's; run a time service such as chrony "
                     "on both"
                 )
             )

@@ -48,7 +48,7 @@ def test_w1_nobody_is_told_the_time_while_the_clock_of_the_machine_is_wrong(mach
     with pytest.raises(StorageUnavailable) as caught:
         machine.clock()
     assert isinstance(caught.value.__cause__, ClockWrong)
-    assert f"{abs(jump):.0f} s {'ahead' if jump > 0 else 'behind'} of the database's" in str(caught.value.__cause__)
+    assert f"{abs(jump):.0f} s {'ahead of' if jump > 0 else 'behind'} the database's" in str(caught.value.__cause__)
     machine.run(5.0)
     machine.wall -= jump
     assert machine.clock() == NOON + 5 * SECOND
