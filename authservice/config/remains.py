@@ -20,7 +20,7 @@ def remains(settings: Settings) -> list[Path]:
     file = settings.database_file
     if file is None:
         return []
-    beside = [] if is_there(file) else [file.with_name(file.name + suffix) for suffix in ("-wal", "-shm")]
+    beside = [] if is_there(file) else [Path(f"{file.resolve()}{suffix}") for suffix in ("-wal", "-shm")]
     if settings.master_key is None and settings.master_key_file is None:
         beside.append((settings.data_dir / GENERATED_KEY).absolute())
     return [path for path in beside if path.exists()]

@@ -49,7 +49,8 @@ class Files:
     """
 
     def __init__(self, path: Path, file: FileId | None = None) -> None:
-        self._paths = [f"{path}{suffix}" for suffix in ("", "-wal", "-shm")]  # Texts, which are looked up faster.
+        # SQLite puts what lies beside a file where a link to it leads. Texts, because they are looked up faster.
+        self._paths = [str(path), f"{path.resolve()}-wal", f"{path.resolve()}-shm"]
         self._file = file
         self._ids: list[FileId | None] = []
         self._connections = 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from authservice.config import Settings
+from authservice.domain.errors import StorageUnavailable
+from tests.conftest import MASTER_KEY
 from tests.faults.processes import NOT_SERVING, ServerProcess, running_server, wait_until
 from tests.faults.seeding import seeder
 from tests.observed import PASSWORD, login, logout, refresh, refusal, register, verify
@@ -104,3 +106,27 @@ def test_what_was_acknowledged_is_in_the_file_wherever_it_is_once_all_have_ended
     away(file).rename(file)
     with seeder(settings) as seeds:
         assert seeds.session(tokens.session_id).ended_at
+
+
+def test_a_database_behind_a_link_is_in_place_until_the_link_leads_elsewhere(
+    settings: Settings, database_url: str, tmp_path: Path
+) -> None:
+    link, file = tmp_path / "link.db", tmp_path / "authservice.db"
+    link.symlink_to(file)
+    linked = Settings(database_url=f"sqlite:///{link}", data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    with seeder(linked) as seeds:
+        user = seeds.user("ada")
+        log = tmp_path / "authservice.db-wal"
+        log.rename(away(log))
+        with pytest.raises(StorageUnavailable):
+            seeds.sessions(user, 1)
+        away(log).rename(log)
+        seeds.sessions(user, 1)
+        shutil.copy(file, tmp_path / "other.db")
+        link.unlink()
+        link.symlink_to(tmp_path / "other.db")
+        with pytest.raises(StorageUnavailable):
+            seeds.sessions(user, 1)
+        link.unlink()
+        link.symlink_to(file)
+        seeds.sessions(user, 1)
