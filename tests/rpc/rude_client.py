@@ -1,7 +1,7 @@
 """A client that speaks HTTP/2 by hand, to do what no grpc library does: open calls, and let nobody write to it.
 
-RFC 9113: the frames are in section 6, the preface in 3.4. Header fields are literals without indexing (RFC 7541, 6.2.2)
-with texts of less than 127 bytes, so nothing needs a table.
+RFC 9113: the frames are in section 6, the preface in 3.4. Header fields are literals without indexing (RFC 7541,
+6.2.2), so nothing needs a table.
 """
 
 import contextlib
@@ -86,7 +86,7 @@ class RudeClient:
         """
         with self._lock:
             number = next(self._numbers)
-            said = b"" if self._has_said_it else b"\x40" + _text("x-long") + _long_text(b"v" * LONG)
+            said = b"" if self._has_said_it else b"\x40" + text("x-long") + text("v" * LONG)
             self._has_said_it = True
             block = _fields(method) + said + bytes([0x80 | 62]) * times
             frames = frame(HEADERS, END_HEADERS, number, block) + frame(DATA, END_STREAM, number, bytes(5))
@@ -170,20 +170,20 @@ def _fields(method: str) -> bytes:
         "te": "trailers",
         "content-type": "application/grpc",
     }
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
+    return b"".join(b"\0" + text(name) + text(value) for name, value in fields.items())
 
 
 def frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + struct.pack(">I", number) + payload
 
 
-def _text(text: str) -> bytes:
-    encoded = text.encode()
-    assert len(encoded) < 127
-    return bytes([len(encoded)]) + encoded
-
-
-def _long_text(text: bytes) -> bytes:
-    """Spell a text of 255 to 16,510 bytes: 7 bits of its length, and two bytes with 7 more each (RFC 7541, 5.1)."""
-    rest = len(text) - 127
-    return bytes([127, 128 | rest & 127, rest >> 7]) + text
+def text(literal: str) -> bytes:
+    """Return a string literal. The length is an integer with a prefix of seven bits (RFC 7541, 5.1 and 5.2)."""
+    encoded = literal.encode()
+    if len(encoded) < 127:
+        return bytes([len(encoded)]) + encoded
+    left, length = len(encoded) - 127, bytearray([127])
+    while left >= 128:
+        length.append(left % 128 + 128)
+        left //= 128
+    return bytes([*length, left]) + encoded

@@ -8,7 +8,7 @@ import grpc
 
 from tests.clients.eventually import SOON
 from tests.clients.guarded import begin, path
-from tests.rpc.rude_client import DATA, END_HEADERS, HEADERS, RudeClient, frame
+from tests.rpc.rude_client import DATA, END_HEADERS, HEADERS, RudeClient, frame, text
 
 
 class Unsent:
@@ -48,7 +48,7 @@ class SlowClient(RudeClient):
             "content-type": "application/grpc",
             "authorization": f"Bearer {token}",
         }
-        headers = b"".join(b"\0" + _long_text(name) + _long_text(value) for name, value in fields.items())
+        headers = b"".join(b"\0" + text(name) + text(value) for name, value in fields.items())
         with self._lock:
             number = next(self._numbers)
             self._socket.sendall(frame(HEADERS, END_HEADERS, number, headers))
@@ -58,15 +58,3 @@ class SlowClient(RudeClient):
         """Send a part of what a call has to say."""
         with self._lock:
             self._socket.sendall(frame(DATA, 0, number, part))
-
-
-def _long_text(text: str) -> bytes:
-    """Return a string literal. The length is an integer with a prefix of seven bits (RFC 7541, 5.1 and 5.2)."""
-    encoded = text.encode()
-    if len(encoded) < 127:
-        return bytes([len(encoded)]) + encoded
-    left, length = len(encoded) - 127, bytearray([127])
-    while left >= 128:
-        length.append(left % 128 + 128)
-        left //= 128
-    return bytes([*length, left]) + encoded
