@@ -16,6 +16,7 @@ class Heard(Observer):
         self.bad_key_sets: list[str] = []
         self.judgements: list[tuple[str, bool]] = []
         self.refusals: list[tuple[str, str, bool]] = []
+        self.failed_threads: list[str] = []
 
     def judged(self, method: str, *, asked: bool) -> None:
         self.judgements.append((method, asked))
@@ -31,6 +32,9 @@ class Heard(Observer):
 
     def key_set_refused(self, why: str) -> None:
         self.bad_key_sets.append(why)
+
+    def thread_failed(self, name: str) -> None:
+        self.failed_threads.append(name)
 
 
 class Hands:

@@ -34,6 +34,7 @@ class Metrics(Observer):
         auth_connected: 1 while the stream of revocations is open, else 0.
         auth_view_age_seconds: age of the knowledge of revocations; +Inf before it is complete. See `follow`.
         auth_key_sets_refused_total: sets of keys that were not good.
+        auth_threads_failed_total: threads of the client, by `thread`, that an error has ended; each was begun anew.
 
     Args:
         registry: where the metrics are shown. One takes one Metrics; a second raises ValueError.
@@ -53,6 +54,9 @@ class Metrics(Observer):
         self._view_age = Gauge("auth_view_age_seconds", "Age of the knowledge of revocations", registry=registry)
         self._view_age.set(float("inf"))
         self._key_sets_refused = Counter("auth_key_sets_refused", "Sets of keys that were not good", registry=registry)
+        self._threads_failed = Counter(
+            "auth_threads_failed", "Threads that were ended by an error, and begun anew", ["thread"], registry=registry
+        )
 
     def follow(self, trust: Viewer) -> None:
         """Show the age of what a Trust knows, as it is when somebody looks."""
@@ -72,6 +76,9 @@ class Metrics(Observer):
 
     def key_set_refused(self, why: str) -> None:
         self._key_sets_refused.inc()
+
+    def thread_failed(self, name: str) -> None:
+        self._threads_failed.labels(name).inc()
 
 
 def _yes_or_no(value: bool) -> str:

@@ -18,11 +18,13 @@ class Following:
         ready: whether there was a complete view once; to be waited for.
         patience: seconds that calls may wait for the first view, counted from the first that does.
         listen: takes a listener, to be called after each change of the view and now and then. It must not wait.
+        unwatched_seconds: for how long listeners were not called now and then, as they have to be; 0 while they are.
     """
 
     ready: Readiness
     patience: float
     listen: Callable[[Callable[[], None]], None]
+    unwatched_seconds: Callable[[], float] = lambda: 0.0
 
 
 class Authority(Protocol):

@@ -29,6 +29,9 @@ class Observer:
     def key_set_refused(self, why: str) -> None:
         """The authentication service sent keys that are not good. The last good ones stay in use."""
 
+    def thread_failed(self, name: str) -> None:
+        """A thread of the client was ended by an error, which the log has, and was begun anew."""
+
 
 def contain(call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
     """Call something that is none of our business, and log what it raises."""

@@ -15,6 +15,8 @@ from authclient._wire.refusals import Refused
 LEAST_STALENESS = 2.0
 """Seconds. A view is never much younger than the last heartbeat, so a stream cannot ask for less."""
 
+UNWATCHED_SECONDS = 2.0
+"""How long streams go on while nobody looks at the time for them, and new ones are refused."""
 ASKED_AT_ONCE = 8
 ASKING_SECONDS = 5.0
 """How long streams may go on for want of an answer, once too little is known about them."""
@@ -51,8 +53,9 @@ class Leases:
         self._named: dict[tuple[str, str], Lease] = {}
         self._is_asking = False
         self._unable_since: float | None = None
-        if following := guard.trust.following:
-            following.listen(self.review)
+        self._following = guard.trust.following
+        if self._following:
+            self._following.listen(self.review)
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -68,6 +71,8 @@ class Leases:
             if lease.name:
                 self._named[_owner(lease.verified), lease.name] = lease
         try:
+            if self._unwatched_seconds():
+                raise Refused("VERIFICATION_UNAVAILABLE")
             self._judge(lease)
         except BaseException:
             if self.close(lease):
@@ -101,9 +106,17 @@ class Leases:
         """Judge every stream again by what is known now."""
         with self._lock:
             leases = list(self._leases)
+        if self._unwatched_seconds() > UNWATCHED_SECONDS:
+            for lease in leases:
+                self._end(lease, Refused("VERIFICATION_UNAVAILABLE"))
+            return
         doubtful = [lease for lease in leases if self._review(lease)]
         if doubtful and not self._is_asking:
             self._begin_asking(doubtful)
+
+    def _unwatched_seconds(self) -> float:
+        """Return for how long nobody has looked at the time for streams; 0 while somebody does."""
+        return self._following.unwatched_seconds() if self._following else 0.0
 
     def _begin_asking(self, doubtful: list[Lease]) -> None:
         """Ask in a thread of its own. Where none can be had the next review tries again, for as long as it may take."""
@@ -149,6 +162,10 @@ class Leases:
                         pool.submit(self._ask, leases, until, away)
                     except RuntimeError:  # No more threads can be had. That it may be asked twice is harmless.
                         self._ask(leases, until, away)
+        except Exception:
+            log.exception("asking about streams failed; they are refused")
+            for lease in doubtful:
+                self._end(lease, Refused("VERIFICATION_UNAVAILABLE"))
         finally:
             self._is_asking = False
 

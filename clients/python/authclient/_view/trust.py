@@ -80,7 +80,7 @@ class Trust:
         server = Server(address, credentials is not None) if isinstance(address, str) else None
         outage = Outage(server, monotonic)
         self._watch = Watch(self._connection, hearing, self.knowledge, secret, self.observer, outage, monotonic)
-        self._following = Following(self._watch.ready, patience, self.listen)
+        self._following = Following(self._watch.ready, patience, self.listen, self._watch.unwatched_seconds)
         self._forks = Forks("Trust")
         self._watch.start()
 

@@ -19,7 +19,9 @@ from authclient._view.hearing import Hearing
 from authclient._view.intake import Incomplete, Intake, is_news
 from authclient._view.outage import Outage
 from authclient._view.reaching import Attempt, Unheard
+from authclient._waiting.lasting import LastingThread
 from authclient._waiting.readiness import Readiness
+from authclient._wire.calls import begin, can_end, end
 from authclient._wire.channels import FIRST_PAUSE, LONGEST_PAUSE
 
 SILENCE_SECONDS = 5.0
@@ -74,45 +76,49 @@ class Watch:
         self._listeners: list[Callable[[], None]] = []
         self.ready = Readiness()
         """Whether there was a complete view once."""
-        self.threads = [
-            threading.Thread(target=work, name=f"authclient-{name}", daemon=True)
-            for name, work in (("trust", self._stay_connected), ("clock", self._tick))
-        ]
+        self._is_silent = False
+        self._follower = LastingThread("authclient-trust", self._connect_once, self._follower_failed)
+        self._clock = LastingThread("authclient-clock", self._tick, self._clock_failed)
+        self.threads = [self._follower, self._clock]
 
     def start(self) -> None:
         """Begin, in threads of its own. Does not wait."""
         for thread in self.threads:
-            thread.start()
+            thread.keep()
 
     def close(self) -> None:
         """End, and wait for the end, unless somebody who listens does not come to one."""
+        for thread in self.threads:
+            thread.stop()
         self._closing.set()
         if call := self._call:
-            call.cancel()
+            end(call)
         for thread in self.threads:
-            if thread is not threading.current_thread():
-                thread.join(CLOSE_SECONDS)
+            thread.join(CLOSE_SECONDS)
+
+    def unwatched_seconds(self) -> float:
+        """Return for how long nobody has looked at the time here, by which open streams end; 0 while somebody does."""
+        return self._clock.failing_seconds()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each change of what is known, and twice a second. It must not wait."""
         self._listeners.append(listener)
 
-    def _stay_connected(self) -> None:
-        is_silent = False
-        while not self._closing.is_set():
-            began = time.monotonic()
-            try:
-                if is_silent:
-                    self._connection.widen()
-                self._await_connection()
-                self._follow()
-            except Exception as error:
-                is_silent = _is_silence(error)
-                self._disconnected(_why(error))
-            if time.monotonic() - began > LONGEST_PAUSE:
-                self._pause = FIRST_PAUSE  # It was no attempt that fails at once.
-            self._closing.wait(self._pause * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+    def _connect_once(self) -> None:
+        """Connect, follow for as long as that lasts, and pause."""
+        began = time.monotonic()
+        try:
+            if self._is_silent:
+                self._connection.widen()
+            self._await_connection()
+            self._follow()
+        except Exception as error:
+            self._is_silent = _is_silence(error)
+            self._disconnected(_why(error))
+        if time.monotonic() - began > LONGEST_PAUSE:
+            self._pause = FIRST_PAUSE  # It was no attempt that fails at once.
+        self._closing.wait(self._pause * (0.5 + random.random() / 2))  # noqa: S311  # spreads, hides nothing
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
     def _await_connection(self) -> None:
         # Before the stream is opened, so that the time this takes does not make every answer look older.
@@ -139,12 +145,13 @@ class Watch:
         intake = Intake(self._knowledge, self._secret, opened_at, self._monotonic, self._observer)
         is_connected = False
         stub = rpc.TrustServiceStub(self._connection.channel)
-        call = stub.WatchRevocations(api.WatchRevocationsRequest(resume_point=self._resume_point))
+        call = begin(stub.WatchRevocations, api.WatchRevocationsRequest(resume_point=self._resume_point))
         with self._interruptible(call):
             try:
                 for answer in call:
                     self._heard_at = time.monotonic()
                     self._hearing.heard()
+                    self._clock.keep()
                     if intake.take(answer):
                         self._resume_point = answer.resume_point
                         if not is_connected:
@@ -156,10 +163,16 @@ class Watch:
             except Incomplete:
                 self._resume_point = None
                 raise
-            except grpc.RpcError:
-                if call.code() is grpc.StatusCode.OUT_OF_RANGE:
+            except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     self._resume_point = None
-                raise
+                if not self._is_over_by_its_time(call, error):
+                    raise
+
+    def _is_over_by_its_time(self, call: Any, error: grpc.RpcError) -> bool:
+        """Tell whether a call has ended because it was given a time here, and not for silence."""
+        is_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        return is_late and not can_end(call) and time.monotonic() - self._heard_at < SILENCE_SECONDS
 
     def _connected(self) -> None:
         self._hearing.answered()
@@ -188,14 +201,23 @@ class Watch:
             yield
         finally:
             self._call = None
-            call.cancel()
+            end(call)
 
     def _tick(self) -> None:
-        while not self._closing.wait(TICK_SECONDS):
-            call = self._call
-            if call and time.monotonic() - self._heard_at > SILENCE_SECONDS:
-                call.cancel()
-            self._notify()
+        """Look at the time, end what is silent, and wait."""
+        call = self._call
+        if call and time.monotonic() - self._heard_at > SILENCE_SECONDS:
+            end(call)
+        self._follower.keep()
+        self._notify()
+        self._closing.wait(TICK_SECONDS)
+
+    def _follower_failed(self) -> None:
+        contain(self._observer.thread_failed, self._follower.name)
+
+    def _clock_failed(self) -> None:
+        self._notify()  # Those who listen would hear nothing otherwise for as long as it fails.
+        contain(self._observer.thread_failed, self._clock.name)
 
     def _notify(self) -> None:
         for listener in self._listeners:

@@ -1,5 +1,6 @@
 """Connections to other services, on which no token leaves this machine in the clear."""
 
+import inspect
 import os
 from typing import Any, TypeAlias
 
@@ -36,7 +37,12 @@ Options: TypeAlias = tuple[tuple[str, int], ...]
 
 
 def open_channel(
-    address: str, credentials: grpc.ChannelCredentials | None, insecure: bool, options: Options = ()
+    address: str,
+    credentials: grpc.ChannelCredentials | None,
+    insecure: bool,
+    options: Options = (),
+    *,
+    is_instrumented: bool = False,
 ) -> grpc.Channel:
     """Return a channel to `host:port`.
 
@@ -44,15 +50,20 @@ def open_channel(
         credentials: how to reach the service; None for plaintext, which is for loopback only.
         insecure: allow plaintext to another machine.
         options: more of grpc's options.
+        is_instrumented: leave what a process has put around grpc's functions, such as OpenTelemetry's spans: for a
+            channel that is the caller's own. What stays between us and the authentication service does without.
 
     Raises:
         ValueError: tokens would leave this machine in the clear, or the text is no address (NoAddress).
         TypeError: it is no text, or the credentials are none.
     """
     check_target(address, credentials, insecure)
+    secure, plaintext = grpc.secure_channel, grpc.insecure_channel
+    if not is_instrumented:
+        secure, plaintext = inspect.unwrap(secure), inspect.unwrap(plaintext)
     if credentials is not None:
-        return grpc.secure_channel(address, credentials, options=_options() + options)
-    return grpc.insecure_channel(address, options=_options() + _PLAINTEXT_OPTIONS + options)
+        return secure(address, credentials, options=_options() + options)
+    return plaintext(address, options=_options() + _PLAINTEXT_OPTIONS + options)
 
 
 def open_aio_channel(

@@ -1,7 +1,7 @@
 """Putting a session's token on the calls of an asyncio channel."""
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
@@ -12,6 +12,8 @@ from authapi.v1 import stream_service_pb2_grpc as rpc
 from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, refuses_token
 from authclient._calling.renewal import Renewal
 from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
+
+log = logging.getLogger("authclient")
 
 
 class TokenSource(Protocol):
@@ -50,10 +52,14 @@ class _Attached:
         while True:
             await asyncio.sleep(stream.pause)
             # The stream ends by itself if this fails for good.
-            with contextlib.suppress(*NO_TOKEN, RuntimeError):
+            try:
                 token = await self.source.access_token()
                 if stream.is_due(token):
                     stream.settle(token, await self._present(stream.name, token))
+            except (*NO_TOKEN, RuntimeError):
+                pass
+            except Exception:  # Of what stands around the channel, perhaps.
+                log.exception("the renewal of a stream has failed; it is tried again")
 
     async def _present(self, name: str, token: str) -> grpc.RpcError | None:
         """Renew a stream. Returns why that failed, or None."""

@@ -1,5 +1,7 @@
 """Putting a session's token on the calls of a channel."""
 
+import functools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -8,6 +10,7 @@ from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient._calling.held_tokens import NO_TOKEN, refuses_token
 from authclient._calling.sync.renewals import Renewals
+from authclient._wire.calls import can_end
 from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
 
 
@@ -134,10 +137,30 @@ class _Attached(
         except BaseException:
             self._renewals.forget(name)
             raise
+        over = functools.partial(self._renewals.forget, name)
+        if not can_end(call):
+            return _noting_its_end(call, over)
         # What grpc makes of a call that has failed before it is returned takes no callbacks.
-        if call.done() or not call.add_callback(lambda: self._renewals.forget(name)):
-            self._renewals.forget(name)
+        if call.done() or not call.add_callback(over):
+            over()
         return call
+
+
+def _noting_its_end(answers: Iterator[Any], over: Callable[[], None]) -> Iterator[Any]:
+    """Return the answers of a call that tells nobody when it ends, as others make of it that stand around the channel.
+
+    Whoever has enough of them drops them: they are over then, too.
+    """
+
+    def each() -> Iterator[Any]:
+        try:
+            yield from answers
+        finally:
+            over()
+
+    noting = each()
+    weakref.finalize(noting, over).atexit = False
+    return noting
 
 
 class _Answers:
@@ -159,8 +182,8 @@ class _Answers:
     def __next__(self) -> Any:
         try:
             answer = next(self._call)
-        except grpc.RpcError:
-            is_refused = self._may_retry and refuses_token(self._call.code(), self._call.trailing_metadata())
+        except grpc.RpcError as error:
+            is_refused = self._may_retry and refuses_token(error.code(), error.trailing_metadata())
             self._may_retry = False
             fresh = _replacement(self._source, self._token) if is_refused else None
             if fresh is None:

@@ -1,6 +1,7 @@
 """Keeping open streams open: a fresh token is presented for each before the one it was opened with expires."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from authclient._calling import renewal
 from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN
 from authclient._calling.renewal import Renewal
 from authclient._wire.metadata import bearer
+
+log = logging.getLogger("authclient")
 
 
 class Renewals:
@@ -34,7 +37,7 @@ class Renewals:
         """Renew a stream that was opened with a token, until `forget`."""
         with self._lock:
             self._open[name] = Renewal(name, token)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 thread = threading.Thread(target=self._run, name="authclient-renewals", daemon=True)
                 # Where no thread can be had the stream lives as long as its token, or until the next one is opened.
                 with contextlib.suppress(RuntimeError):
@@ -56,8 +59,14 @@ class Renewals:
                     self._thread = None
                     return
             # A stream ends by itself if this fails for good.
-            with contextlib.suppress(*NO_TOKEN, RuntimeError):
+            try:
                 self._renew(streams, self._access_token())
+            except (*NO_TOKEN, RuntimeError):
+                pass
+            except (
+                Exception
+            ):  # Of what stands around the channel, perhaps. The other streams are to be renewed all the same.
+                log.exception("the renewal of streams has failed; it is tried again")
             pause = min(stream.pause for stream in streams)
 
     def _renew(self, streams: list[Renewal], token: str) -> None:

@@ -100,7 +100,7 @@ class Session:
 
         Raises ValueError if the token would leave this machine in the clear, unless `insecure`.
         """
-        return self.attach(open_channel(address, credentials, insecure))
+        return self.attach(open_channel(address, credentials, insecure, is_instrumented=True))
 
     def attach(self, channel: grpc.Channel) -> grpc.Channel:
         """Return a channel that you have made yourself, with the token on every call.

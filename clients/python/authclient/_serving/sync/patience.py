@@ -107,7 +107,7 @@ class Patience:
                 del self._waiting[longest]
             waiting.until = time.monotonic() + self._seconds
             self._waiting[waiting] = None
-            if self._clock is None:
+            if self._clock is None or not self._clock.is_alive():
                 clock = threading.Thread(target=self._watch, name="authclient-patience", daemon=True)
                 with contextlib.suppress(RuntimeError):  # No thread can be had. The next call tries again.
                     clock.start()

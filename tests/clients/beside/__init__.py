@@ -1,0 +1,1 @@
+"""Beside what other people put into the same process, the real ones."""
