@@ -24,6 +24,7 @@ install --resolution "$resolution" -r pyproject.toml
 versions=$("$bin/uv" pip list -q --python "$environment/bin/python" --format freeze)
 install --no-deps -e .
 # What only the tests need, and what has to be as old as grpcio is. None of it changes what was chosen above.
+install grpc-interceptor opentelemetry-instrumentation-grpc opentelemetry-sdk py-grpc-prometheus
 install pytest pytest-timeout pytest-xdist hypothesis jsonschema setuptools prometheus-client
 ln -s "$(cd "$bin" && pwd)/buf" "$environment/bin/buf"
 grpcio=$(echo "$versions" | sed -n 's/^grpcio==//p')

@@ -38,13 +38,14 @@ class AioGuarded:
         pool: concurrent.futures.ThreadPoolExecutor | None = None,
         extra: Iterable[Any] = (),
         before: Iterable[Any] = (),
+        behind: Iterable[Any] = (),
     ) -> None:
         rules = dict.fromkeys(handlers, SIGNED_IN) if rules is None else rules
         self.interceptor = AuthInterceptor(authority, service_file(**rules)) if authority else None
         self.complaints: list[dict[str, Any]] = []
         self.port = 0
         self._handlers = (grpc.method_handlers_generic_handler(SERVICE, handlers), *extra)
-        self._before = tuple(before)
+        self._before, self._behind = tuple(before), tuple(behind)
         self._pool = pool
         self._started = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
@@ -56,7 +57,7 @@ class AioGuarded:
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(self._complain)
         self._stop = asyncio.Event()
-        interceptors = [*self._before, *([self.interceptor] if self.interceptor else [])]
+        interceptors = [*self._before, *([self.interceptor] if self.interceptor else []), *self._behind]
         server = grpc.aio.server(self._pool, interceptors=interceptors)
         server.add_generic_rpc_handlers(self._handlers)
         self.port = server.add_insecure_port("127.0.0.1:0")

@@ -61,6 +61,8 @@ class Guarded:
         rules: by the name of the method.
         handlers: by the name of the method.
         patience: seconds that requests may take to come; None for a guard that leaves waiting to grpc.
+        before: interceptors that stand before the guard.
+        behind: and behind it.
     """
 
     def __init__(
@@ -72,12 +74,15 @@ class Guarded:
         threads: int = 32,
         extra: Iterable[Any] = (),
         patience: float | None = None,
+        before: Iterable[Any] = (),
+        behind: Iterable[Any] = (),
     ) -> None:
         rules = dict.fromkeys(handlers, SIGNED_IN) if rules is None else rules
         self._pool = ThreadPoolExecutor(threads, "working")
         patiently: dict[str, Any] = {"pool": self._pool, "request_patience": patience} if patience else {}
         self.interceptor = AuthInterceptor(authority, service_file(**rules), **patiently) if authority else None
-        self._server = grpc.server(self._pool, interceptors=[self.interceptor] if self.interceptor else [])
+        guard = [self.interceptor] if self.interceptor else []
+        self._server = grpc.server(self._pool, interceptors=[*before, *guard, *behind])
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers), *extra))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()

@@ -177,8 +177,8 @@ RAISING: list[Case] = [raises, raises_midway, raises_with_a_code]
 class Pair:
     """The same handlers with and without a guard."""
 
-    def __init__(self, trust: Trust, handlers: dict[str, Any], patience: float | None = None) -> None:
-        self.servers = [Guarded(None, handlers), Guarded(trust, handlers, patience=patience)]
+    def __init__(self, trust: Trust, handlers: dict[str, Any], patience: float | None = None, **others: Any) -> None:
+        self.servers = [Guarded(None, handlers, **others), Guarded(trust, handlers, patience=patience, **others)]
 
     def __enter__(self) -> "Pair":
         return self

@@ -1,8 +1,8 @@
 """What the interceptors for synchronous and asyncio servers share: what they hold, and how a method is looked up."""
 
 import abc
-import functools
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 from authapi.v1 import stream_service_pb2 as api
@@ -42,7 +42,8 @@ class Interception(abc.ABC):
         self._guard = Guard(policy, trust)
         self._gate = Gate(self._guard)
         self._leases = Leases(self._guard)
-        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
+        self._wrapped: dict[tuple[str, bool], tuple[Handler, Handler]] = {}
+        self._others: dict[bool, Handler] = {}
         self._described = policy.rules.keys() | policy.rejected.keys()
         self._renewal = grpc.unary_unary_rpc_method_handler(
             self._renew,
@@ -50,37 +51,43 @@ class Interception(abc.ABC):
             response_serializer=api.RenewStreamResponse.SerializeToString,
         )
 
-    def _guarded(self, method: str, handler: "Handler | None") -> "Handler | None":
-        """Return what is served instead of a service's own handler."""
-        known = self._wrapped.get(method)
+    def _guarded(self, method: str, handler: "Handler | None", *, is_first: bool = False) -> "Handler | None":
+        """Return what is served instead of a service's own handler.
+
+        Args:
+            is_first: whether grpc itself calls that, and no other interceptor.
+        """
+        known = self._wrapped.get((method, is_first))
         if known is not None and known[0] is handler:
             return known[1]
         if handler is None:
             return None
         if self._guard.is_exempt(method):
-            return self._exempt(method, handler)
-        if known is None and method not in self._described and self._is_full():
-            return self._refusal_of_others
+            return self._exempt(method, handler, is_first=is_first)
         if known is None and method not in self._described:
+            if self._is_full():
+                return self._refusal_of_others(is_first=is_first)
             _warn_of(method, self._policy)
-        wrapped = self._wrap(method, handler)
-        self._wrapped[method] = handler, wrapped
+        wrapped = self._wrap(method, handler, is_first=is_first)
+        self._wrapped[method, is_first] = handler, wrapped
         return wrapped
 
     def _is_full(self) -> bool:
         return len(self._wrapped) >= len(self._described) + MOST_OTHER_METHODS
 
-    @functools.cached_property
-    def _refusal_of_others(self) -> Handler:
-        # As one that streams it is the same on the wire for all four kinds, and reads nothing before it refuses.
-        return self._wrap(OTHER_METHODS, grpc.stream_stream_rpc_method_handler(_never))
+    def _refusal_of_others(self, *, is_first: bool) -> Handler:
+        if is_first not in self._others:
+            # As one that streams it is the same on the wire for all four kinds, and reads nothing before it refuses.
+            streaming: Handler = grpc.stream_stream_rpc_method_handler(_never)
+            self._others[is_first] = self._wrap(OTHER_METHODS, streaming, is_first=is_first)
+        return self._others[is_first]
 
-    def _exempt(self, method: str, handler: Handler) -> Handler:
+    def _exempt(self, method: str, handler: Handler, *, is_first: bool) -> Handler:
         """Return what is served for a method that anyone may call."""
         return handler
 
     @abc.abstractmethod
-    def _wrap(self, method: str, handler: Handler) -> Handler:
+    def _wrap(self, method: str, handler: Handler, *, is_first: bool) -> Handler:
         """Return a handler that calls the other one if the rule of the method lets it."""
 
     @abc.abstractmethod
@@ -100,6 +107,25 @@ class Interception(abc.ABC):
         answer = api.RenewStreamResponse()
         answer.expire_time.FromDatetime(expires_at)
         return answer
+
+
+def behavior_of(handler: Handler) -> Any:
+    """Return the function of a handler."""
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def like(handler: Handler, behavior: Callable[..., Any]) -> Handler:
+    """Return a handler of the same shape with another function."""
+    make = _MAKERS[bool(handler.request_streaming), bool(handler.response_streaming)]
+    return cast(Handler, make(behavior, handler.request_deserializer, handler.response_serializer))
+
+
+_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 
 
 def _warn_of(method: str, policy: Policy) -> None:

@@ -1,14 +1,12 @@
 """Running the handlers of a service: written for asyncio, or for threads and with streams."""
 
-import contextlib
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from authclient._judging.verified import Verified
 from authclient._serving import callers
 from authclient._serving.aio.blocking import BlockingContext, blocking_iterator, in_thread, write_all
-from authclient._serving.aio.stream import Context
 from authclient._serving.interception import Handler
 
 Driver: TypeAlias = Callable[[Any, Any, Verified | None], Awaitable[Any]]
@@ -16,12 +14,8 @@ Driver: TypeAlias = Callable[[Any, Any, Verified | None], Awaitable[Any]]
 
 
 def driver(handler: Handler, behavior: Callable[..., Any]) -> Driver:
-    """Return what runs the handler."""
-    if inspect.isasyncgenfunction(behavior):
-        return known(_from_generator(behavior))
-    if inspect.iscoroutinefunction(behavior):
-        return known(behavior)
-    return _from_blocking(behavior, handler)
+    """Return what runs a handler that is no asynchronous generator."""
+    return known(behavior) if inspect.iscoroutinefunction(behavior) else _from_blocking(behavior, handler)
 
 
 def known(behavior: Callable[..., Awaitable[Any]]) -> Driver:
@@ -37,15 +31,6 @@ def known(behavior: Callable[..., Awaitable[Any]]) -> Driver:
             callers.forget(context)
 
     return drive
-
-
-def _from_generator(behavior: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., Awaitable[None]]:
-    async def write_each(request: Any, context: Context) -> None:
-        async with contextlib.aclosing(behavior(request, context)) as answers:
-            async for answer in answers:
-                await context.write(answer)
-
-    return write_each
 
 
 def _from_blocking(behavior: Callable[..., Any], handler: Handler) -> Driver:

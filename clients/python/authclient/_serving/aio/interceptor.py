@@ -1,8 +1,9 @@
 """The interceptor for asyncio servers, with asyncio handlers and with synchronous ones."""
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -13,10 +14,11 @@ from authclient._judging.authority import AsyncAuthority
 from authclient._judging.guard import AwaitView, Result, Step, Steps
 from authclient._judging.rules import Rule
 from authclient._judging.verified import Ask, Verified
+from authclient._serving import callers
 from authclient._serving.aio.handlers import Driver, driver, known
 from authclient._serving.aio.stream import Context, Stream, StreamContext, abort
 from authclient._serving.contexts import WithMetadata, filtered
-from authclient._serving.interception import RENEW_METHOD, Handler, Interception
+from authclient._serving.interception import RENEW_METHOD, Handler, Interception, behavior_of, like
 from authclient._serving.leases import Lease
 from authclient._waiting.steps import in_task
 from authclient._wire.metadata import stream_name
@@ -62,27 +64,32 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
             return handler.of_call(tuple(handler_call_details.invocation_metadata or ()))
         return handler
 
-    def _wrap(self, method: str, handler: Handler) -> Handler:
+    def _wrap(self, method: str, handler: Handler, *, is_first: bool) -> Handler:
+        # Of the shape that the service's own has, which is how interceptors before this one know what to do with it.
         rule = self._guard.rule(method)
-        behavior: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-        make = _MAKERS[handler.request_streaming, handler.response_streaming]
+        behavior = behavior_of(handler)
         if rule is None:
-            call: Callable[..., Any] = self._refusal(method)
+            call: Callable[..., Any] = self._refusal(method, is_generator=inspect.isasyncgenfunction(behavior))
         elif handler.unary_unary and not inspect.iscoroutinefunction(behavior):
             call = self._gate.unary(method, rule, behavior)
         elif handler.unary_unary:
             call = self._unary(method, rule, behavior)
+        elif inspect.isasyncgenfunction(behavior):
+            call = self._generator(method, rule, behavior)
         else:
             call = self._stream(method, rule, driver(handler, behavior))
-        return cast(Handler, _PerCall(make, call, handler))
+        return cast(Handler, _PerCall(call, handler))
 
-    def _refusal(self, method: str) -> Callable[..., Any]:
+    def _refusal(self, method: str, *, is_generator: bool) -> Callable[..., Any]:
         async def refuse(_request: Any, context: Context) -> Any:
             error = self._guard.refuse(method, None, Refused("METHOD_WITHOUT_RULE"))
             assert error is not None
             await abort(context, error)
 
-        return refuse
+        async def refuse_first(request: Any, context: Context) -> AsyncIterator[Any]:
+            yield await refuse(request, context)
+
+        return refuse_first if is_generator else refuse
 
     def _unary(self, method: str, rule: Rule, behavior: Callable[..., Any]) -> Callable[..., Any]:
         drive = known(behavior)
@@ -96,22 +103,42 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
 
     def _stream(self, method: str, rule: Rule, drive: Driver) -> Callable[..., Any]:
         async def call(request: Any, context: Context) -> Any:
-            metadata = context.invocation_metadata()
-            verified = await self._admit(method, rule, context, metadata)
-            stream = Stream(context)
-            lease = None
-            try:
-                if verified is not None and not rule.observe:
-                    name = stream_name(metadata)
-                    lease = Lease(method, rule, verified, name, stream.refuse)
-                    await self._open(lease, stream, context)
-                return await drive(request, StreamContext(filtered(context, metadata), stream), verified)
-            finally:
-                stream.is_finished = True
-                if lease:
-                    self._leases.close(lease)
+            async with self._let_in(method, rule, context) as (seen, _stream, verified):
+                return await drive(request, seen, verified)
 
         return call
+
+    def _generator(self, method: str, rule: Rule, behavior: Callable[..., AsyncGenerator[Any, None]]) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._let_in(method, rule, context) as (seen, stream, verified):
+                with callers.remembered(seen, verified if verified else None):
+                    async with contextlib.aclosing(behavior(request, seen)) as answers:
+                        async for answer in answers:
+                            if not stream.is_open:
+                                await stream.open(())
+                            yield answer
+                            stream.follow()
+
+        return call
+
+    @contextlib.asynccontextmanager
+    async def _let_in(
+        self, method: str, rule: Rule, context: Context
+    ) -> AsyncIterator[tuple[StreamContext, Stream, Verified | None]]:
+        """Yield what a handler sees of a stream that is let in, for as long as it lasts. Aborts a call that is not."""
+        metadata = context.invocation_metadata()
+        verified = await self._admit(method, rule, context, metadata)
+        stream = Stream(context)
+        lease = None
+        try:
+            if verified is not None and not rule.observe:
+                lease = Lease(method, rule, verified, stream_name(metadata), stream.refuse)
+                await self._open(lease, stream, context)
+            yield StreamContext(filtered(context, metadata), stream), stream, verified
+        finally:
+            stream.is_finished = True
+            if lease:
+                self._leases.close(lease)
 
     async def _open(self, lease: Lease, stream: Stream, context: Context) -> None:
         """Open a lease. Aborts the call if its stream is to be refused, or was refused meanwhile."""
@@ -158,14 +185,6 @@ class AuthInterceptor(Interception, grpc.aio.ServerInterceptor):
         return await self._trust.ask_async(step.question, step.seconds)
 
 
-_MAKERS: dict[tuple[bool, bool], Callable[..., Any]] = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-
-
 class _PerCall:
     """A guarded handler, of which each call gets one of its own that knows the call's metadata.
 
@@ -173,26 +192,39 @@ class _PerCall:
     asyncio server reads them, and a thread that still runs would be told those of other callers (grpcio 1.85).
     """
 
-    def __init__(self, make: Callable[..., Any], serve: Callable[..., Any], handler: Handler) -> None:
+    def __init__(self, serve: Callable[..., Any], handler: Handler) -> None:
         self._serve = serve
-        self._is_blocking = not inspect.iscoroutinefunction(serve)
+        if inspect.isasyncgenfunction(serve):
+            self._make_call = _generator_of
+        else:
+            self._make_call = _coroutine_of if inspect.iscoroutinefunction(serve) else _function_of
         # A named tuple. Each call gets a copy with one other field, for which grpc's own function takes three times as
         # long.
-        self._handler = make(serve, handler.request_deserializer, handler.response_serializer)
-        position = self._handler.index(serve)
-        self._before, self._after = self._handler[:position], self._handler[position + 1 :]
+        guarded: Any = like(handler, serve)
+        position = guarded.index(serve)
+        self._make: Callable[..., Handler] = guarded._make
+        self._before, self._after = guarded[:position], guarded[position + 1 :]
 
     def of_call(self, metadata: Metadata) -> Handler:
         """Return the handler of one call."""
-        serve = self._serve
+        return self._make((*self._before, self._make_call(self._serve, metadata), *self._after))
 
-        if self._is_blocking:
-            return self._with(lambda request, context: serve(request, WithMetadata(context, metadata)))
 
-        async def call(request: Any, context: Any) -> Any:
-            return await serve(request, WithMetadata(context, metadata))
+def _function_of(serve: Callable[..., Any], metadata: Metadata) -> Callable[..., Any]:
+    return lambda request, context: serve(request, WithMetadata(context, metadata))
 
-        return self._with(call)
 
-    def _with(self, behavior: Callable[..., Any]) -> Handler:
-        return cast(Handler, self._handler._make((*self._before, behavior, *self._after)))
+def _coroutine_of(serve: Callable[..., Any], metadata: Metadata) -> Callable[..., Any]:
+    async def call(request: Any, context: Any) -> Any:
+        return await serve(request, WithMetadata(context, metadata))
+
+    return call
+
+
+def _generator_of(serve: Callable[..., Any], metadata: Metadata) -> Callable[..., Any]:
+    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+        async with contextlib.aclosing(serve(request, WithMetadata(context, metadata))) as answers:
+            async for answer in answers:
+                yield answer
+
+    return call

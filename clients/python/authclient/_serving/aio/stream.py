@@ -25,6 +25,10 @@ class Stream:
         self._opening: asyncio.Task[None] | None = None
         self._refusing: asyncio.Task[None] | None = None
 
+    def follow(self) -> None:
+        """Note which task runs the handler from now on. Who takes answers may do so in another one each time."""
+        self._task = asyncio.current_task() or self._task
+
     @property
     def is_open(self) -> bool:
         """Whether the initial metadata were sent, or are about to be."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 
@@ -13,6 +13,13 @@ Send: TypeAlias = Callable[[Any], None]
 
 class StreamRefused(grpc.RpcError):
     """The stream of a handler was refused while the handler was at work. Whatever it does now reaches nobody."""
+
+
+class Refusable(Protocol):
+    """A stream that may be refused at any time."""
+
+    lock: "threading.RLock"
+    refused: Refused | None
 
 
 class Stream:
@@ -64,7 +71,7 @@ class Stream:
 class StreamContext:
     """The context of a handler whose stream may be refused meanwhile. Then it has no say any more in how that ends."""
 
-    def __init__(self, context: grpc.ServicerContext, stream: Stream) -> None:
+    def __init__(self, context: grpc.ServicerContext, stream: Refusable) -> None:
         self._context = context
         self._stream = stream
 
@@ -86,7 +93,7 @@ _ENDINGS = frozenset({"abort", "abort_with_status", "set_code", "set_details", "
 grpc.ServicerContext.register(StreamContext)
 
 
-def requests_while_open(requests: Iterator[Any], stream: Stream) -> Iterator[Any]:
+def requests_while_open(requests: Iterator[Any], stream: Refusable) -> Iterator[Any]:
     """Yield the requests. Ends by StreamRefused and not as if the caller were done, where the stream was refused."""
     yield from requests
     if stream.refused:
