@@ -82,11 +82,11 @@ func (j *judge) identify(md metadata.MD, staleness time.Duration, known knowledg
 	if refused != nil {
 		return nil, refused
 	}
-	return j.identifyToken(token, staleness, known, ask)
+	return j.identifyToken(token, staleness, known, ask, false)
 }
 
-// identifyToken does steps 3 to 6.
-func (j *judge) identifyToken(token string, staleness time.Duration, known knowledge, ask askVerify) (*caller, *refusal) {
+// identifyToken does steps 3 to 6. A token that mayBeOutdated may be from before a change of what it says about the user.
+func (j *judge) identifyToken(token string, staleness time.Duration, known knowledge, ask askVerify, mayBeOutdated bool) (*caller, *refusal) {
 	claims, refused := j.readToken(token, known)
 	if refused != nil {
 		return nil, refused
@@ -94,7 +94,7 @@ func (j *judge) identifyToken(token string, staleness time.Duration, known knowl
 	if claims == nil {
 		return identifiedByVerify(token, ask)
 	}
-	if refused := stillCounts(claims, known); refused != nil {
+	if refused := stillCounts(claims, known); refused != nil && !(mayBeOutdated && refused == tokenOutdated) {
 		return nil, refused
 	}
 	if known.view == nil || staleness <= 0 || known.viewAge > staleness {

@@ -217,7 +217,7 @@ func (g *Guard) judgeAgain(s *guardedStream, who *caller, asks bool) (next *call
 		return who, tokenExpired // Verify, by its own clock, might not say so yet
 	}
 	inquiry := &streamInquiry{guard: g, stream: s, asks: asks, vouched: who.vouched}
-	if next, refused = g.judge.identifyToken(who.token, g.streamStaleness(s.rule), known, inquiry.ask); refused != nil {
+	if next, refused = g.judge.identifyToken(who.token, g.streamStaleness(s.rule), known, inquiry.ask, !s.rule.judgesRoles()); refused != nil {
 		return who, refused
 	}
 	next.vouched = inquiry.vouched
@@ -254,11 +254,15 @@ func (i *streamInquiry) ask(token string) (*Identity, *refusal) {
 
 // answered gives each stream lists of its own, as a handler may change them.
 func (i *streamInquiry) answered(question *question) (*Identity, *refusal) {
-	if question.refused != nil {
+	known := question.identity
+	switch {
+	case question.refused == tokenOutdated && !i.stream.rule.judgesRoles():
+		known = &i.stream.who.Load().identity // Verify says so only where the session is alive
+	case question.refused != nil:
 		return nil, question.refused
 	}
 	i.vouched = question.asked
-	identity := *question.identity
+	identity := *known
 	identity.Roles, identity.AuthMethods = slices.Clone(identity.Roles), slices.Clone(identity.AuthMethods)
 	return &identity, nil
 }

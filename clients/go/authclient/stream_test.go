@@ -177,10 +177,34 @@ func TestAStreamEndsWhenItsTokenIsOutdated(t *testing.T) {
 	inFakeTime(t, func(w *world) {
 		_, watch := w.started()
 		w.service.stream = greetAndReceive
-		call := w.open("Both", w.auth.token())
+		call := w.open("SupportBoth", w.auth.token(map[string]any{"roles": []string{"support"}}))
 		call.mustReceive("ada")
 		watch.send(delta(outdated(1, ada, 1)).counting(1))
 		call.mustEndAtOnceWith(codes.Unauthenticated, "TOKEN_OUTDATED")
+	})
+}
+
+func TestAStreamWhoseRuleAsksForNoRoleOutlivesAChangeOfRoles(t *testing.T) {
+	inFakeTime(t, func(w *world) {
+		_, watch := w.started()
+		w.service.stream = greetAndReceive
+		w.auth.verifyAnswers(nil, refusalOfVerify("TOKEN_OUTDATED"))
+		token := w.auth.token()
+		call := w.open("Both", token)
+		call.mustReceive("ada")
+		watch.send(delta(outdated(1, ada, 1)).counting(1))
+		time.Sleep(time.Second)
+		_, err := w.call("Buy", token)
+		w.mustRefuse(codes.Unauthenticated, "TOKEN_OUTDATED", err)
+		// The view gets too old, Verify says the same, and the session is alive all the same.
+		w.auth.nextWatch()
+		again := w.auth.nextWatch()
+		time.Sleep(time.Second)
+		if w.auth.asked.Load() == 0 {
+			w.Error("nobody was asked")
+		}
+		again.send(snapshotEnd(outdated(1, ada, 1), ended(2, session)).counting(2).with(w.auth.keySet()))
+		call.mustEndAtOnceWith(codes.Unauthenticated, "SESSION_ENDED")
 	})
 }
 
@@ -331,7 +355,7 @@ func TestAStreamThatVerifyAdmittedIsJudgedByTheFirstView(t *testing.T) {
 		w.start()
 		w.service.stream = greetAndReceive
 		w.auth.verifyAnswers(identityOf(ada), nil)
-		call := w.open("Both", w.auth.token(map[string]any{"gen": 1}))
+		call := w.open("SupportBoth", w.auth.token(map[string]any{"gen": 1, "roles": []string{"support"}}))
 		call.mustReceive("by verify")
 		time.Sleep(time.Second)
 		if asked := w.auth.asked.Load(); asked != 1 {

@@ -71,12 +71,17 @@ export function conclude(policy: Policy | undefined, refused: Refusal, caller?: 
   return caller ? { caller, observed: refused } : { observed: refused };
 }
 
-/** Steps 2 to 6: whose token it is, and whether it still counts. Answers a `caller` or a `refusal`. */
+/**
+ * Steps 2 to 6: whose token it is, and whether it still counts. Answers a `caller` or a `refusal`.
+ *
+ * @param mayBeOutdated let a token be from before a change of what it says about the user.
+ */
 export async function authenticate(
   authorization: readonly string[],
   maxStaleness: number,
   known: Knowledge,
   judge: Judge,
+  mayBeOutdated = false,
 ): Promise<Decision> {
   let token, claims;
   try {
@@ -88,7 +93,8 @@ export async function authenticate(
   }
   if (claims) {
     const reason = timeAgainst(claims, known.now) ?? known.view?.reasonAgainst(claims.identity, claims.generation);
-    if (reason) return { refusal: refusal(reason) };
+    const isOverlooked = mayBeOutdated && reason === "TOKEN_OUTDATED";
+    if (reason && !isOverlooked) return { refusal: refusal(reason) };
     if (maxStaleness > 0 && known.viewAge <= maxStaleness) return { caller: { identity: claims.identity, token } };
   }
   return askVerify(token, judge, claims === undefined);

@@ -77,8 +77,11 @@ export class LocalJudge {
    * Judges the token of an open stream again: a `caller` or a `refusal`, whatever its policy makes of that.
    *
    * @param news when there was news about it, by the monotonic clock.
+   * @param mayBeOutdated let it be from before a change of what it says about the user.
    */
-  authenticate({ token, identity, isVouchedForOnly }: Caller, maxStaleness: number, news: number): Promise<Decision> {
+  authenticate(
+    { token, identity, isVouchedForOnly }: Caller, maxStaleness: number, news: number, mayBeOutdated: boolean,
+  ): Promise<Decision> {
     return this.orRefuse(undefined, async () => {
       const { known } = this;
       // By its own clock the authentication service might not say so yet.
@@ -88,8 +91,10 @@ export class LocalJudge {
       const decision = await authenticate([`Bearer ${token}`], maxStaleness, known, this.judge(async (text) => {
         const asked = await this.questions.about(text, news, maxStaleness);
         askedAt = asked.askedAt;
-        return asked.answer;
-      }));
+        // Said only where the session is alive.
+        const isOverlooked = mayBeOutdated && "reason" in asked.answer && asked.answer.reason === "TOKEN_OUTDATED";
+        return isOverlooked ? identity : asked.answer;
+      }), mayBeOutdated);
       return vouchedAt(decision, askedAt);
     });
   }

@@ -19,8 +19,11 @@ export interface StreamJudge {
   readonly maxStaleness: number;
   /** The local clock that never jumps, in seconds. */
   monotonic(): number;
-  /** Judges a caller's token again: a `caller` or a `refusal`. `news`: when there was news about it. */
-  authenticate(caller: Caller, maxStaleness: number, news: number): Promise<Decision>;
+  /**
+   * Judges a caller's token again: a `caller` or a `refusal`. `news`: when there was news about it. `mayBeOutdated`: let
+   * it be from before a change of what it says about the user.
+   */
+  authenticate(caller: Caller, maxStaleness: number, news: number, mayBeOutdated: boolean): Promise<Decision>;
 }
 
 /** Is told what becomes of a stream. */
@@ -126,7 +129,10 @@ export class GuardedStream {
   /** Judges the stream again, and ends it if its token is no longer good. */
   private async reconsider(): Promise<void> {
     const { caller, isVouchedForOnly } = this;
-    const judged = await this.judge.authenticate({ ...caller, isVouchedForOnly }, this.maxStaleness, this.newsAt);
+    // What may change about a user while their session lives is nothing to a rule that asks for no role.
+    const mayBeOutdated = this.policy.anyRole.length === 0;
+    const bearer = { ...caller, isVouchedForOnly };
+    const judged = await this.judge.authenticate(bearer, this.maxStaleness, this.newsAt, mayBeOutdated);
     // While the authentication service was asked, the stream may have ended or been given another token.
     if (!this.isOpen || caller !== this.caller) return;
     if (judged.caller && !judged.refusal) {

@@ -139,16 +139,28 @@ for (const kind of STREAMS) {
 }
 
 test("a stream ends when its token is outdated, and not by a rule about earlier tokens", async () => {
-  await openShop();
+  const buying = echoService({ anyRole: ["buyer"] });
+  await openShop(buying);
   const sub = randomUUID();
   const [older, newer] = [
-    await openStream("bidi", shop.auth.key.token({ sub, gen: 3 })),
-    await openStream("bidi", shop.auth.key.token({ sub, gen: 4 })),
+    await openStream("bidi", shop.auth.key.token({ sub, gen: 3 }), buying),
+    await openStream("bidi", shop.auth.key.token({ sub, gen: 4 }), buying),
   ];
   watching.send(WatchPart.DELTA, [tokensOutdated(sub, 4)]);
   assert.equal(reasonOf((await older.outcome).status), "TOKEN_OUTDATED");
   newer.end();
   assert.equal((await newer.outcome).status.code, OK);
+});
+
+test("a stream whose rule asks for no role outlives a change of roles", async () => {
+  await openShop();
+  const claims = { sub: randomUUID(), sid: randomUUID(), gen: 3 };
+  const running = await openStream("bidi", shop.auth.key.token(claims));
+  watching.send(WatchPart.DELTA, [tokensOutdated(claims.sub, 4)]);
+  const again = start(shop.client(SIGNED_IN), "bidi", bearer(shop.auth.key.token(claims)));
+  assert.equal(reasonOf((await again.outcome).status), "TOKEN_OUTDATED");
+  watching.send(WatchPart.DELTA, [sessionRevoked(claims.sid)]);
+  assert.equal(reasonOf((await running.outcome).status), "SESSION_ENDED");
 });
 
 test("a stream ends at once when its key is removed, and not when another is added", async () => {

@@ -12,12 +12,13 @@ import grpc
 import pytest
 from authapi.v1 import stream_service_pb2
 from authapi.v1 import stream_service_pb2_grpc as stream_rpc
+from authapi.v1.rule_pb2 import Rule
 from authclient import Trust, reason_of
 
 from tests.clients.aio_guarded import AioGuarded
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, asking_threads, eventually
-from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Conversation, begin, handler, outcome, path
+from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Conversation, begin, handler, outcome, path, summary
 from tests.clients.scripted import GOOD, SECONDS, bearer, ended, identity, outdated, refuse, token, uuid
 from tests.clients.serving.idle import Idle, Opened
 from tests.clients.shapes import OPEN_SHAPES, name
@@ -32,7 +33,8 @@ STREAM = "stream-of-twenty-two-chars"
 def test_a_revocation_ends_a_stream_that_is_idle(
     auth: AuthServer, trust: Trust, idle: Idle, rule: Any, reason: str
 ) -> None:
-    with AioGuarded(trust, idle.handlers()) as served:
+    handlers = idle.handlers()
+    with AioGuarded(trust, handlers, dict.fromkeys(handlers, Rule(any_role=["reader"]))) as served:
         streams = [Opened(served, idle, shape) for shape in OPEN_SHAPES]
         assert served.leases == len(streams)
         auth.revoke(rule)
@@ -46,6 +48,19 @@ def test_a_revocation_ends_a_stream_that_is_idle(
         assert len(blocking) == 2
         assert [how for how in left if how not in blocking] == [*["cancelled"] * 6, "closed"]
         assert served.leases == 0
+
+
+def test_a_stream_whose_rule_asks_for_no_role_outlives_a_change_of_roles(
+    auth: AuthServer, trust: Trust, idle: Idle
+) -> None:
+    with AioGuarded(trust, idle.handlers()) as served:
+        streams = [Opened(served, idle, shape) for shape in OPEN_SHAPES]
+        auth.revoke(outdated(1))
+        eventually(lambda: trust.knowledge.view.generations, "the rule")
+        assert summary(served.call(("async", "unary_stream"), metadata=GOOD)) == "UNAUTHENTICATED TOKEN_OUTDATED"
+        assert not any(stream.call.done() for stream in streams)
+        auth.revoke(ended())
+        assert {stream.ending().reason for stream in streams} == {"SESSION_ENDED"}
 
 
 def test_a_stream_ends_when_its_token_expires(auth: AuthServer, trust: Trust, idle: Idle) -> None:

@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON, asking_threads, eventually
 from tests.clients.guarded import STREAMS, UNAUTHENTICATED, UNAVAILABLE, Guarded, path, summary
-from tests.clients.scripted import SECONDS, ended, identity, outdated, refuse, token, uuid
+from tests.clients.scripted import SECONDS, bearer, ended, identity, outdated, refuse, token, uuid
 from tests.clients.serving.open_streams import Stream, Waiting, all_open, all_open_of, entered
 from tests.clients.stand_ins import Hands, Heard, unreachable
 
@@ -60,13 +60,53 @@ def test_a_handler_can_tell_a_refused_stream_from_one_whose_caller_is_done(
     assert waiting.finished == ["cut off"], "half an upload must not look like a whole one"
 
 
-def test_outdated_tokens_end_streams(auth: AuthServer, waiting_shop: Guarded, waiting: Waiting) -> None:
+def test_outdated_tokens_end_streams_whose_rule_asks_for_a_role(
+    auth: AuthServer, timed: Trust, waiting: Waiting
+) -> None:
+    rules = dict.fromkeys(waiting.handlers, Rule(any_role=["reader"]))
+    with Guarded(timed, waiting.handlers, rules) as shop:
+        streams = all_open(shop, waiting, token(gen=2))
+        newer = Stream(shop, "unary_stream", token(gen=3))
+        entered(waiting)
+        auth.revoke(outdated(3))
+        assert [summary(stream.end()) for stream in streams] == ["UNAUTHENTICATED TOKEN_OUTDATED"] * 3
+        assert newer.is_open
+        waiting.released.set()
+
+
+def test_a_stream_whose_rule_asks_for_no_role_outlives_a_change_of_roles(
+    auth: AuthServer, timed: Trust, waiting_shop: Guarded, waiting: Waiting
+) -> None:
     streams = all_open(waiting_shop, waiting, token(gen=2))
-    newer = Stream(waiting_shop, "unary_stream", token(gen=3))
-    entered(waiting)
     auth.revoke(outdated(3))
-    assert [summary(stream.end()) for stream in streams] == ["UNAUTHENTICATED TOKEN_OUTDATED"] * 3
-    assert newer.is_open
+    eventually(lambda: timed.knowledge.view.generations, "the rule")
+    again = waiting_shop.call("unary_stream", metadata=bearer(token(gen=2)))
+    assert summary(again) == "UNAUTHENTICATED TOKEN_OUTDATED", "a new call needs a token of today"
+    assert all(stream.is_open for stream in streams)
+    auth.revoke(ended())
+    assert [summary(stream.end()) for stream in streams] == ["UNAUTHENTICATED SESSION_ENDED"] * 3
+
+
+@pytest.mark.parametrize(("rule", "ends"), [(Rule(authenticated=True), False), (Rule(any_role=["reader"]), True)])
+def test_what_verify_says_of_an_outdated_token_counts_where_the_rule_asks_for_a_role(
+    auth: AuthServer, timed: Trust, hands: Hands, waiting: Waiting, rule: Rule, ends: bool
+) -> None:
+    rule.max_staleness.CopyFrom(Duration(seconds=2))
+    auth.verify = lambda _, context: refuse(context, UNAUTHENTICATED, "TOKEN_OUTDATED")
+    with Guarded(timed, waiting.handlers, dict.fromkeys(waiting.handlers, rule)) as shop:
+        stream = Stream(shop, "unary_stream", token())
+        entered(waiting)
+        auth.uptime = lambda: 0.0  # From now on the view gets old.
+        hands.now += 3.0
+        eventually(lambda: auth.shown, "Verify is asked")
+        if ends:
+            assert summary(stream.end()) == "UNAUTHENTICATED TOKEN_OUTDATED"
+        else:
+            eventually(lambda: not asking_threads(), "it has answered")
+            assert stream.is_open
+            assert shop.leases == 1
+        stream.leave()
+        waiting.released.set()
 
 
 def test_a_stream_ends_thirty_seconds_after_its_token(

@@ -62,11 +62,12 @@ class Judge:
         """How many tokens were seen for the first time."""
         return self._read_once.reads
 
-    def judge(self, token: str, max_staleness: float | None) -> Verified | Ask:
+    def judge(self, token: str, max_staleness: float | None, *, may_be_outdated: bool = False) -> Verified | Ask:
         """Return whose token it is, or that Verify has to be asked. Raises Refused.
 
         Args:
             max_staleness: seconds that the view may be old; None is as old as the judge lets it be.
+            may_be_outdated: let a token be from before a change of what it says about the user.
         """
         knowledge = self.knowledge
         if knowledge.key_age() > self._max_key_age:
@@ -81,13 +82,13 @@ class Judge:
                 return self._question(token)
             raise
         age = knowledge.view_age()  # Before the view is looked at, which may grow younger meanwhile.
-        self.check(verified.known)
+        self.check(verified.known, may_be_outdated=may_be_outdated)
         limit = self.max_staleness if max_staleness is None else max_staleness
         if age > limit or not limit:
             return Ask(token, verified.known)
         return verified
 
-    def check(self, known: Known) -> None:
+    def check(self, known: Known, *, may_be_outdated: bool = False) -> None:
         """Raise Refused if the time of a token is over or has not come, or it is revoked, as far as is known here."""
         knowledge = self.knowledge
         now = knowledge.now()
@@ -98,7 +99,7 @@ class Judge:
         view = knowledge.view
         if known.session_id in view.sessions:
             raise Refused("SESSION_ENDED")
-        if known.generation < view.generations.get(known.user_id, 0):
+        if not may_be_outdated and known.generation < view.generations.get(known.user_id, 0):
             raise Refused("TOKEN_OUTDATED")
 
     def admit(self, known: Known, rule: Rule) -> None:

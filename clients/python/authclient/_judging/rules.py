@@ -60,6 +60,11 @@ class Rule:
     max_staleness: float | None = None
     observe: bool = False
 
+    @property
+    def judges_roles(self) -> bool:
+        """Whether it asks for what may change about a user while their session lives."""
+        return bool(self.any_role)
+
 
 def read_rule(option: rule_pb2.Rule) -> Rule:
     """Return the rule that an option states. Raises RuleRejected."""

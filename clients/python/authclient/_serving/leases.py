@@ -144,7 +144,8 @@ class Leases:
     def _judge(self, lease: Lease) -> bool:
         """Tell whether too little is known to let a stream go on. Raises Refused if it is known to be over."""
         limit = max(self._guard.staleness(lease.rule), LEAST_STALENESS)
-        found = self._guard.trust.judge.judge(lease.verified.token, limit)
+        text, may_be_outdated = lease.verified.token, not lease.rule.judges_roles
+        found = self._guard.trust.judge.judge(text, limit, may_be_outdated=may_be_outdated)
         asked = lease.asked_at
         return isinstance(found, Ask) and (asked is None or self._monotonic() - asked > limit)
 
@@ -186,9 +187,9 @@ class Leases:
         if refused and refused.reason == "VERIFICATION_UNAVAILABLE":
             away.set()
         for lease in leases:
-            if refused:
+            if refused and (refused.reason != "TOKEN_OUTDATED" or lease.rule.judges_roles):
                 self._end(lease, refused)
-            else:
+            else:  # Verify says that a token is outdated only where its session is alive.
                 lease.asked_at = asked_at
 
     def _end(self, lease: Lease, refused: Refused) -> None:
