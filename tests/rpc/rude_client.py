@@ -26,6 +26,8 @@ WINDOW = 65535
 class RudeClient:
     """One connection. `ended` are the calls that the server has ended, `heard` how many frames of data came.
 
+    `farewell` is why the server has taken leave of the connection, or None.
+
     Args:
         window: how many bytes the server may send per call. With 0 it waits for ever.
         on_end: called with each call that ends, in the thread that reads.
@@ -46,6 +48,7 @@ class RudeClient:
         self._acknowledges = acknowledges
         self._has_said_it = False
         self.heard = 0
+        self.farewell: str | None = None
         self._on_end = on_end
         self._answered = threading.Event()
         self._numbers = itertools.count(1, 2)
@@ -111,6 +114,11 @@ class RudeClient:
             self._socket.sendall(frame(PING, 0, 0, b"are read"))
         assert self._answered.wait(ANSWER_SECONDS)
 
+    def ping(self, times: int) -> None:
+        """Send so many pings at once."""
+        with self._lock:
+            self._socket.sendall(_frame(PING, 0, 0, b"anyone? ") * times)
+
     def close(self) -> None:
         """Hang up without a word."""
         with contextlib.suppress(OSError):
@@ -129,6 +137,8 @@ class RudeClient:
                 self._socket.sendall(frame(kind, ACK, 0, payload if kind == PING else b""))
         if kind == PING and flags & ACK:
             self._answered.set()
+        if kind == GOAWAY:
+            self.farewell = payload[8:].decode()  # after the last call and the code
         self.heard += kind == DATA
         is_end = kind == RESET or (kind in {DATA, HEADERS} and flags & END_STREAM)
         if is_end and number not in self.ended:  # Both may come.
