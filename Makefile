@@ -30,7 +30,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -160,6 +160,12 @@ networks: setup ## Connections that die without a word, those of guards and sess
 		tests/faults/test_stopped_servers.py tests/clients/calling/test_session_networks.py \
 		tests/clients/view/test_silent_connections.py tests/examples/test_dropped_packets.py
 
+hosts: setup ## The client in gunicorn, uvicorn, celery, Django's reloader and among green threads of gevent
+	@test -e .cache/hosts/bin/python || $(BIN)/uv venv -q --python $(BIN)/python .cache/hosts
+	$(BIN)/uv pip sync -q --python .cache/hosts/bin/python --require-hashes requirements/hosts.txt
+	$(BIN)/uv pip install -q --python .cache/hosts/bin/python --no-deps -e .
+	AUTHSERVICE_TEST_HOSTS=.cache/hosts $(BIN)/pytest -s tests/examples/test_hosts.py
+
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_FLOOD_SECONDS=$(FLOOD) $(BIN)/pytest -s tests/faults/test_login_flood.py
@@ -222,6 +228,9 @@ lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --group pyproject.toml:toolchains --upgrade -o requirements/toolchains.txt
+
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate --group hosts --constraint requirements/server.txt pyproject.toml --upgrade -o requirements/hosts.txt
 
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --group pyproject.toml:advisories --upgrade -o requirements/advisories.txt

@@ -21,6 +21,7 @@ from authclient._view.forks import Forks
 from authclient._view.hearing import Hearing
 from authclient._view.outage import Outage
 from authclient._view.watch import Watch
+from authclient._waiting.green import require_grpc_patched
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
 from authclient._wire.times import MONOTONIC, check_seconds
 
@@ -47,6 +48,7 @@ class Trust:
     Raises:
         ValueError: issuer or audience is empty, a time is negative, or plaintext would leave this machine.
         TypeError: something is of another type; the text says what to write.
+        RuntimeError: gevent has patched threads, and grpc has not been told.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Trust:
         monotonic: Callable[[], float] = MONOTONIC,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        require_grpc_patched()
         check_seconds("patience", patience)
         self.knowledge = Knowledge(monotonic, clock)
         self.judge = Judge(self.knowledge, issuer, audience, max_staleness=max_staleness, max_key_age=max_key_age)

@@ -15,6 +15,7 @@ from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, RE
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.line import Line
 from authclient._calling.sync.attached import attach
+from authclient._waiting.green import require_grpc_patched
 from authclient._waiting.steps import in_thread
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, open_channel
 from authclient._wire.metadata import bearer
@@ -35,6 +36,7 @@ class Session:
     Raises:
         ValueError: plaintext would leave this machine, or the text is no address.
         TypeError: address or credentials are of another type.
+        RuntimeError: gevent has patched threads, and grpc has not been told.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Session:
         insecure: bool = False,
         monotonic: Callable[[], float] = MONOTONIC,
     ) -> None:
+        require_grpc_patched()
         self._given = address if isinstance(address, grpc.Channel) else None
         self._open = functools.partial(open_channel, cast(str, address), credentials, insecure)
         self._monotonic = monotonic
