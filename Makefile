@@ -30,7 +30,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts tracing login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -165,6 +165,9 @@ hosts: setup ## The client in gunicorn, uvicorn, celery, Django's reloader and a
 	$(BIN)/uv pip sync -q --python .cache/hosts/bin/python --require-hashes requirements/hosts.txt
 	$(BIN)/uv pip install -q --python .cache/hosts/bin/python --no-deps -e .
 	AUTHSERVICE_TEST_HOSTS=.cache/hosts $(BIN)/pytest -s tests/examples/test_hosts.py
+
+tracing: setup ## The tests of the Go and TypeScript clients with OpenTelemetry around every call, which is fetched
+	@tests/tracing/each.sh go typescript
 
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh
