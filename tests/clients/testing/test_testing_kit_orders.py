@@ -14,7 +14,7 @@ from authclient.testing import Clock, Issuer, LocalTrust, guarded
 from authclient.testing.issuer import ADA
 
 from tests.clients.eventually import SOON
-from tests.clients.guarded import Guarded, Outcome, begin, ending, handler, path
+from tests.clients.guarded import Guarded, Outcome, begin, ending, handler, outcome, path
 from tests.clients.testing.shop_rules import GRACE, LEEWAY, RULES
 from tests.examples.pages import block
 from tests.examples.shops import Orders, Shop, orders_pb2, orders_pb2_grpc
@@ -88,7 +88,11 @@ def test_open_streams_end_when_their_session_does(auth_trust: LocalTrust, auth_i
         stub.PlaceOrder(orders_pb2.PlaceOrderRequest(article="compass"), metadata=other, timeout=SOON)
         assert next(watches[1]).order.article == "compass"
         auth_issuer.outdate(GRACE)
-        assert _ended(watches[1]).reason == "TOKEN_OUTDATED"
+        refused = outcome(channel, "unary_unary", "/orders.v1.OrdersService/PlaceOrder", [b""], other)
+        assert refused.reason == "TOKEN_OUTDATED"
+        assert watches[1].is_active(), "its rule asks for no role"
+        auth_issuer.revoke(other[0][1].removeprefix("Bearer "))
+        assert _ended(watches[1]).reason == "SESSION_ENDED"
     server.stop(0).wait()
     pool.shutdown()
 

@@ -113,8 +113,8 @@ def test_news_that_arrives_while_a_call_is_judged_makes_no_old_view_young(monkey
     issuer.clock.advance(60)
     check = trust.judge.check
 
-    def check_and_hear(known: Known) -> None:
-        check(known)
+    def check_and_hear(known: Known, **how: bool) -> None:
+        check(known, **how)
         trust.back()
 
     monkeypatch.setattr(trust.judge, "check", check_and_hear)
