@@ -117,7 +117,7 @@ class RudeClient:
     def ping(self, times: int) -> None:
         """Send so many pings at once."""
         with self._lock:
-            self._socket.sendall(_frame(PING, 0, 0, b"anyone? ") * times)
+            self._socket.sendall(frame(PING, 0, 0, b"anyone? ") * times)
 
     def close(self) -> None:
         """Hang up without a word."""

@@ -44,13 +44,13 @@ def find_identity(context: object) -> Identity | None:
     return caller.identity if caller else None
 
 
-def _find(context: Any) -> Caller | None:
+def _find(context: Any) -> Verified | None:
     ask = getattr(context, "invocation_metadata", None)
     _, caller = _callers.get(id(ask()), _NOBODY) if ask else _NOBODY
     return caller
 
 
-_NOBODY: tuple[Any, Caller | None] = (None, None)
+_NOBODY: tuple[Any, Verified | None] = (None, None)
 
 
 def current_identity(context: object) -> Identity:
