@@ -1,7 +1,7 @@
 """A guarded service on a real socket, and calls to it in the four kinds."""
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +63,7 @@ class Guarded:
         patience: seconds that requests may take to come; None for a guard that leaves waiting to grpc.
         before: interceptors that stand before the guard.
         behind: and behind it.
+        options: of the server.
     """
 
     def __init__(
@@ -76,13 +77,14 @@ class Guarded:
         patience: float | None = None,
         before: Iterable[Any] = (),
         behind: Iterable[Any] = (),
+        options: Sequence[tuple[str, int]] = (),
     ) -> None:
         rules = dict.fromkeys(handlers, SIGNED_IN) if rules is None else rules
         self._pool = ThreadPoolExecutor(threads, "working")
         patiently: dict[str, Any] = {"pool": self._pool, "request_patience": patience} if patience else {}
         self.interceptor = AuthInterceptor(authority, service_file(**rules), **patiently) if authority else None
         guard = [self.interceptor] if self.interceptor else []
-        self._server = grpc.server(self._pool, interceptors=[*before, *guard, *behind])
+        self._server = grpc.server(self._pool, interceptors=[*before, *guard, *behind], options=options)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers), *extra))
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()

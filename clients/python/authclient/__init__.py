@@ -17,6 +17,7 @@ from authclient._judging.identity import Identity
 from authclient._judging.observer import Observer
 from authclient._judging.rules import EXEMPT_SERVICES, Policy, Rule, RuleRejected
 from authclient._serving.callers import current_identity, find_identity, forwarded
+from authclient._serving.options import SERVER_OPTIONS
 from authclient._serving.sync.interceptor import AuthInterceptor
 from authclient._tokens.claims import Claims
 from authclient._tokens.grammar import TokenRefused
@@ -31,6 +32,7 @@ __all__ = [
     "ALGORITHMS",
     "EXEMPT_SERVICES",
     "NEVER_RESENT",
+    "SERVER_OPTIONS",
     "AuthInterceptor",
     "Claims",
     "Identity",
