@@ -12,14 +12,11 @@ from tests.examples.programs import GO, AuthProcess, Program, copy_of_typescript
 from tests.faults.processes import ServerProcess
 from tests.memory import folder_in_memory
 
-collect_ignore = [] if "AUTHSERVICE_TEST_HOSTS" in os.environ else ["test_hosts.py"]
-"""What `make hosts` runs, in an environment with these programs."""
+_ON_DEMAND = {"AUTHSERVICE_TEST_HOSTS": "test_hosts.py", "AUTHSERVICE_TEST_NETWORKS": "test_dropped_packets.py"}
+collect_ignore = [file for variable, file in _ON_DEMAND.items() if variable not in os.environ]
+"""What `make hosts` runs, in an environment with those programs, and what `make networks` does, in a network of its own."""
 NPM_SECONDS = 300
 GO_SECONDS = 600
-
-
-collect_ignore = [] if "AUTHSERVICE_TEST_NETWORKS" in os.environ else ["test_dropped_packets.py"]
-"""What `make networks` runs, which takes long and makes a network of its own."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
