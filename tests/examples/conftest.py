@@ -14,7 +14,7 @@ from tests.memory import folder_in_memory
 
 _ON_DEMAND = {"AUTHSERVICE_TEST_HOSTS": "test_hosts.py", "AUTHSERVICE_TEST_NETWORKS": "test_dropped_packets.py"}
 collect_ignore = [file for variable, file in _ON_DEMAND.items() if variable not in os.environ]
-"""What `make hosts` runs, in an environment with those programs, and what `make networks` does, in a network of its own."""
+"""What `make hosts` runs, in an environment with those programs, and `make networks`, in a network of its own."""
 NPM_SECONDS = 300
 GO_SECONDS = 600
 

@@ -4,10 +4,12 @@ With AUTHSERVICE_TEST_NETWORKS the times are those of production; without, the g
 """
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import grpc
 import pytest
@@ -124,6 +126,23 @@ def test_where_there_is_no_way_for_a_while_the_next_one_is_taken(
     eventually(lambda: way.taken >= 4, "attempts that lead nowhere", LONG)
     way.delay = 0.0
     assert seconds_until_heard(trust, heard, 2, time.monotonic()) < PROMISED
+
+
+def test_a_question_is_asked_until_a_connection_leads_to_a_server_that_lives(
+    way: Gateway, auth: AuthServer, new_trust: NewTrust
+) -> None:
+    """A balancer that goes on leading to a server that has gone, for a moment."""
+    trust = new_trust(f"127.0.0.1:{way.port}")
+    assert trust.wait_until_ready(LONG)
+    with closing(socket.socket()) as nobody, ThreadPoolExecutor(1) as pool:
+        nobody.bind(("127.0.0.1", 0))  # And listens not.
+        way.target = nobody.getsockname()[1]
+        before = way.taken
+        way.cut()
+        asked = pool.submit(ask, trust)
+        eventually(lambda: way.taken > before, "a connection that leads to nobody", LONG)
+        way.target = auth.port
+        assert asked.result() == "Grace"
 
 
 def test_attempts_that_lead_nowhere_are_few(way: Gateway, new_trust: NewTrust) -> None:

@@ -12,7 +12,7 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient._judging.guard import ASK_SECONDS
 from authclient._judging.verified import Ask, Verified
 from authclient._view.connection import Connection
-from authclient._view.hearing import Hearing
+from authclient._view.hearing import ANSWER_SECONDS, Hearing
 from authclient._view.reaching import GRACE_SECONDS
 from authclient._waiting.steps import in_task, in_thread
 from authclient._waiting.wakeup import Wakeup
@@ -27,14 +27,24 @@ class Send(NamedTuple):
     seconds: float
 
 
-Steps: TypeAlias = Generator[Send, Any, Verified]
+class Pause(NamedTuple):
+    """The step of waiting for so many seconds."""
+
+    seconds: float
+
+
+Steps: TypeAlias = Generator[Send | Pause, Any, Verified]
+
+REPEATS, FIRST_PAUSE = 4, 0.1
+"""How often a question that was not answered is asked again where the service was heard just now: at once, then after
+so many seconds, twice as many each time. The next connection may lead to a server that has just gone, too."""
 
 
 class Asking:
     """Calls AuthService.Verify, for threads and for event loops.
 
-    A question that meets the end of its connection is asked once more: servers replace connections now and then, and
-    what is sent in that moment is not answered. So is one that waits for long while the service is heard.
+    A question that meets the end of its connection is asked again: servers replace connections now and then, and what
+    is sent in that moment is not answered. So is one that waits for long while the service is heard.
     """
 
     def __init__(self, connection: Connection, hearing: Hearing) -> None:
@@ -56,13 +66,15 @@ class Asking:
         patience = self._hearing.patience()
         if not patience:
             raise Refused("VERIFICATION_UNAVAILABLE", "Verify is not asked, because it does not answer others")
-        unanswered, was_late = None, False
+        unanswered, was_late, repeats = None, False, 0
         while True:
             try:
                 answer = yield Send(question, min(patience, until - time.monotonic()))
             except grpc.RpcError as error:
-                if unanswered is None and _is_unanswered(error):
-                    unanswered = error
+                if _is_unanswered(error) and repeats < self._most_repeats(asked_at):
+                    unanswered, repeats = error, repeats + 1
+                    if repeats > 1:
+                        yield Pause(FIRST_PAUSE * 2 ** (repeats - 2))
                 elif _is_late(error) and not was_late and self._is_worth_waiting(asked_at, until):
                     was_late, patience = True, ASK_SECONDS
                 else:
@@ -78,6 +90,9 @@ class Asking:
                 self._hearing.answered()
                 return _settled(question, answer)
 
+    def _most_repeats(self, asked_at: float) -> int:
+        return REPEATS if self._hearing.is_heard_since(asked_at - ANSWER_SECONDS) else 1
+
     def _is_worth_waiting(self, asked_at: float, until: float) -> bool:
         """Tell whether one that got no answer at first is asked once more, for as long as it may take."""
         return self._hearing.is_heard_since(asked_at) and not self._hearing.is_lost and until > time.monotonic()
@@ -89,10 +104,14 @@ class Asking:
         elif reason_of(error.trailing_metadata()):
             self._hearing.answered()
 
-    def _send(self, step: Send) -> Any:
+    def _send(self, step: Send | Pause) -> Any:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
         return self._verify(_request(step.question), timeout=step.seconds)
 
-    async def _send_async(self, step: Send) -> Any:
+    async def _send_async(self, step: Send | Pause) -> Any:
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
         done = Wakeup()
         call = self._verify.future(_request(step.question), timeout=step.seconds)
         call.add_done_callback(done)
