@@ -77,7 +77,8 @@ class SignedAccessTokens:
             "nbf": issued_at,
             "jti": secrets.token_urlsafe(16),
             "sid": str(session.id),
-            "auth_time": int(session.authenticated_at.timestamp()),
+            # The server that the user logged in at may be ahead of this one. No token is older than its login.
+            "auth_time": min(int(session.authenticated_at.timestamp()), issued_at),
             "amr": ["pwd"],
             "preferred_username": user.name.typed,
             "roles": user.roles,

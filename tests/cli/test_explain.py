@@ -234,13 +234,13 @@ def test_a_token_out_of_its_time_says_when_its_time_is(
     now = claims_of(tokens)["iat"]
     for moved, why in {-2000: "it has expired: from 20", 2000: "its time has not begun: from 20"}.items():
         begin = now + moved
-        done = explain(changed(signer, tokens, iat=begin, nbf=begin, exp=begin + 900))
+        done = explain(changed(signer, tokens, iat=begin, nbf=begin, auth_time=begin, exp=begin + 900))
         assert (done.exit_code, done.failed) == (1, ["time"])
         assert done["time"][1].startswith(why)
         assert ", now 20" in done["time"][1]
     for moved in (-900 - 25, 25):  # within the leeway
         begin = now + moved
-        assert explain(changed(signer, tokens, iat=begin, nbf=begin, exp=begin + 900)).exit_code == 0
+        assert explain(changed(signer, tokens, iat=begin, nbf=begin, auth_time=begin, exp=begin + 900)).exit_code == 0
 
 
 def test_an_ended_session_says_when_and_why(

@@ -33,7 +33,8 @@ def uuid(number: int) -> str:
 
 def token(signer: Forger | None = None, **claims: Any) -> str:
     """Return a token that is good unless its claims say otherwise."""
-    return (signer or forger("ES256")).token(to_json(GOOD_CLAIMS | claims))
+    login = {"auth_time": min(SECONDS, claims.get("iat", SECONDS))}
+    return (signer or forger("ES256")).token(to_json(GOOD_CLAIMS | login | claims))
 
 
 def bearer(text: str) -> tuple[tuple[str, str], ...]:

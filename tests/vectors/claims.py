@@ -124,6 +124,7 @@ def add_claims(book: Book) -> None:
         book.refuses(f"claims {name} are refused", "T5", token(payload))
     _near_misses(book)
     _lives(book)
+    _logins(book)
 
 
 def _shown(shape: str) -> str:
@@ -158,8 +159,8 @@ def _good(book: Book) -> None:
         "spaces and line ends between them": json.dumps(GOOD_CLAIMS, indent="\t").replace("\n", "\r\n").encode(),
         "another order": to_json(dict(reversed(GOOD_CLAIMS.items()))),
         "a login long ago": claims(auth_time=0),
-        "a login later than the token": claims(auth_time=NOW + 3600),
-        "the latest time of login": claims_with(auth_time="253402300799"),
+        "a login in the second of the token": claims(auth_time=NOW),
+        "a login in the second before the token": claims(auth_time=NOW - 1),
         "a nbf long ago": claims(nbf=0),
     }
     for name, payload in good.items():
@@ -259,3 +260,16 @@ def _lives(book: Book) -> None:
     book.refuses("a token that began in 1970 and has not ended is refused", "T5", token(claims(iat=0)))
     old = token(claims(iat=NOW - DAY - 1, nbf=NOW - DAY, exp=NOW))
     book.refuses("a life longer than a day is refused although the token is about to end", "T5", old)
+
+
+def _logins(book: Book) -> None:
+    for later in (1, 30, 31, 3600):
+        text = token(claims(auth_time=NOW + later))
+        book.refuses(f"a login {later:,} seconds later than the token is refused", "T5", text)
+    for kind in ("EdDSA", "RS256"):
+        text = token(claims(auth_time=NOW + 1), key=own(kind))
+        book.refuses(f"a login a second later than a token by {kind} is refused", "T5", text)
+    last = token(claims_with(auth_time="253402300799"))
+    book.refuses("a login at the end of the calendar is refused", "T5", last)
+    before = token(claims(iat=NOW - 60, nbf=NOW, auth_time=NOW - 59))
+    book.refuses("a login between iat and nbf is refused", "T5", before)

@@ -161,6 +161,7 @@ def _foreign(book: Book) -> None:
         "of an issuer with a slash": {"iss": f"{ISSUER}/"},
         "of another issuer for another audience": {"iss": "https://auth.other", "aud": "billing"},
         "with a life of two days": {"exp": NOW + 2 * 86_400},
+        "with a login later than itself": {"auth_time": NOW + 1},
         "without a session": {"sid": ""},
     }
     for where, made, setting in situations:

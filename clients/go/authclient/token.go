@@ -83,13 +83,14 @@ func readClaims(payload []byte) (*claims, origin, bool) {
 	}
 	r := claimReader{object: object, ok: true}
 	issued, expires := r.integer("iat", latestTime), r.integer("exp", latestTime)
+	authenticated := r.integer("auth_time", latestTime)
 	c := &claims{
 		userID:      r.uuid("sub"),
 		userName:    r.text("preferred_username"),
 		sessionID:   r.uuid("sid"),
 		roles:       r.texts("roles"),
 		authMethods: r.texts("amr"),
-		authTime:    time.Unix(r.integer("auth_time", latestTime), 0).UTC(),
+		authTime:    time.Unix(authenticated, 0).UTC(),
 		notBefore:   time.Unix(max(r.integer("nbf", latestTime), issued), 0).UTC(),
 		expires:     time.Unix(expires, 0).UTC(),
 		generation:  int32(r.integer("gen", maxInt32)),
@@ -98,7 +99,8 @@ func readClaims(payload []byte) (*claims, origin, bool) {
 	r.text("client_id")
 	from := origin{issuer: r.text("iss"), audience: r.text("aud")}
 	life := expires - issued
-	return c, from, r.ok && 0 < life && life <= longestLife
+	// A login later than the token would be recent enough for any max_auth_age, however old the token becomes.
+	return c, from, r.ok && 0 < life && life <= longestLife && authenticated <= issued
 }
 
 // claimReader remembers whether every claim so far was there and of its type.

@@ -116,6 +116,8 @@ export class TokenVerifier {
     }
     const life = claims.identity.expireTime - claims.issuedAt;
     if (life <= 0 || life > LONGEST_LIFE_SECONDS) throw invalid("its life is longer than this service makes them");
+    // However old the token becomes, such a login would be recent enough for any `max_auth_age`.
+    if (claims.identity.authTime > claims.issuedAt) throw invalid("its login is later than the token");
     return claims;
   }
 

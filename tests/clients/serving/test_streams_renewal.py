@@ -111,7 +111,8 @@ def test_a_stream_is_renewed_by_nobody_else_and_by_no_bad_token(
         assert renew(shop, None, metadata=twice) == "UNAUTHENTICATED TOKEN_INVALID"
         auth.time = SECONDS + 200
         assert summary(stream.end()) == "UNAUTHENTICATED TOKEN_EXPIRED", "none of them did anything"
-        assert renew(shop, token(**strong, exp=later, auth_time=SECONDS + 190)) == "NOT_FOUND STREAM_UNKNOWN"
+        again = token(**strong, exp=later, iat=SECONDS + 190, auth_time=SECONDS + 190)
+        assert renew(shop, again) == "NOT_FOUND STREAM_UNKNOWN"
         waiting.released.set()
 
 

@@ -105,6 +105,9 @@ def test_a_token_can_be_made_expired_or_wrong_from_the_start(shops: Shops, auth_
     now = int(auth_issuer.clock())
     later = {"nbf": now + 120, "iat": now + 120, "exp": now + 500}
     assert shops.reason("buy", auth_issuer.token(claims=later)) == "TOKEN_NOT_YET_VALID"
+    earlier = {"nbf": now - 500, "iat": now - 500, "exp": now - 60}
+    assert shops.reason("buy", auth_issuer.token(claims=earlier)) == "TOKEN_EXPIRED"
+    assert shops.reason("buy", auth_issuer.token(claims={"auth_time": now + 1})) == "TOKEN_INVALID"
     assert shops.reason("buy", auth_issuer.token(claims={"aud": "billing"})) == "TOKEN_INVALID"
     assert shops.reason("buy", auth_issuer.token(claims={"roles": "support"})) == "TOKEN_INVALID"
 

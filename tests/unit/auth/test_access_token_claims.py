@@ -9,6 +9,7 @@ from authclient import TokenVerifier
 
 from authservice.domain.errors import TokenExpired, TokenInvalid, TokenNotYetValid
 from authservice.security.access_tokens import SignedAccessTokens
+from tests.contracts.things import a_session, a_user
 from tests.unit.desk import Desk, KnownKeys
 from tests.unit.forgery import (
     AUDIENCE,
@@ -191,6 +192,25 @@ def test_w1_expiry_is_refused_at_its_microsecond_after_thirty_seconds_of_leeway(
     token, end = signed(claims_with()), NOW + timedelta(seconds=900 + 30)
     assert desk.verdict(token, end - timedelta(microseconds=1)) is None
     assert desk.verdict(token, end) is TokenExpired
+
+
+def test_t5_a_login_later_than_the_token_is_refused_even_within_the_leeway(desk: Desk) -> None:
+    assert desk.verdict(signed(at(auth_time=-86_400))) is None
+    for later in (1, 30, 31, 3600):
+        assert desk.verdict(signed(at(auth_time=later))) is TokenInvalid
+    assert desk.verdict(signed(claims_with(auth_time="253402300799"))) is TokenInvalid
+
+
+def test_t5_a_server_whose_clock_is_behind_issues_no_token_older_than_its_login(desk: Desk) -> None:
+    user = a_user()
+    for ahead in (0, 3, 25):
+        session = a_session(user, authenticated_at=NOW + timedelta(seconds=ahead))
+        token = desk.tokens.issue(user, session, NOW, NOW + timedelta(minutes=15))
+        assert desk.verdict(token) is None
+        assert desk.read(token).authenticated_at == NOW
+    before = a_session(user, authenticated_at=NOW - timedelta(hours=1))
+    token = desk.tokens.issue(user, before, NOW, NOW + timedelta(minutes=15))
+    assert desk.read(token).authenticated_at == NOW - timedelta(hours=1)
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])

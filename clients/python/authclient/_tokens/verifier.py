@@ -99,6 +99,9 @@ class TokenVerifier:
             raise ForeignToken(claims.issuer, claims.audience)
         if not timedelta(0) < claims.expires_at - claims.issued_at <= self.longest_life:
             raise invalid("its life is longer than this service makes them")
+        if claims.authenticated_at > claims.issued_at:
+            # However old the token becomes, such a login would be recent enough for any `max_auth_age`.
+            raise invalid("its login is later than the token")
         return claims
 
     def check_times(self, claims: Claims, now: datetime) -> None:

@@ -111,6 +111,8 @@ class Issuer:
         now = int(self.clock())
         # A token whose life ends before it begins is not expired but malformed.
         issued_at = now if expires_in > 0 else now + int(expires_in) - LIFE_SECONDS
+        said = (claims or {}).get("iat")
+        begun = said if type(said) is int else issued_at
         return sign(
             {
                 "iss": self.issuer,
@@ -122,7 +124,7 @@ class Issuer:
                 "nbf": issued_at,
                 "jti": uuid.uuid4().hex,
                 "sid": session_id or str(uuid.uuid4()),
-                "auth_time": min(now - int(authenticated_ago), issued_at),
+                "auth_time": min(now - int(authenticated_ago), begun),
                 "amr": ["pwd", "otp", "mfa"] if mfa else ["pwd"],
                 "preferred_username": user_name,
                 "roles": sorted(roles),
