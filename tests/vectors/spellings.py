@@ -1,8 +1,11 @@
 """A good token has one spelling; and texts that would cost too much to read are refused unread (T6, T9)."""
 
+import json
 import string
 from collections.abc import Iterator
+from typing import Any
 
+from tests.vectors.answers import identity
 from tests.vectors.book import Book, b64, claims_with, to_json, token, unb64
 from tests.vectors.keys import own
 
@@ -21,6 +24,10 @@ JUNK = {
     "an equals sign": "=",
 }
 LONGEST = 4096
+DEEPEST = 32
+"""Levels of lists and objects, of which the object itself is the first."""
+NESTS = {"lists": ("[", "]"), "objects": ('{"a":', "}"), "lists and objects": ('[0,{"a":', "}]")}
+"""How a level may begin and end; of the last, two levels."""
 
 
 def add_spellings(book: Book) -> None:
@@ -186,5 +193,74 @@ def _hostile(book: Book) -> None:
     }
     for name, each in payloads.items():
         book.refuses(f"a signed token with {name} is refused", "T9", token(each))
+    _deep(book, signature)
     many = to_json({str(number): 0 for number in range(350)})
     book.refuses("a header of 350 members is refused", "T9", f"{b64(many)}.{payload}.{signature}")
+
+
+def _nest(kind: str, levels: int) -> str:
+    """Return a value of so many levels."""
+    opening, closing = NESTS[kind]
+    times = levels // (opening.count("[") + opening.count("{"))
+    return opening * times + "0" + closing * times
+
+
+def _deep(book: Book, signature: str) -> None:
+    for levels in (30, DEEPEST - 1):
+        for kind in NESTS if levels % 2 == 0 else ("lists", "objects"):
+            book.accepts(f"{levels} levels of {kind} in a claim are accepted", "T9", token(_deep_claims(kind, levels)))
+    for levels in (DEEPEST, DEEPEST + 8, 100, 980):
+        for kind in NESTS:
+            if levels < 100 or kind == "lists":
+                book.refuses(
+                    f"{levels} levels of {kind} in a claim are refused", "T9", token(_deep_claims(kind, levels))
+                )
+    for kind in ("EdDSA", "RS256"):
+        text = token(_deep_claims("lists", DEEPEST), key=own(kind))
+        book.refuses(f"32 levels in a claim by {kind} are refused", "T9", text)
+    flat = {
+        "brackets in a text": json.dumps("[{" * 100 + '"' + "[" * 100),
+        "brackets behind a backslash in a text": json.dumps("\\" + "[" * 100),
+        "a hundred lists side by side": "[" + ",".join(["[]"] * 100) + "]",
+        "a hundred objects side by side": "[" + ",".join(['{"a":[{}]}'] * 100) + "]",
+        "lists of 31 levels side by side": ",".join(["[" + _nest("lists", 30)] + [_nest("lists", 30)] * 5) + "]",
+    }
+    for name, value in flat.items():
+        book.accepts(f"{name} are not deep", "T9", token(claims_with(another=value)))
+    beside = "[" + '"[]","{}",' * 20 + "[]," * 40 + _nest("lists", DEEPEST) + "]"
+    book.refuses(
+        "levels that are too many behind much that is flat are refused", "T9", token(claims_with(another=beside))
+    )
+    asked: dict[str, dict[str, Any]] = {
+        "no key is known": {"keys": None},
+        "a secret is shared": {"keys": "shared secret"},
+    }
+    for where, setting in asked.items():
+        text = token(_deep_claims("lists", DEEPEST - 1))
+        book.accepts(
+            f"31 levels in a claim are Verify's to judge where {where}", "T9", text, verify=identity(), **setting
+        )
+        text = token(_deep_claims("lists", DEEPEST))
+        book.refuses(f"32 levels in a claim are refused without asking where {where}", "T9", text, **setting)
+        for name, head in _deep_headers().items():
+            text = f"{b64(head)}.{b64(claims_with())}.{signature}"
+            book.refuses(f"a header with {name} is refused without asking where {where}", "T9", text, **setting)
+    for name, head in _deep_headers().items():
+        if len(token(header=head)) <= LONGEST:
+            book.refuses(f"a signed header with {name} is refused", "T9", token(header=head))
+        book.refuses(f"an unsigned header with {name} is refused", "T9", f"{b64(head)}.e30.AA")
+
+
+def _deep_claims(kind: str, levels: int) -> bytes:
+    return claims_with(another=_nest(kind, levels))
+
+
+def _deep_headers() -> dict[str, bytes]:
+    good = to_json(own("ES256").header())
+    return {
+        "2,600 open lists in a member": b'{"kid":' + b"[" * 2600,
+        "2,600 open lists in another member": good.replace(b"}", b',"a":' + b"[" * 2600),
+        "400 open objects in a member": b'{"alg":' * 400,
+        "32 levels in a member": good.replace(b'"at+jwt"', _nest("lists", DEEPEST).encode()),
+        "31 levels in another member": good.replace(b"}", b',"a":' + _nest("lists", DEEPEST - 1).encode() + b"}"),
+    }

@@ -7,8 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxIntegerDigits keeps every accepted integer inside an int64.
-const maxIntegerDigits = 18
+const (
+	maxIntegerDigits = 18 // keeps every accepted integer inside an int64
+	maxDepth         = 32 // levels of lists and objects; the outermost object is the first
+)
 
 var errJSON = errors.New("not one JSON object in strict form")
 
@@ -16,7 +18,7 @@ var errJSON = errors.New("not one JSON object in strict form")
 type fraction struct{}
 
 // readObject reads one JSON object (RFC 8259) and refuses whatever two readers could understand differently: repeated
-// names, bad UTF-8, a byte-order mark, huge integers, anything after the object.
+// names, bad UTF-8, a byte-order mark, huge integers, more than maxDepth levels, anything after the object.
 //
 // encoding/json is not used: it lets the last of two equal names win, matches names in any letter case, and puts U+FFFD
 // in place of bad UTF-8 and of half surrogate pairs, after which nobody can tell that they were there.
@@ -36,8 +38,11 @@ func readObject(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// jsonReader recurses once per level. Tokens have at most 4,096 bytes, so there are never more than about 3,000 levels.
-type jsonReader struct{ rest []byte }
+// jsonReader recurses once per level.
+type jsonReader struct {
+	rest  []byte
+	depth int
+}
 
 func (r *jsonReader) value() (any, bool) {
 	r.space()
@@ -89,7 +94,11 @@ func (r *jsonReader) array() (any, bool) {
 
 // list reads items with commas between them, from the opening to the closing bracket.
 func (r *jsonReader) list(opening, closing byte, item func() bool) bool {
-	r.skip(string(opening))
+	r.depth++
+	defer func() { r.depth-- }()
+	if r.skip(string(opening)); r.depth > maxDepth {
+		return false
+	}
 	if r.space(); r.skip(string(closing)) {
 		return true
 	}

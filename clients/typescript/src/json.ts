@@ -15,6 +15,8 @@ const ESCAPES: Record<string, string> = {
   '"': '"', "\\": "\\", "/": "/", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t",
 };
 const MAX_DIGITS = 18;
+/** Levels of lists and objects; the outermost object is the first. The stack is never the limit. */
+const MAX_DEPTH = 32;
 
 /** Reads one JSON object and nothing else. Throws MalformedJson. */
 export function readObject(bytes: Uint8Array): JsonObject {
@@ -27,9 +29,9 @@ export function readObject(bytes: Uint8Array): JsonObject {
   return new Reader(text).document();
 }
 
-// Recursion is bounded by the size of a token: 3 KiB of brackets fit the stack several times.
 class Reader {
   private at = 0;
+  private depth = 0;
 
   constructor(private readonly text: string) {}
 
@@ -86,15 +88,17 @@ class Reader {
   }
 
   private items(end: string, readItem: () => void): void {
+    if (++this.depth > MAX_DEPTH) throw new MalformedJson(`it is deeper than ${MAX_DEPTH} levels`);
     this.match(SPACE);
-    if (this.take(end)) return;
-    for (;;) {
+    for (let isFirst = true; !this.take(end); isFirst = false) {
+      if (!isFirst) {
+        this.expect(",");
+        this.match(SPACE);
+      }
       readItem();
       this.match(SPACE);
-      if (this.take(end)) return;
-      this.expect(",");
-      this.match(SPACE);
     }
+    this.depth--;
   }
 
   private string(): string {

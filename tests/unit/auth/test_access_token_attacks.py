@@ -70,6 +70,8 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "nesting of 100,000": lambda: forger("HS256").token(b"[" * 100_000),
     "nesting as deep as fits, in the header": lambda: f"{b64(b'[' * 2900)}.e30.AA",
     "objects as deep as fit, in the header": lambda: b64(b'{"a":' * 500) + ".e30.AA",
+    "a text without an end behind brackets, in the header": lambda: b64(b"[" * 33 + b'\\"' * 1400) + ".e30.AA",
+    "many brackets that are not deep, in the header": lambda: b64(b'{"a":[' + b"[]," * 950) + ".e30.AA",
     "nesting as deep as fits, signed": lambda: forger("HS256").token(b"[" * 2800),
     "nesting that closes, in a claim": lambda: forger("HS256").token(claims_with(roles="[" * 1100 + "]" * 1100)),
     "a number of 5,000 digits": lambda: forger("HS256").token(claims_with(exp="9" * 5000)),

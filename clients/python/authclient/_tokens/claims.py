@@ -20,6 +20,10 @@ LATEST_GENERATION = 2**31 - 1
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DIGITS = 18
+MAX_DEPTH = 32
+"""Levels of lists and objects; the object itself is the first. Readers of other languages go no deeper either."""
+_BRACKETS = re.compile(rb'"(?:[^"\\]+|\\.)*"?|[\[{\]}]', re.DOTALL)
+"""What opens or closes a level, and texts as a whole, in which brackets mean nothing."""
 
 
 class MalformedJson(ValueError):
@@ -59,6 +63,8 @@ class Claims:
 
 def read_object(data: bytes) -> dict[str, Any]:
     """Read one JSON object. Raises MalformedJson for anything that two readers could understand differently."""
+    if _is_too_deep(data):
+        raise MalformedJson
     try:
         value = _STRICT.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -136,6 +142,20 @@ def _shared(texts: tuple[str, ...]) -> tuple[str, ...]:
 def _is_unicode(text: str) -> bool:
     # JSON escapes can spell half a surrogate pair, which no UTF-8 field can hold.
     return text.isascii() or not _SURROGATES.search(text)
+
+
+def _is_too_deep(data: bytes) -> bool:
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:  # The ordinary case.
+        return False
+    depth = 0
+    for found in _BRACKETS.finditer(data):
+        if found[0] in b"[{":
+            depth += 1
+        elif found[0] in b"]}":
+            depth -= 1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
