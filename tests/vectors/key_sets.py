@@ -5,12 +5,13 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.vectors import der
+from tests.vectors.bad_keys import FIELD, bad_keys, rsa_key
 from tests.vectors.book import Book
-from tests.vectors.keys import ALGORITHMS, KINDS, Signer, derived, own, stranger
+from tests.vectors.keys import ALGORITHMS, KINDS, Signer, own, stranger
 
 STATES = {"pending": "KEY_STATE_PENDING", "active": "KEY_STATE_ACTIVE", "retired": "KEY_STATE_RETIRED"}
 CREATED, ACTIVATED, RETIRED = "2025-12-31T12:00:00Z", "2025-12-31T12:01:00Z", "2026-01-01T11:59:00Z"
@@ -66,11 +67,6 @@ def add_key_sets(book: Book) -> None:
         book.key_set(f"a key set with {name} is refused", bad, accepted=False)
 
 
-def _rsa(bits: int, exponent: int = 65537) -> bytes:
-    # Only parsed, never used: no verifier factors a modulus, so any odd number of the right length does.
-    return der.rsa_spki(derived(f"modulus {bits}", bits), exponent)
-
-
 def _many(count: int) -> list[dict[str, Any]]:
     seeds = (hashlib.sha256(f"key {number}".encode()).digest() for number in range(count))
     keys = (ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key() for seed in seeds)
@@ -93,11 +89,14 @@ def _good_sets() -> Iterator[tuple[str, dict[str, Any]]]:
         for kid in ("k", "k" * 64, "../etc/passwd", "';DROP-TABLE-keys;--", "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~\\"):
             yield f"a {kind} key with the id {kid!r}", key_set(entry_of(own(kind), kid=kid))
     for bits in (2048, 3072, 4096):
-        yield f"an RSA key of {bits} bits", key_set(entry("rsa", "RS256", _rsa(bits)))
-    longest = _rsa(986 * 8)
+        yield f"an RSA key of {bits} bits", key_set(entry("rsa", "RS256", rsa_key(bits)))
+    for y in (3, 4, FIELD - 3):
+        for sign in (0, 1):
+            encoded = der.spki(der.ED25519, (y + (sign << 255)).to_bytes(32, "little"))
+            yield f"the Ed25519 point y = {y} and the sign {sign}", key_set(entry("point", "EdDSA", encoded))
+    longest = rsa_key(986 * 8)
     assert len(longest) == 1024
     yield "a key of 1,024 bytes", key_set(entry("rsa", "RS256", longest))
-    yield "an RSA key with the exponent 65,539", key_set(entry("rsa", "RS256", _rsa(2048, 65539)))
 
 
 def _bad_sets() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -130,7 +129,7 @@ def _bad_sets() -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"a bad {kind} key after three good ones", key_set(*good, wrong)
         yield f"a bad {kind} key before three good ones", key_set(wrong, *good)
         yield f"a bad {kind} key that is retired", key_set(*good, wrong | {"state": STATES["retired"]})
-    for alg, name, encoded in _bad_keys():
+    for alg, name, encoded in bad_keys():
         yield f"{name} for {alg}", key_set(entry("odd", alg, encoded))
 
 
@@ -204,72 +203,3 @@ def _bad_encodings(signer: Signer) -> Iterator[tuple[str, bytes]]:
 
 def _inside(spki: bytes) -> bytes:
     return spki[2:] if spki[1] < 128 else spki[2 + spki[1] - 128 :]
-
-
-def _bad_keys() -> Iterator[tuple[str, str, bytes]]:
-    curves = (ec.SECP224R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1(), ec.BrainpoolP256R1())
-    for curve in curves:
-        key = ec.derive_private_key(derived(curve.name, 200), curve).public_key()
-        yield "ES256", f"a key on the curve {curve.name}", der.spki_of(key)
-    x, y = _point()
-    ec_spki = der.EC_PUBLIC_KEY + der.P256
-    yield (
-        "ES256",
-        "a point beside the curve",
-        der.spki(ec_spki, b"\x04" + x.to_bytes(32, "big") + (y ^ 1).to_bytes(32, "big")),
-    )
-    yield "ES256", "the point 0, 0", der.spki(ec_spki, b"\x04" + b"\0" * 64)
-    yield "ES256", "the point at infinity", der.spki(ec_spki, b"\0")
-    yield "ES256", "a coordinate that is too large", der.spki(ec_spki, b"\x04" + b"\xff" * 64)
-    yield (
-        "ES256",
-        "a point in hybrid form",
-        der.spki(ec_spki, bytes([6 + y % 2]) + x.to_bytes(32, "big") + y.to_bytes(32, "big")),
-    )
-    good_point = b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
-    yield "ES256", "a curve without a name", der.spki(der.EC_PUBLIC_KEY, good_point)
-    yield "ES256", "unused bits in the key", der.spki(ec_spki, good_point, unused_bits=1)
-    seed = hashlib.sha512(b"odd").digest()
-    yield "EdDSA", "an Ed448 key", der.spki_of(ed448.Ed448PrivateKey.from_private_bytes((seed * 2)[:57]).public_key())
-    yield "EdDSA", "an X25519 key", der.spki_of(x25519.X25519PrivateKey.from_private_bytes(seed[:32]).public_key())
-    raw = own("EdDSA").public.public_bytes_raw()
-    yield "EdDSA", "a key of 31 bytes", der.spki(der.ED25519, raw[:31])
-    yield "EdDSA", "a key of 33 bytes", der.spki(der.ED25519, raw + b"\0")
-    yield "EdDSA", "no bytes in the key", der.spki(der.ED25519, b"")
-    yield "EdDSA", "parameters beside Ed25519", der.spki(der.ED25519 + der.NULL, raw)
-    yield "EdDSA", "unused bits in the key", der.spki(der.ED25519, raw, unused_bits=1)
-    for bits in (512, 1024, 1536, 2040, 2047):
-        yield "RS256", f"an RSA key of {bits} bits", _rsa(bits)
-    for exponent in (1, 3, 17, 257, 65535):
-        yield "RS256", f"the RSA exponent {exponent}", _rsa(2048, exponent)
-    yield "RS256", "the RSA exponent 3 in 4,096 bits", _rsa(4096, 3)
-    yield "RS256", "an RSA key of 1,025 bytes", _rsa(987 * 8)
-    yield "RS256", "an RSA key of 16,384 bits", _rsa(16384)
-    modulus = derived("modulus 2048", 2048)
-    yield (
-        "RS256",
-        "a third number beside the RSA key",
-        der.spki(der.RSA_ENCRYPTION + der.NULL, der.sequence(der.integer(modulus), der.integer(65537), der.integer(1))),
-    )
-    yield (
-        "RS256",
-        "a zero after the RSA key",
-        der.spki(der.RSA_ENCRYPTION + der.NULL, der.sequence(der.integer(modulus), der.integer(65537)) + b"\0"),
-    )
-    yield (
-        "RS256",
-        "a negative modulus",
-        der.spki(
-            der.RSA_ENCRYPTION + der.NULL,
-            der.sequence(der.element(2, modulus.to_bytes(256, "big")), der.integer(65537)),
-        ),
-    )
-    dsa_parameters = der.sequence(der.integer(modulus), der.integer(derived("q", 256)), der.integer(2))
-    for alg in ("ES256", "EdDSA", "RS256"):
-        yield alg, "a DSA key", der.spki(der.DSA + dsa_parameters, der.integer(derived("y", 2040)))
-        yield alg, "text in place of a key", b"a key"
-
-
-def _point() -> tuple[int, int]:
-    numbers = own("ES256").public.public_numbers()
-    return numbers.x, numbers.y

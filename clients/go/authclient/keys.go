@@ -21,8 +21,8 @@ const (
 	maxKeys           = 64
 	maxKeyIDBytes     = 64
 	maxPublicKeyBytes = 1024
-	minRSABits        = 2048 // RFC 7518 section 3.3
-	minRSAExponent    = 65537
+	minRSABits        = 2048  // RFC 7518 section 3.3
+	rsaExponent       = 65537 // the only one; libraries differ in which others they can work with
 )
 
 // keySet is every key that a token may be signed with. Immutable.
@@ -105,19 +105,32 @@ func checkFits(alg string, key crypto.PublicKey) error {
 			return nil
 		}
 	case ed25519.PublicKey:
-		if alg == "EdDSA" {
-			return nil
+		if alg != "EdDSA" {
+			break
 		}
+		if !isSoundPoint(key) {
+			return errors.New("it is no point of full order")
+		}
+		return nil
 	case *rsa.PublicKey:
 		if alg != "RS256" {
 			break
 		}
-		if key.N.BitLen() < minRSABits || key.E < minRSAExponent {
-			return fmt.Errorf("an RSA key needs %d bits and an exponent of %d", minRSABits, minRSAExponent)
-		}
-		return nil
+		return checkRSA(key)
 	}
 	return fmt.Errorf("a %T is no key for %q", key, alg)
+}
+
+func checkRSA(key *rsa.PublicKey) error {
+	switch bits := key.N.BitLen(); {
+	case bits < minRSABits:
+		return fmt.Errorf("it has fewer than %d bits", minRSABits)
+	case bits%8 != 0 || key.N.Bit(0) == 0:
+		return errors.New("its modulus is even or does not fill its bytes")
+	case key.E != rsaExponent:
+		return fmt.Errorf("its exponent is not %d", rsaExponent)
+	}
+	return nil
 }
 
 // verifies tells whether signature is the one accepted form of a signature over signed.

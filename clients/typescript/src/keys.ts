@@ -4,6 +4,7 @@
 // only compared with it (RFC 8725 section 3.1). A key set with one bad key is refused as a whole, when it is loaded.
 
 import { constants, createPublicKey, verify, type KeyObject } from "node:crypto";
+import { isSoundPoint } from "./edwards.js";
 import { KeyState, type KeySet as KeySetMessage, type SigningKey } from "./gen/authapi/v1/trust_service_pb.js";
 
 export class BadKeySet extends Error {}
@@ -12,9 +13,11 @@ const MAX_KEYS = 64;
 const MAX_KEY_BYTES = 1024;
 /** RFC 7518 section 3.3. */
 const MIN_RSA_BITS = 2048;
-const MIN_RSA_EXPONENT = 65_537n;
+/** The only one. Libraries differ in which others they can work with. */
+const RSA_EXPONENT = 65_537n;
 const KID = /^[\x20-\x7e]{1,64}$/;
 const STATES = new Set([KeyState.PENDING, KeyState.ACTIVE, KeyState.RETIRED]);
+const ED25519_BYTES = 32;
 /** How each P-256 key with an uncompressed point begins in DER, up to the coordinates (RFC 5480 section 2). */
 const P256_BEGINNING = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
 /** Half the order of the group of ES256 (SEC 2, curve secp256r1), rounded down. */
@@ -39,7 +42,10 @@ const ALGORITHMS = new Map<string, Algorithm>([
       verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature),
   }],
   ["EdDSA", {
-    complaint: (key) => (key.asymmetricKeyType === "ed25519" ? undefined : "it is not an Ed25519 key"),
+    complaint: (key) => {
+      if (key.asymmetricKeyType !== "ed25519") return "it is not an Ed25519 key";
+      return isSoundPoint(writeDer(key).subarray(-ED25519_BYTES)) ? undefined : "it is no point of full order";
+    },
     verifies: (key, signed, signature) => verify(null, signed, key, signature),
   }],
   ["RS256", {
@@ -47,7 +53,8 @@ const ALGORITHMS = new Map<string, Algorithm>([
       const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
       if (key.asymmetricKeyType !== "rsa") return "it is not an RSA key";
       if (modulusLength < MIN_RSA_BITS) return `it has fewer than ${MIN_RSA_BITS} bits`;
-      return publicExponent < MIN_RSA_EXPONENT ? `its exponent is below ${MIN_RSA_EXPONENT}` : undefined;
+      if (modulusLength % 8 !== 0 || hasEvenModulus(key)) return "its modulus is even or does not fill its bytes";
+      return publicExponent === RSA_EXPONENT ? undefined : `its exponent is not ${RSA_EXPONENT}`;
     },
     verifies: (key, signed, signature) =>
       verify("sha256", signed, { key, padding: constants.RSA_PKCS1_PADDING }, signature),
@@ -107,6 +114,11 @@ export class KeySet {
   find(kid: string): VerificationKey | undefined {
     return this.keys.get(kid);
   }
+}
+
+function hasEvenModulus(key: KeyObject): boolean {
+  const modulus = Buffer.from(key.export({ format: "jwk" }).n ?? "", "base64url");
+  return ((modulus.at(-1) ?? 0) & 1) === 0;
 }
 
 function writeDer(key: KeyObject): Buffer {

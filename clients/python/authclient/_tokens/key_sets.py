@@ -14,7 +14,6 @@ from authclient._tokens.keys import PublicKey, VerificationKey
 MAX_KEYS = 64
 MAX_KEY_ID = 64
 MAX_PUBLIC_KEY_BYTES = 1024
-MIN_RSA_EXPONENT = 65537
 SHARED_SECRET_ID = "jwt-secret"  # noqa: S105
 """The key id of tokens that are signed with a shared secret."""
 
@@ -72,6 +71,4 @@ def _public_key(kid: str, der: bytes) -> PublicKey:
     # The reader accepts other encodings of the same key, and what is not read could say anything.
     if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != der:
         raise KeySetRefused(f"key {kid!r} is not exactly one SubjectPublicKeyInfo in DER")
-    if isinstance(key, RSAPublicKey) and key.public_numbers().e < MIN_RSA_EXPONENT:
-        raise KeySetRefused(f"the exponent of key {kid!r} is below {MIN_RSA_EXPONENT}")
     return key

@@ -12,11 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWS
 
+from authclient._tokens.edwards import is_sound_point
+
 ALGORITHMS = ("ES256", "EdDSA", "RS256", "HS256")
 """The signature algorithms of this service (RFC 7518, RFC 8037). Everything else is refused."""
 
 MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3."""
+RSA_EXPONENT = 65537
+"""The only one. Libraries differ in which others they can work with."""
 MIN_HMAC_BYTES = 32
 """RFC 7518 section 3.2: an HMAC key is at least as long as its hash."""
 
@@ -55,14 +59,23 @@ def _complaint(alg: str, key: PublicKey | bytes) -> str | None:
         case "ES256", EllipticCurvePublicKey():
             return None if isinstance(key.curve, SECP256R1) else "it is not on the curve P-256"
         case "EdDSA", Ed25519PublicKey():
-            return None
+            return None if is_sound_point(key.public_bytes_raw()) else "it is no point of full order"
         case "RS256", RSAPublicKey():
-            return None if key.key_size >= MIN_RSA_BITS else f"it has fewer than {MIN_RSA_BITS} bits"
+            return _complaint_about_rsa(key)
         case "HS256", str():
             return "the secret is a text; give bytes, such as secret.encode()"
         case "HS256", bytes():
             return None if len(key) >= MIN_HMAC_BYTES else f"it has fewer than {MIN_HMAC_BYTES} bytes"
     return "the algorithm is unknown or the key is of another kind"
+
+
+def _complaint_about_rsa(key: RSAPublicKey) -> str | None:
+    numbers = key.public_numbers()
+    if key.key_size < MIN_RSA_BITS:
+        return f"it has fewer than {MIN_RSA_BITS} bits"
+    if key.key_size % 8 or not numbers.n & 1:
+        return "its modulus is even or does not fill its bytes"
+    return None if numbers.e == RSA_EXPONENT else f"its exponent is not {RSA_EXPONENT}"
 
 
 def _is_low_s(signature: bytes) -> bool:
