@@ -35,12 +35,26 @@ def _metadata(book: Book) -> None:
     book.accepts(f"a good token {named} counts for its own", "step-2", metadata=[*others, [key, f"Bearer {good}"]])
     for scheme in ("Bearer", "bearer", "BEARER", "bEaReR"):
         book.accepts(f"the scheme {scheme} is good", "step-2", metadata=[[key, f"{scheme} {good}"]])
+    for name, value in {
+        "Bearer and nothing": "Bearer",
+        "bearer and nothing": "bearer",
+        "Bearer and a space": "Bearer ",
+        "Bearer and two spaces": "Bearer  ",
+        "Bearer and a tab": "Bearer\t",
+        "Bearer and a space and a tab": "bEARER \t",
+        "Bearer after a space": " Bearer",
+        "an empty value": "",
+        "a space": " ",
+        "a tab and spaces": " \t ",
+    }.items():
+        why = f"authorization with {name} is refused as none"
+        book.refuses(why, "step-2", None, "TOKEN_MISSING", metadata=[[key, value]])
     values = {
-        "Bearer and nothing": ["Bearer"],
-        "Bearer and a space": ["Bearer "],
-        "Bearer and two spaces": ["Bearer  "],
-        "an empty value": [""],
-        "a space": [" "],
+        "Bearer and a no-break space": ["Bearer\u00a0"],
+        "another scheme and nothing": ["Basic"],
+        "another scheme and a space": ["Basic "],
+        "Bearer and nothing twice": ["Bearer", "Bearer"],
+        "two empty values": ["", ""],
         "a token without a scheme": [good],
         "two spaces after the scheme": [f"Bearer  {good}"],
         "a tab after the scheme": [f"Bearer\t{good}"],
@@ -83,7 +97,6 @@ def _metadata(book: Book) -> None:
         values[f"the scheme {scheme}"] = [f"{scheme} {good}"]
     # The scheme is there, once, with something after it: an entry as it should be, of a token that is none.
     no_token = {
-        "Bearer and two spaces",
         "two spaces after the scheme",
         "a space after the token",
         "a tab after the token",
@@ -98,7 +111,7 @@ def _metadata(book: Book) -> None:
         metadata = [[key, value] for value in entries]
         words = None if name in no_token else "TOKEN_MISSING"
         book.refuses(f"authorization with {name} is refused", "step-2", words=words, metadata=metadata)
-    book.refuses("an empty token is refused", "step-2", "", words="TOKEN_MISSING")
+    book.refuses("an empty token is refused as none", "step-2", "", "TOKEN_MISSING")
 
 
 def _time(book: Book) -> None:

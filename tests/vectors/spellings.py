@@ -166,7 +166,6 @@ def _hostile(book: Book) -> None:
         ("eyJhbGciOiJub25lIn0.", 50_000),
         ("[", 100_000),
         ("\0", 1000),
-        (" ", 1000),
         ("=", 1000),
         ("é", 2048),
         ("é", 3000),
@@ -174,6 +173,8 @@ def _hostile(book: Book) -> None:
     ):
         shown = ascii(text)[1:-1]
         book.refuses(f"{times:,} times {shown} is refused", "T9", {"repeat": text, "times": times})
+    blanks = {"repeat": " ", "times": 1000}
+    book.refuses("1,000 blanks in place of a token are refused as none", "T9", blanks, "TOKEN_MISSING")
     signature = token().split(".")[2]
     payload = b64(to_json({}))
     book.refuses("a signed payload of 100,000 open lists is refused", "T9", token(b"[" * 100_000))

@@ -132,6 +132,11 @@ func bearerToken(md metadata.MD) (string, *refusal) {
 	if len(entries) == 0 {
 		return "", tokenMissing
 	}
+	// Proxies and servers take blanks off an entry, or drop it for them; it must not matter which.
+	bare := strings.Trim(entries[0], " \t")
+	if len(entries) == 1 && (bare == "" || strings.EqualFold(bare, "bearer")) {
+		return "", tokenMissing
+	}
 	scheme, token, _ := strings.Cut(entries[0], " ")
 	if len(entries) > 1 || !strings.EqualFold(scheme, "bearer") || token == "" {
 		return "", tokenMalformed

@@ -122,12 +122,20 @@ function streamService({ judge, streams }: Gate): Handlers<typeof StreamService>
 
 /**
  * Tells of the values of `authorization` of each call before grpc-js sees it. Node.js keeps the first of several and drops
- * the others in silence; only the raw headers of HTTP/2 still have them, and grpc-js does not pass those on.
+ * the others in silence; only the raw headers of HTTP/2 still have them, and grpc-js does not pass those on. Of these it
+ * drops values that begin or end with a blank, unless it is told to be lenient (22.20 and 24.2 understand that): one that
+ * is not seen could be the token that a proxy has looked at. Values with a control byte are dropped in any case.
  */
 function watchAuthorization(server: grpc.Server, tell: (values: string[]) => void): void {
-  const internals = server as unknown as { createHttp2Server?: (credentials: grpc.ServerCredentials) => Http2Server };
-  const createHttp2Server = internals.createHttp2Server;
-  if (!createHttp2Server) throw new Error("this version of @grpc/grpc-js is unknown; calls could not be judged");
+  const internals = server as unknown as {
+    createHttp2Server?: (credentials: grpc.ServerCredentials) => Http2Server;
+    commonServerOptions?: { strictFieldWhitespaceValidation?: boolean };
+  };
+  const { createHttp2Server, commonServerOptions } = internals;
+  if (!createHttp2Server || !commonServerOptions) {
+    throw new Error("this version of @grpc/grpc-js is unknown; calls could not be judged");
+  }
+  commonServerOptions.strictFieldWhitespaceValidation = false;
   internals.createHttp2Server = (credentials) => {
     const http2Server = createHttp2Server.call(server, credentials);
     return http2Server.prependListener("stream", (...[, , , rawHeaders]: [unknown, unknown, unknown, string[]]) => {

@@ -22,12 +22,15 @@ const TOKEN_TYPE = "at+jwt";
 const LONGEST_LIFE_SECONDS = 86_400;
 const SEGMENTS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
 const BEARER = /^bearer (.+)$/is;
+/** Proxies and servers take blanks off an entry, or drop it for them; it must not matter which. */
+const NO_TOKEN = /^[ \t]*(?:bearer[ \t]*)?$/i;
 
 /** Finds the token in the values of the `authorization` metadata entry. Throws TokenRefused. */
 export function findToken(authorization: readonly string[]): string {
   const [value, second] = authorization;
   if (value === undefined) throw new TokenRefused("TOKEN_MISSING", "there is no authorization entry");
   if (second !== undefined) throw malformed("there are two authorization entries");
+  if (NO_TOKEN.test(value)) throw new TokenRefused("TOKEN_MISSING", "there is no token in the authorization entry");
   const token = BEARER.exec(value)?.[1];
   if (token === undefined) throw malformed("the authorization entry is not one Bearer token");
   return token;

@@ -16,6 +16,9 @@ import { AUDIENCE, goodClaims, ISSUER } from "./issuer.js";
 
 const { OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE } = grpc.status;
 const SIGNED_IN = echoService({ authenticated: true });
+const [MAJOR = 0, MINOR = 0] = process.versions.node.split(".").map(Number);
+/** Whether this Node.js shows entries that begin or end with a blank, if it is told to. */
+const SHOWS_BLANKS = MAJOR >= 24 || (MAJOR === 22 && MINOR >= 20);
 
 let shop: Shop;
 
@@ -102,11 +105,13 @@ test("a method of a known service is told of as one without a good rule", async 
 test("an entry that is not one Bearer token is refused with how it has to look", async () => {
   await openInformed(SIGNED_IN);
   const token = shop.auth.key.token();
-  for (const entries of [[token], [`Basic ${token}`], ["Bearer"], [`Bearer:${token}`]]) {
-    const metadata = new grpc.Metadata();
-    for (const entry of entries) metadata.add("authorization", entry);
-    const { status } = await run(shop.client(SIGNED_IN), "unary", metadata);
+  for (const entry of [token, `Basic ${token}`, `Bearer:${token}`]) {
+    const { status } = await run(shop.client(SIGNED_IN), "unary", authorizationOf(entry));
     assert.deepEqual([reasonOf(status), status.details], ["TOKEN_INVALID", refusal("TOKEN_MISSING").message]);
+  }
+  for (const entry of ["Bearer", "bearer", ""]) {
+    const { status } = await run(shop.client(SIGNED_IN), "unary", authorizationOf(entry));
+    assert.equal(reasonOf(status), "TOKEN_MISSING");
   }
 });
 
@@ -296,6 +301,34 @@ test("it starts without the authentication service and serves when that comes", 
   await auth.inform();
   assert.equal((await outcome).status.code, OK);
 });
+
+test("an entry without a token is none, however many blanks Node.js drops it for", async () => {
+  await openInformed(SIGNED_IN);
+  for (const value of ["Bearer ", "Bearer  ", "Bearer\t", " Bearer", " ", "\t", "Bearer", ""]) {
+    shop.refused.length = 0;
+    await rawUnary(shop.address, "/test.v1.Echo/Unary", [value]);
+    assert.deepEqual(shop.refused, ["TOKEN_MISSING"], JSON.stringify(value));
+  }
+});
+
+test("a second authorization entry is seen in spite of blanks, where Node.js can be told to", async (context) => {
+  if (!SHOWS_BLANKS) return context.skip(`Node.js ${process.versions.node} drops such entries; the README says so`);
+  await openInformed(SIGNED_IN);
+  const token = `Bearer ${shop.auth.key.token()}`;
+  for (const other of [` ${token}`, `${token} `, `\t${token}`, `${token}\t`, " ", "Basic x "]) {
+    for (const values of [[token, other], [other, token]]) {
+      shop.refused.length = shop.calls.length = 0;
+      await rawUnary(shop.address, "/test.v1.Echo/Unary", values);
+      assert.deepEqual([shop.refused, shop.calls.length], [["TOKEN_INVALID"], 0], JSON.stringify(other));
+    }
+  }
+});
+
+function authorizationOf(entry: string): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  metadata.add("authorization", entry);
+  return metadata;
+}
 
 /** One unary call in raw HTTP/2: Node.js would not send `authorization` twice. Resolves when the answer has ended. */
 async function rawUnary(address: string, path: string, authorization: readonly string[]): Promise<void> {

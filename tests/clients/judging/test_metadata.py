@@ -86,6 +86,12 @@ def test_a8_no_variant_of_the_header_gives_an_identity(shop: Guarded, noted: Not
     assert noted.callers == []
 
 
+def test_an_entry_without_a_token_is_none(shop: Guarded) -> None:
+    for value in ("", " ", "Bearer", "bearer", "Bearer ", "Bearer  ", " Bearer"):
+        found = shop.call("unary_unary", metadata=(("authorization", value),))
+        assert (found.code, found.reason) == (UNAUTHENTICATED, "TOKEN_MISSING"), value
+
+
 def test_the_scheme_may_be_written_in_any_case(shop: Guarded, noted: Noted) -> None:
     for scheme in ("bearer", "BEARER", "bEaReR"):
         assert shop.call("unary_unary", metadata=(("authorization", f"{scheme} {token()}"),)).code is grpc.StatusCode.OK

@@ -12,6 +12,7 @@ Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 STREAM_ENTRY = "authclient-stream"
 """Metadata entry by which a caller names a stream that it wants to be able to renew."""
 
+_BLANKS = " \t"
 _USUAL = frozenset({"authorization", "user-agent"})
 """What nearly every call has, and nobody is told by. It needs no closer look."""
 _FIRST = ("x-", "x_user", "remote-user", "authclient-")
@@ -27,8 +28,9 @@ _FORGEABLE = re.compile(
 def bearer_token(metadata: Metadata) -> str:
     """Return the token of the `authorization` entry.
 
-    Raises Refused: TOKEN_MISSING without such an entry; TOKEN_INVALID for two, of which a proxy and a server may choose
-    different ones, and for another scheme. Callers of all three are told how the entry has to look.
+    Raises Refused: TOKEN_MISSING without such an entry, or without a token in it; TOKEN_INVALID for two, of which a
+    proxy and a server may choose different ones, and for another scheme. Callers of all are told how the entry has to
+    look.
     """
     found = None
     for key, value in metadata:
@@ -38,10 +40,14 @@ def bearer_token(metadata: Metadata) -> str:
             found = value
     if found is None:
         raise Refused("TOKEN_MISSING", "there is no authorization entry")
-    scheme, _, token = found.partition(" ") if isinstance(found, str) else ("", "", "")
-    if not token or scheme.lower() != "bearer":
-        raise _malformed("the authorization entry is not a bearer token")
-    return token
+    text = found if isinstance(found, str) else "bytes"
+    scheme, _, token = text.partition(" ")
+    if scheme.lower() == "bearer" and token.strip(_BLANKS):
+        return token
+    # Proxies and servers take blanks off an entry, or drop it for them; it must not matter which.
+    if text.strip(_BLANKS).lower() in {"", "bearer"}:
+        raise Refused("TOKEN_MISSING", "there is no token in the authorization entry")
+    raise _malformed("the authorization entry is not a bearer token")
 
 
 def _malformed(why: str) -> Refused:
