@@ -19,12 +19,14 @@ def master_keys(settings: Settings, database: Database[TrustStores]) -> tuple[by
 
     Without a configured key, the embedded database has a generated one beside it, and the variables of the Node
     application yield one from JWT_SECRET. That one also stays at the end of the list, so that a configured key can take
-    over.
+    over. ConfigError is also raised where it would be the first to seal anything, and can be guessed.
     """
     keys = settings.master_keys()
     if not keys and settings.is_sqlite:
         keys = _generated(settings, database)
     if settings.jwt_secret:
+        if not keys and not _is_sealed(database):
+            settings.require_strong_secret()  # It would be what seals from now on.
         keys += (master_key_from_secret(settings.jwt_secret.get_secret_value().encode()),)
     if not keys and settings.is_sqlite:
         raise ConfigError(
@@ -43,10 +45,13 @@ def master_keys(settings: Settings, database: Database[TrustStores]) -> tuple[by
 
 def _generated(settings: Settings, database: Database[TrustStores]) -> tuple[bytes, ...]:
     """Return the key in the data folder, made for a database that holds nothing sealed. None for one that does."""
-    is_there = (settings.data_dir / FILE_NAME).exists()
-    if is_there or not database.read(lambda tx: tx.sealed_secrets.all(), Deadline.after(START_SECONDS)):
+    if (settings.data_dir / FILE_NAME).exists() or not _is_sealed(database):
         return (load_or_create(settings.data_dir),)
     return ()
+
+
+def _is_sealed(database: Database[TrustStores]) -> bool:
+    return bool(database.read(lambda tx: tx.sealed_secrets.all(), Deadline.after(START_SECONDS)))
 
 
 def open_secrets(database: Database[TrustStores], sealer: Sealer, clock: Clock) -> dict[str, bytes]:

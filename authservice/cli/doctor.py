@@ -170,10 +170,17 @@ def _check_service(settings: Settings) -> Iterator[Result]:
         yield Result("keys", "failed", str(error), "see docs/operations.md")
     else:
         with closing(service):
-            yield Result(
-                "keys", "ok", "tokens are signed with JWT_SECRET" if settings.jwt_secret else "every key opens"
-            )
+            yield _check_secret(settings)
             yield _check_writing(service)
+
+
+def _check_secret(settings: Settings) -> Result:
+    try:
+        settings.require_strong_secret()
+    except ConfigError as error:
+        finding, _, remedy = str(error).partition(". ")
+        return Result("keys", "failed", finding, remedy)
+    return Result("keys", "ok", "tokens are signed with JWT_SECRET" if settings.jwt_secret else "every key opens")
 
 
 def _check_writing(service: bootstrap.Service) -> Result:

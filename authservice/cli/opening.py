@@ -56,6 +56,7 @@ def service(
         if not may_create:
             raise ConfigError(f"There is no database {missing}. To do: {remedy_for_missing(settings, missing)}.")
         require_meant(settings, is_new=is_new)
+        settings.require_strong_secret()
         settings.master_keys()
         click.echo(f"Making the new database {missing}.", err=True)
     # Here, because it takes half a second, and what is wrong so far can be said at once.

@@ -28,6 +28,7 @@ def serve(host: str | None, port: int | None, workers: int | None, insecure: boo
     for exposure in configuration.exposures(settings):
         log.warning("exposed_file", what=exposure.what, remedy=exposure.remedy)
     require_meant(settings, is_new=is_new)
+    settings.require_strong_secret()
     log.info("database", place=settings.database_place, is_new=missing_file(settings) is not None)
     # Here, because it takes a second, and what is wrong so far can be said at once.
     from authservice.serving import processes  # noqa: PLC0415

@@ -6,6 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from authservice.config.area import Area, named
+from authservice.config.variables import ConfigError
+from authservice.config.weak_secrets import weakness_of
 
 
 class TokenSettings(Area):
@@ -29,6 +31,17 @@ class TokenSettings(Area):
         if secret is not None and len(secret.get_secret_value().encode()) < 32:
             raise ValueError("must have at least 32 bytes (RFC 7518 section 3.2). Make one: openssl rand -base64 48")
         return secret
+
+    def require_strong_secret(self) -> None:
+        """Raise ConfigError for a JWT_SECRET that can be guessed: for whatever serves, or seals a new database with it.
+
+        Other commands take it, because `keys rewrap` leads away from one.
+        """
+        if self.jwt_secret and (weakness := weakness_of(self.jwt_secret.get_secret_value())):
+            raise ConfigError(
+                f"JWT_SECRET: {weakness}. Set another one, such as the output of `openssl rand -base64 48`; "
+                "docs/operations.md, Master key, says what to do before where it seals a database."
+            )
 
     @model_validator(mode="after")
     def _ends_in_order(self) -> Self:

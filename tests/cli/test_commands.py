@@ -166,6 +166,18 @@ def test_the_node_applications_variables_are_enough_for_mariadb(run: Run, mariad
     assert variables["DB_PASSWORD"] not in done.stdout + done.stderr
 
 
+def test_on_mariadb_nothing_is_sealed_by_a_secret_that_can_be_guessed(
+    run: Run, mariadb_variables: dict[str, str]
+) -> None:
+    weak = {**mariadb_variables, "JWT_SECRET": "change-this-super-secret-jwt-key-in-production"}
+    assert run("migrate", **weak).returncode == 0
+    done = run("users", "list", **weak)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "JWT_SECRET: is the placeholder of an example." in done.stderr
+    good = {**mariadb_variables, "JWT_SECRET": "a-secret-of-the-node-application-0123"}
+    assert run("users", "list", **good).returncode == 0, "no other secret has sealed anything before"
+
+
 def test_on_mariadb_a_master_key_must_be_configured(run: Run, mariadb_variables: dict[str, str]) -> None:
     assert run("migrate", **mariadb_variables).returncode == 0
     done = run("users", "list", **mariadb_variables)

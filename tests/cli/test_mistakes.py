@@ -55,6 +55,35 @@ def test_in_the_wrong_folder_the_missing_file_is_named_with_what_to_do(run: Run,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", [verb for verb in VERBS_THAT_MAKE if verb != ("migrate",)], ids=" ".join)
+def test_no_verb_serves_or_seals_with_a_secret_that_can_be_guessed(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]
+) -> None:
+    for secret in ("a" * 32, "change-this-super-secret-jwt-key-in-production"):
+        monkeypatch.setenv("JWT_SECRET", secret)
+        done = CliRunner().invoke(command, verb, input=PASSWORD)
+        assert isinstance(done.exception, ConfigError)
+        said = str(done.exception)
+        assert said.startswith("JWT_SECRET: is ")
+        assert "`openssl rand -base64 48`" in said
+        assert secret not in said
+        assert "\n" not in said
+    assert list(in_folder.iterdir()) == []
+
+
+def test_a_secret_that_can_be_guessed_ends_a_start_with_3_and_does_not_bar_the_way_out(run: Run) -> None:
+    weak = {"JWT_SECRET": "abcabcabcabcabcabcabcabcabcabcabc"}
+    done = run("serve", "--port", "0", **weak)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "JWT_SECRET: is too easy to guess." in done.stderr
+    run("migrate", JWT_SECRET="a secret for tests that is long enough")
+    assert run("keys", "rewrap", **weak).returncode == 0
+    done = run("doctor", "--json", **weak)
+    assert done.returncode == 1
+    row = {row["check"]: row for row in json.loads(done.stdout)}["keys"]
+    assert (row["outcome"], row["finding"]) == ("failed", "JWT_SECRET: is too easy to guess")
+
+
 def test_creating_a_user_makes_the_database_and_says_where(run: Run, tmp_path: Path) -> None:
     create = ("users", "create", "ada", "--password-stdin")
     assert f"Making the new database {tmp_path}/data/authservice.db." in run(*create, stdin=PASSWORD).stderr
