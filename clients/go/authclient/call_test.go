@@ -135,12 +135,16 @@ func TestATokenComesInExactlyOneBearerEntry(t *testing.T) {
 		w.mustRefuse(codes.Unauthenticated, "TOKEN_MISSING", err)
 		_, err = w.call("Buy", token, "authorization", "Bearer "+token)
 		w.mustRefuse(codes.Unauthenticated, "TOKEN_INVALID", err)
-		for _, entry := range []string{"Basic " + token, token, "Bearer", "Bearer:" + token} {
+		for _, entry := range []string{"Basic " + token, token, "Basic", "Bearer:" + token} {
 			_, err = w.call("Buy", "", "authorization", entry)
 			w.mustRefuse(codes.Unauthenticated, "TOKEN_INVALID", err)
 			if said := status.Convert(err).Message(); said != textMissing {
 				w.Errorf("%s: it does not say how the entry has to look: %s", entry, said)
 			}
+		}
+		for _, entry := range []string{"Bearer", "bearer", "Bearer ", "Bearer  ", ""} {
+			_, err = w.call("Buy", "", "authorization", entry)
+			w.mustRefuse(codes.Unauthenticated, "TOKEN_MISSING", err)
 		}
 		_, err = w.call("Buy", "", "authorization", "bEARER "+token)
 		w.mustPass(err)
