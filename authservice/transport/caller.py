@@ -16,6 +16,7 @@ NEVER = 10 * 365 * 86400.0
 """Seconds. A deadline further away than this is none."""
 HOW_TO_SEND = 'Send one access token, as one entry "authorization: Bearer <token>".'
 """The guards of services say the same."""
+_BLANKS = " \t"
 
 
 def deadline_of(context: grpc.ServicerContext, default: float) -> Deadline:
@@ -27,7 +28,7 @@ def deadline_of(context: grpc.ServicerContext, default: float) -> Deadline:
 
 
 def bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:
-    """Return the token of the `authorization` entry, or an empty text if there is none.
+    """Return the token of the `authorization` entry, or an empty text if there is none, or no token in it.
 
     Raises TokenInvalid for two entries, of which a proxy and a server may choose different ones, and for another
     scheme.
@@ -35,7 +36,10 @@ def bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:
     entries = [value for key, value in metadata if key == "authorization"]
     if not entries:
         return ""
-    scheme, _, token = str(entries[0]).partition(" ")
-    if len(entries) > 1 or scheme.lower() != "bearer" or not token:
+    text = str(entries[0])
+    if len(entries) == 1 and text.strip(_BLANKS).lower() in {"", "bearer"}:
+        return ""
+    scheme, _, token = text.partition(" ")
+    if len(entries) > 1 or scheme.lower() != "bearer":
         raise TokenInvalid(HOW_TO_SEND)
     return token

@@ -150,7 +150,7 @@ def test_all_refusals_of_a_token_have_one_text_here_and_at_the_services() -> Non
 
 
 def test_an_entry_that_is_not_one_bearer_token_is_refused_in_the_same_words_here_and_at_the_services() -> None:
-    for entries in (["a.b.c"], ["Basic a.b.c"], ["Bearer "], ["Bearer a.b.c"] * 2):
+    for entries in (["a.b.c"], ["Basic a.b.c"], ["Bearer", "Bearer a.b.c"], ["Bearer a.b.c"] * 2):
         metadata = [("authorization", entry) for entry in entries]
         with pytest.raises(errors.TokenInvalid) as here:
             caller.bearer_token(metadata)
@@ -160,6 +160,15 @@ def test_an_entry_that_is_not_one_bearer_token_is_refused_in_the_same_words_here
         assert (status.code, status.details) == (there.value.code, there.value.details)
         assert 'one entry "authorization: Bearer <token>"' in status.details
         assert there.value.reason == reason_of(status.trailing_metadata) == "TOKEN_INVALID"
+
+
+@pytest.mark.parametrize("entry", ["", " ", "Bearer", "bearer ", "Bearer \t "])
+def test_an_entry_without_a_token_is_none_here_and_at_the_services(entry: str) -> None:
+    metadata = [("authorization", entry)]
+    assert caller.bearer_token(metadata) == ""
+    with pytest.raises(RefusedByInterceptor) as there:
+        bearer_token(metadata)
+    assert there.value.reason == "TOKEN_MISSING"
 
 
 def test_a_violation_names_field_and_reason() -> None:
