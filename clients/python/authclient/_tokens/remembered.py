@@ -18,22 +18,21 @@ class Remembered(Generic[Known, Shown]):
 
     For many threads, without a lock: where two meet, a token is read once more, or some are forgotten early.
 
-    Tokens are found by their digest: a text of 600 letters takes more memory than what is known of it. There are two
-    sets: when the younger one is full, the older is dropped.
+    Tokens are found by their digest: a text of 600 letters takes more memory than what is known of it. There are four
+    sets: when the youngest is full, the oldest is dropped.
 
     Args:
         read: what is remembered of a token. What it raises is not remembered.
         show: makes of a token and what is known of it what callers get.
-        least: how many tokens are remembered at least, of those that were seen last; twice as many at most.
+        least: a token is remembered until others were seen so often; a third more are kept at most.
     """
 
     def __init__(self, read: Callable[[str], Known], show: Callable[[str, Known], Shown], least: int) -> None:
         self._read = read
         self._show = show
-        self._least = least
+        self._size = -(-least // 3)
         self._recent: dict[str, Shown] = {}
-        self._young: dict[bytes, Known] = {}
-        self._old: dict[bytes, Known] = {}
+        self._sets: tuple[dict[bytes, Known], ...] = ({}, {}, {}, {})
         self.reads = 0
         """How many tokens had to be read, nearly."""
 
@@ -44,21 +43,25 @@ class Remembered(Generic[Known, Shown]):
             if len(token) > MAX_TOKEN_BYTES:  # None of those is good, and their digest would cost the more.
                 return self._show(token, self._read(token))
             found = self._show(token, self._find(token))
-            if len(self._recent) >= min(RECENT, self._least):
+            if len(self._recent) >= min(RECENT, self._size):
                 self._recent = {}
             self._recent[token] = found
         return found
 
     def _find(self, token: str) -> Known:
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        found = self._young.get(digest)
+        young, *older = self._sets
+        found = young.get(digest)
         if found is not None:
             return found
-        found = self._old.get(digest)
-        if found is None:
+        for each in older:
+            if (found := each.get(digest)) is not None:
+                break
+        else:
             self.reads += 1
             found = self._read(token)
-        if len(self._young) >= self._least:
-            self._old, self._young = self._young, {}
-        self._young[digest] = found
+        if len(young) >= self._size:
+            young = {}
+            self._sets = (young, *self._sets[:-1])
+        young[digest] = found
         return found
