@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,8 +17,9 @@ _REMEDIES = {
     errno.EACCES: "Choose a --port of 1024 or more, or let this user have lower ones.",
     **dict.fromkeys(_NOT_HERE, "Choose a --host that is an address of this machine."),
 }
-_TRIES = 10
-"""For a free port that is free at every address."""
+LEAVING_SECONDS = 2.0
+"""How long a port may be taken: the workers of a server that was killed take a moment to leave theirs."""
+PAUSE = 0.05
 
 
 class CannotListen(Exception):
@@ -49,18 +51,19 @@ class Reservation:
 def reserve_port(host: str, port: int) -> Reservation:
     """Hold a port, 0 for a free one, at each address of a host that this machine has. Raises CannotListen."""
     places = _places(host, port)
-    for tries_left in reversed(range(_TRIES)):
+    until = time.monotonic() + LEAVING_SECONDS
+    while True:
         try:
             return _hold(places, port)
         except OSError as error:
-            if port == 0 and error.errno == errno.EADDRINUSE and tries_left:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < until:
+                time.sleep(PAUSE)
                 continue
             remedy = _REMEDIES.get(error.errno or 0, "Choose another --host or --port.")
             known = [_written(place).rpartition(":")[0] for _, place in places]
             meaning = "" if known in ([host], [f"[{host}]"]) else f" ({host} is {', '.join(known)})"
             text = f"Cannot listen on {host}:{port}: {error.strerror}{meaning}. {remedy}"
             raise CannotListen(text) from None
-    raise AssertionError("the last try returns or raises")
 
 
 def _places(host: str, port: int) -> list[Place]:

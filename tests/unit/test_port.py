@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -67,3 +68,13 @@ def test_a_port_that_this_user_may_not_have_is_no_other_program(monkeypatch: pyt
     monkeypatch.setattr(module, "_held", forbidden)
     with pytest.raises(CannotListen, match="Choose a --port of 1024 or more"):
         reserve_port("127.0.0.1", 80)
+
+
+def test_a_port_is_waited_for_while_those_who_had_it_leave() -> None:
+    had = reserve_port("127.0.0.1", 0)
+    leaving = threading.Timer(0.3, had.close)
+    leaving.start()
+    try:
+        reserve_port("127.0.0.1", had.port).close()
+    finally:
+        leaving.join()
