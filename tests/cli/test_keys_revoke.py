@@ -27,7 +27,7 @@ from authservice.usecases.trust.rotate_keys import NoSuchKey
 from tests.clients.guarded import Guarded, Outcome, handler
 from tests.clients.scripted import bearer
 from tests.conftest import CHEAPEST, MASTER_KEY, RecordedAudit
-from tests.faults.processes import ServerProcess, wait_until
+from tests.faults.processes import ServerProcess, two_running_servers, wait_until
 from tests.faults.seeding import Seeder
 from tests.observed import refresh, refusal, verify
 
@@ -165,11 +165,7 @@ def test_y3_every_server_and_every_service_refuses_a_revoked_keys_tokens_within_
 ) -> None:
     sessions = seeds.sessions(seeds.user("ada"), 2)
     with ExitStack() as stack:
-        servers = [ServerProcess(database_url, tmp_path / name) for name in ("a", "b")]
-        for server in servers:
-            stack.callback(server.kill_all)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(ServerProcess.start, servers))
+        servers = stack.enter_context(two_running_servers(tmp_path, database_url))
         stubs = [stack.enter_context(server.stub()) for server in servers]
         services = [stack.enter_context(_service(stack, server)) for server in servers]
 

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import pytest
 
@@ -20,7 +19,7 @@ from tests.clusters.cluster import NODES, Cluster, address
 from tests.conftest import MASTER_KEY, migrate
 from tests.faults.final_state import require_final_state
 from tests.faults.load import History, Load, progress
-from tests.faults.processes import ServerProcess, wait_until
+from tests.faults.processes import ServerProcess, two_running_servers, wait_until
 from tests.faults.seeding import Seeder, seeder
 from tests.faults.two_servers import accepted_after_logout, require_one_successor
 from tests.observed import refusal, register
@@ -74,15 +73,8 @@ def servers(
 ) -> Iterator[list[ServerProcess]]:
     """Yield two servers, each on a node of its own if there are as many, that know all nodes."""
     tmp_path = tmp_path_factory.mktemp("servers")
-    with ExitStack() as stack:
-        places = [
-            (name, address(cluster, database, first)) for name, first in (("a", 0), ("b", len(cluster.nodes) // 2))
-        ]
-        servers = [ServerProcess(url, tmp_path / name) for name, url in places]
-        for server in servers:
-            stack.callback(server.kill_all)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(ServerProcess.start, servers))
+    urls = [address(cluster, database, first) for first in (0, len(cluster.nodes) // 2)]
+    with two_running_servers(tmp_path, *urls) as servers:
         yield servers
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -212,6 +213,22 @@ def running_server(database_url: str, folder: Path, **settings: str | float) -> 
         yield server
     finally:
         server.kill_all()
+
+
+@contextlib.contextmanager
+def two_running_servers(folder: Path, first_url: str, second_url: str = "") -> Iterator[list[ServerProcess]]:
+    """Yield two started servers of one database that know nothing of each other, and leave nothing of them behind.
+
+    Args:
+        second_url: where the second one finds the database, if elsewhere.
+    """
+    servers = [ServerProcess(first_url, folder / "a"), ServerProcess(second_url or first_url, folder / "b")]
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.kill_all)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(ServerProcess.start, servers))
+        yield servers
 
 
 def connections_to(port: int) -> set[str]:

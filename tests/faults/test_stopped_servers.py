@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from tests.clients.guarded import OK, PUBLIC, SIGNED_IN, Guarded, handler
 from tests.clients.names import NameServer
 from tests.clients.scripted import bearer
-from tests.faults.processes import ServerProcess, wait_until
+from tests.faults.processes import ServerProcess, two_running_servers, wait_until
 from tests.faults.seeding import Seeder
 from tests.gateway import Gateway
 
@@ -33,12 +32,7 @@ pytestmark = [
 @pytest.fixture
 def servers(database_url: str, seeds: Seeder, tmp_path: Path) -> Iterator[list[ServerProcess]]:
     """Yield two servers of one database. The seeder goes first, so that it makes the keys."""
-    with ExitStack() as stack:
-        servers = [ServerProcess(database_url, tmp_path / name) for name in ("a", "b")]
-        for server in servers:
-            stack.callback(server.kill_all)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(ServerProcess.start, servers))
+    with two_running_servers(tmp_path, database_url) as servers:
         yield servers
 
 

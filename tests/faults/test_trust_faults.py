@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,7 +34,7 @@ from tests.clients.guarded import Guarded, handler
 from tests.clients.scripted import bearer
 from tests.conftest import CHEAPEST, RecordedAudit, serve_in_process
 from tests.examples.shops import orders_pb2, orders_pb2_grpc
-from tests.faults.processes import ServerProcess, running_server, wait_until
+from tests.faults.processes import running_server, two_running_servers, wait_until
 from tests.faults.seeding import SECONDS, Seeder
 from tests.observed import login, logout, register
 
@@ -153,12 +152,7 @@ def test_a_server_that_stands_still_makes_calls_unavailable_and_then_tells_what_
     monkeypatch.setattr(guard, "ASK_SECONDS", 0.3)  # How long each call waits for a server that says nothing.
     valid, ended = (session.access_token for session in sessions_of(seeds, 2))
     with ExitStack() as stack:
-        servers = [ServerProcess(database_url, tmp_path / name) for name in ("a", "b")]
-        for server in servers:
-            stack.callback(server.kill_all)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(ServerProcess.start, servers))
-        still, other = servers
+        still, other = stack.enter_context(two_running_servers(tmp_path, database_url))
         service = stack.enter_context(service_of(still.port, max_staleness=LIMIT))
         assert [service.call(token).status for token in (valid, ended)] == ["OK", "OK"]
         os.killpg(still.pid, signal.SIGSTOP)

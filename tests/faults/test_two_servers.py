@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from authservice.config import Settings
 from tests.conftest import MASTER_KEY
-from tests.faults.processes import ServerProcess, running_server
+from tests.faults.processes import ServerProcess, running_server, two_running_servers
 from tests.faults.seeding import Seeder, seeder
 from tests.faults.two_servers import accepted_after_logout, is_refused, require_one_successor
 from tests.mariadb import Copies
@@ -46,13 +46,7 @@ def seeds(shared: str) -> Iterator[Seeder]:
 @pytest.fixture(scope="module")
 def two_servers(shared: str, seeds: Seeder) -> Iterator[list[ServerProcess]]:
     """Yield two servers that know nothing of each other."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(folder_in_memory())
-        servers = [ServerProcess(shared, folder / name) for name in ("a", "b")]
-        for server in servers:
-            stack.callback(server.kill_all)
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(ServerProcess.start, servers))
+    with folder_in_memory() as folder, two_running_servers(folder, shared) as servers:
         yield servers
 
 
