@@ -1,4 +1,4 @@
-"""What stands before several servers: it gives each new connection to the next of them that takes it (L4)."""
+"""What stands before several servers: it gives each new connection to the next of them that takes it."""
 
 import asyncio
 import contextlib

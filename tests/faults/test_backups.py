@@ -63,7 +63,7 @@ def adopt(database_url: str, folder: Path) -> str:
     return subprocess.run(command, cwd=folder, env=variables, check=True, capture_output=True, text=True).stdout
 
 
-def test_an_adopted_backup_brings_no_session_and_no_token_back_to_life(
+def test_k7_an_adopted_backup_brings_no_session_and_no_token_back_to_life(
     database_url: str, settings: Settings, tmp_path: Path
 ) -> None:
     with seeder(settings) as seeds:

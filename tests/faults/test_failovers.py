@@ -67,7 +67,7 @@ def answer(call: Callable[..., Any], *arguments: Any) -> str:
 
 
 @pytest.mark.parametrize(("fault", "names"), ALL if "AUTHSERVICE_TEST_NETWORKS" in os.environ else FEW)
-def test_after_a_failover_nobody_accepts_what_was_logged_out_at_the_new_primary_and_all_goes_on(
+def test_d3_after_a_failover_nobody_accepts_what_was_logged_out_at_the_new_primary_and_all_goes_on(
     fault: Fault, names: str, tmp_path: Path
 ) -> None:
     """With one name that leads to the new primary, or with two hosts in the address."""

@@ -39,7 +39,7 @@ def token(seeds: Seeder) -> str:
     return seeds.sessions(seeds.user("ada"), 1)[0].access_token
 
 
-def test_streams_that_are_opened_and_reset_cost_other_connections_no_call(server: ServerProcess, token: str) -> None:
+def test_x4_streams_that_are_opened_and_reset_cost_other_connections_no_call(server: ServerProcess, token: str) -> None:
     over = threading.Event()
 
     def flood() -> None:

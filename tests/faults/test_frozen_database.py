@@ -27,7 +27,7 @@ def database() -> Iterator[MariaDb]:
         yield server
 
 
-def test_a_login_that_meets_a_frozen_database_ends_with_a_reason_before_its_deadline(
+def test_d2_a_login_that_meets_a_frozen_database_ends_with_a_reason_before_its_deadline(
     database: MariaDb, tmp_path: Path
 ) -> None:
     settings = load(database_url=database.url("frozen"), data_dir=tmp_path, master_key=MASTER_KEY)

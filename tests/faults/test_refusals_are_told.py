@@ -123,7 +123,7 @@ def fault(request: pytest.FixtureRequest, migrated_sqlite: Path, tmp_path: Path)
     return url, lambda: answering(url, number, text), f"{number}: {text}"
 
 
-def test_what_a_database_refuses_is_told_with_the_cause_once_and_once_when_it_is_over(
+def test_k3_what_a_database_refuses_is_told_with_the_cause_once_and_once_when_it_is_over(
     fault: tuple[str, Fault, str], tmp_path: Path
 ) -> None:
     url, breaks, words = fault

@@ -192,7 +192,7 @@ def test_those_who_only_connect_leave_descriptors_for_the_database_however_few_t
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_a_connection_without_a_call_is_closed_after_its_time_and_one_with_a_call_is_not(
+def test_x3_a_connection_without_a_call_is_closed_after_its_time_and_one_with_a_call_is_not(
     database_url: str, seeds: Seeder, tmp_path: Path
 ) -> None:
     token = seeds.sessions(seeds.user("ada"), 1)[0].access_token

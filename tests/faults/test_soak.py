@@ -107,7 +107,7 @@ def server(database_url: str, seeds: Seeder, tmp_path: Path) -> Iterator[ServerP
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_the_memory_of_a_worker_stays_within_bounds(server: ServerProcess) -> None:
+def test_o7_the_memory_of_a_worker_stays_within_bounds(server: ServerProcess) -> None:
     (worker,) = server.workers()
     used = [_megabytes(worker)]
     with Clients(server) as clients:

@@ -47,7 +47,7 @@ def test_keepalive_without_a_call_goes_on(port: int) -> None:
         assert client.farewell is None
 
 
-def test_a_flood_of_pings_does_not(port: int) -> None:
+def test_x5_a_flood_of_pings_does_not(port: int) -> None:
     with rude_client(port) as client:
         client.ping(PINGS)
         assert await_farewell(client) == "too_many_pings"

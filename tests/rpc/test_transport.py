@@ -93,7 +93,7 @@ def test_x2_with_a_client_ca_only_its_certificates_get_through(
             assert answer.reason is None
 
 
-def test_a_renewed_certificate_is_used_for_the_next_connection(
+def test_x7_a_renewed_certificate_is_used_for_the_next_connection(
     service: bootstrap.Service, authority: Authority, tmp_path: Path
 ) -> None:
     renewing = Authority(tmp_path, "new-ca")

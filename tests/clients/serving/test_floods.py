@@ -25,7 +25,7 @@ def guarded(trust: Trust) -> Guarded:
     return Guarded(trust, {"buy": answer}, {"buy": SIGNED_IN}, threads=8, options=SERVER_OPTIONS)
 
 
-def test_streams_that_are_opened_and_reset_cost_other_connections_no_call(trust: Trust) -> None:
+def test_x4_streams_that_are_opened_and_reset_cost_other_connections_no_call(trust: Trust) -> None:
     over = threading.Event()
 
     def flood(port: int) -> None:

@@ -3,13 +3,16 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import bcrypt
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
-from tests.conftest import RecordedAudit
+from authservice.domain.user import User
+from authservice.ports import last_counts
+from tests.conftest import CHEAPEST, RecordedAudit
 from tests.observed import PASSWORD, login, logout, refresh, refusal, register, verify
 
 Stub = rpc.AuthServiceStub
@@ -36,6 +39,32 @@ def test_c13_of_fifty_parallel_registrations_of_one_name_one_wins(
     assert codes.count(grpc.StatusCode.ALREADY_EXISTS) == 49
     assert len(service.admin.operate_users.page("", 10, Deadline.after(5))) == 1
     assert audit.count("user_registered") == 1
+
+
+def test_c6_the_first_logins_with_an_imported_hash_all_succeed_and_replace_it_for_good(
+    stub: Stub, service: bootstrap.Service
+) -> None:
+    register(stub, "ada")
+    imported = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(CHEAPEST)).decode()
+    database = service.parts.database
+
+    def stored() -> User:
+        user = database.read(lambda tx: tx.users.by_name("ada"), Deadline.after(5))
+        assert user
+        return user
+
+    user = stored()
+    assert database.transact(
+        lambda tx: tx.users.replace_password_hash(user.id, user.password_hash, imported),
+        Deadline.after(5),
+        settle=last_counts,
+    )
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: login(stub, "ada"), range(4)))
+    replaced = stored().password_hash
+    assert replaced.startswith("hmac-sha256+$2b$")
+    login(stub, "ada")
+    assert stored().password_hash == replaced
 
 
 def test_r1_fifty_parallel_refreshes_of_one_token_get_one_successor(stub: Stub, audit: RecordedAudit) -> None:

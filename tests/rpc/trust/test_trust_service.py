@@ -362,7 +362,7 @@ def _lives(thread: threading.Thread) -> bool:
 
 @SQLITE
 @pytest.mark.parametrize("bytes_sent", [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\x0a\xff"])
-def test_v1_bytes_that_are_no_request_are_refused_as_such(channel: grpc.Channel, bytes_sent: bytes) -> None:
+def test_v3_bytes_that_are_no_request_are_refused_as_such(channel: grpc.Channel, bytes_sent: bytes) -> None:
     watch: Any = channel.unary_stream("/authapi.v1.TrustService/WatchRevocations")
     with pytest.raises(grpc.RpcError) as ended:
         list(watch(bytes_sent, timeout=10))
@@ -409,7 +409,7 @@ def test_streams_of_this_server_cannot_be_renewed_because_nobody_owns_one(
 
 
 @SQLITE
-def test_v1_bytes_that_are_no_renewal_are_refused_as_such(channel: grpc.Channel) -> None:
+def test_v3_bytes_that_are_no_renewal_are_refused_as_such(channel: grpc.Channel) -> None:
     answer = refusal(channel.unary_unary("/authapi.v1.StreamService/RenewStream"), b"\xff\xff\xff", timeout=10)
     assert (answer.code, answer.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING")
 
