@@ -16,6 +16,7 @@ from uuid6 import uuid7
 
 from authservice import bootstrap, logs
 from authservice.config import Settings
+from authservice.domain import events
 from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
@@ -171,7 +172,7 @@ def test_l3_one_event_is_one_line_whatever_a_caller_sends(logged_service: bootst
     log.seek(0)
     hostile = ["a\nb", "a\r\nb", "\x1b[2J", '","level":"error', "\u2028", "\x00", "\\", "\ud800"]
     for text in hostile:
-        LogAudit().record("login", client_label=text)
+        LogAudit().record(events.Login(user_id=uuid7(), session_id=uuid7(), client_label=text))
     lines = log.getvalue().splitlines()
     assert len(lines) == len(hostile)
     assert [json.loads(line)["client_label"] for line in lines] == hostile
