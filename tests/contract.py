@@ -1,6 +1,7 @@
 """The contract as its descriptors tell it: its RPCs, and which fields hold secrets (`debug_redact`)."""
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ SERVED = [method for method in ALL if method.containing_service.name not in OF_O
 def path_of(method: MethodDescriptor) -> str:
     """Return the name of a method as gRPC has it."""
     return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def snake_case(name: str) -> str:
+    """Return the name of an RPC as its story has it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def request_of(method: MethodDescriptor) -> type[Message]:

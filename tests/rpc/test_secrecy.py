@@ -27,7 +27,7 @@ from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
 from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
-from tests.contract import SERVED, path_of
+from tests.contract import SERVED, path_of, snake_case
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
@@ -173,7 +173,7 @@ def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_l
     method: MethodDescriptor, logged_service: bootstrap.Service, log: io.StringIO
 ) -> None:
     area = method.containing_service.name.removesuffix("Service").lower()
-    story = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
+    story = snake_case(method.name)
     stories = replace(getattr(logged_service, area), **{PARTS.get(story, story): Broken()})
     server, port = serve_in_process(replace(logged_service, **{area: stories}))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
