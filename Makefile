@@ -25,7 +25,7 @@ NODES   ?= 18 20 22 24
 GRPCIO  ?= 1.85.1 1.85.3# the oldest and the newest that the server extra allows
 
 PROTOS  := $(sort $(wildcard protos/authapi/v1/*.proto))
-SERVICES := $(filter %_service.proto,$(PROTOS))
+SERVICES := $(shell grep -l "^service " $(PROTOS))
 STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
@@ -205,7 +205,10 @@ PLUGINS  := PATH="$(abspath $(BIN)):$$PATH"# those of mypy
 	$(PYTHON) -m pip --python $(@D)/bin/python install -q --require-hashes -r $<
 	@touch $@
 
-generate: setup .cache/stubs/messages/made.stamp .cache/stubs/services/made.stamp ## Regenerate the Python stubs from protos/
+generate: generate-python generate-go generate-typescript ## Regenerate the stubs of each language that the machine has tools for
+
+.PHONY: generate-python generate-go generate-typescript
+generate-python: setup .cache/stubs/messages/made.stamp .cache/stubs/services/made.stamp
 	$(PLUGINS) .cache/stubs/messages/bin/python -m grpc_tools.protoc -I protos \
 		--python_out=$(STUBS) --mypy_out=quiet:$(STUBS) $(PROTOS)
 	$(PLUGINS) .cache/stubs/services/bin/python -m grpc_tools.protoc -I protos \
@@ -214,6 +217,14 @@ generate: setup .cache/stubs/messages/made.stamp .cache/stubs/services/made.stam
 		--python_out=$(ORDERS_STUBS) --mypy_out=quiet:$(ORDERS_STUBS) orders/v1/orders.proto
 	$(PLUGINS) .cache/stubs/services/bin/python -m grpc_tools.protoc -I protos -I examples/orders/protos \
 		--grpc_python_out=$(ORDERS_STUBS) --mypy_grpc_out=quiet:$(ORDERS_STUBS) orders/v1/orders.proto
+
+generate-go: setup
+	@if ! command -v go >/dev/null; then echo "generate: the stubs of Go stay as they are, without go" >&2; \
+	else clients/go/generate.sh; fi
+
+generate-typescript: setup
+	@if ! command -v npm >/dev/null; then echo "generate: the stubs of TypeScript stay as they are, without npm" >&2; \
+	else cd clients/typescript && { test -d node_modules || npm ci --silent --ignore-scripts; } && ./generate.sh; fi
 
 advisories: setup ## Ask whether there are known advisories about what is pinned (ADVISORIES="python go typescript" by default)
 	@tests/advisories.sh $(ADVISORIES)

@@ -19,6 +19,7 @@ from sqlalchemy import make_url
 
 from authservice import bootstrap
 from authservice.config import Settings
+from authservice.domain.events import AuditEvent
 from authservice.security import hash_pool
 from authservice.serving.chores import start_feeding
 from authservice.serving.housekeeping import Housekeeping
@@ -96,9 +97,9 @@ class RecordedAudit:
 
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
-    def record(self, event: str, **facts: Any) -> None:
-        """Keep one event."""
-        self.events.append((event, facts))
+    def record(self, event: AuditEvent) -> None:
+        """Keep one event, as the log has it."""
+        self.events.append((event.name, event.facts()))
 
     def count(self, event: str) -> int:
         """Return how often an event happened."""

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Holds the contract to its rules: style, format, compatibility with the last release, and stubs that are what protos/ says.
+# Holds the contract to its rules: style, format, compatibility with the last release, and stubs of each language that are
+# what protos/ says.
 set -eu
 bin=$1
 "$bin/buf" lint
@@ -14,7 +15,33 @@ fi
 
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-make -s generate STUBS="$fresh" ORDERS_STUBS="$fresh" >/dev/null
-diff -r -x __pycache__ -x py.typed "$fresh/authapi" clients/python/authapi \
-	&& diff -r -x __pycache__ "$fresh/orders" examples/orders/orders \
-	|| { echo "contract: the committed stubs are stale; run make generate"; exit 1; }
+
+# require_same FRESH COMMITTED PATTERN
+require_same() {
+	for folder in "$1" "$2"; do
+		(cd "$folder" && find . \( -name node_modules -o -name __pycache__ \) -prune -o -name "$3" -print | sort)
+	done | sort | uniq -u | grep . && stale "$2"
+	(cd "$1" && find . -name "$3") | while read -r file; do diff "$1/$file" "$2/$file" || stale "$2"; done
+}
+
+stale() {
+	echo "contract: the stubs in $1 are stale; run make generate"
+	exit 1
+}
+
+mkdir "$fresh/python" "$fresh/orders" "$fresh/go" "$fresh/typescript"
+make -s generate-python STUBS="$fresh/python" ORDERS_STUBS="$fresh/orders" >/dev/null
+require_same "$fresh/python" clients/python '*_pb2*.py*'
+require_same "$fresh/orders" examples/orders '*_pb2*.py*'
+if command -v go >/dev/null; then
+	OUT="$fresh/go" clients/go/generate.sh
+	require_same "$fresh/go" clients/go '*.pb.go'
+else
+	echo "contract: without go, the stubs of Go were not looked at"
+fi
+if [ -x clients/typescript/node_modules/.bin/protoc-gen-es ]; then
+	OUT="$fresh/typescript" clients/typescript/generate.sh
+	require_same "$fresh/typescript" clients/typescript/src/gen '*_pb.ts'
+else
+	echo "contract: before npm ci in clients/typescript, the stubs there were not looked at"
+fi

@@ -21,7 +21,7 @@ class ServingSettings(Area):
         description="server processes; 0 is one on SQLite, and on MySQL one per core that a container's quota leaves",
     )
     pinning: Literal["auto", "off"] = Field(
-        "auto", description="auto: each worker keeps to one core, except for hashes; off: to none"
+        "auto", description="`auto`: each worker keeps to one core, except for hashes; `off`: to none"
     )
     threads: int = Field(16, ge=2, le=256, description="calls that one process works on at once, beside password work")
     max_calls: int = Field(512, ge=8, le=65536, description="calls that one process admits at once; more are refused")
@@ -32,7 +32,9 @@ class ServingSettings(Area):
         10_000, ge=8, le=1_000_000, description="connections that one process accepts; more are closed at once"
     )
     entrance: Literal["auto", "off"] = Field(
-        "auto", description="auto: a call gets a thread once its request is there; off: before, as grpcio does it"
+        "auto",
+        description="`auto`: a call gets a thread once its request is there, if the installed grpcio allows it; "
+        "`off`: before, as grpcio does it",
     )
     default_deadline: float = Field(10.0, gt=0, le=300, description="seconds given to a call that brings no deadline")
     shutdown_grace: float = Field(20.0, gt=0, le=300, description="seconds that running calls get to finish on SIGTERM")

@@ -27,6 +27,14 @@ class SessionEnd(Enum):
     USER_DISABLED = "user_disabled"
 
 
+class Scope(Enum):
+    """Which of the caller's sessions a logout ends."""
+
+    THIS = "this"
+    OTHERS = "others"
+    ALL = "all"
+
+
 class Standing(Enum):
     """What an access token with a good signature is worth."""
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 from uuid import UUID
+
+from authservice.domain.events import AuditEvent
 
 Clock: TypeAlias = Callable[[], datetime]
 """Answers the current time, in UTC with microseconds."""
@@ -14,5 +16,5 @@ NewId: TypeAlias = Callable[[], UUID]
 class Audit(Protocol):
     """The record of who did what."""
 
-    def record(self, event: str, **facts: Any) -> None:
-        """Write one event. Facts never hold secrets."""
+    def record(self, event: AuditEvent) -> None:
+        """Write one event."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.ports import Audit, AuthStores, Database, last_counts
 from authservice.usecases.trust.rotate_keys import RotateKeys
@@ -36,7 +37,7 @@ class AdoptBackup:
         keys = self.rotate_keys.all(Deadline.after(STEP_SECONDS)) if managed_keys else []
         for key in keys:
             self.rotate_keys.revoke(key.kid, Deadline.after(STEP_SECONDS))
-        self.audit.record("backup_adopted", sessions=sessions, keys=len(keys))
+        self.audit.record(events.BackupAdopted(sessions=sessions, keys=len(keys)))
         return sessions, len(keys)
 
     def _forget(self) -> int:

@@ -1,4 +1,4 @@
-"""The four calls that write, each with a way to ask the database what has become of it."""
+"""The calls that write, each with a way to ask the database what has become of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,15 +8,25 @@ from uuid import UUID
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.tokens import SessionTokens
 from authservice.ports import Transaction
 from tests.conftest import RecordedAudit
+from tests.contract import snake_case
 from tests.faults.seeding import Seeder
 from tests.observed import login, logout, refresh, register
 
-NAMES = ("Register", "Login", "Refresh", "Logout")
-EVENTS = {"Register": "user_registered", "Login": "login", "Refresh": "session_refreshed", "Logout": "logout"}
+EVENTS = {
+    "Register": events.UserRegistered.name,
+    "Login": events.Login.name,
+    "Refresh": events.SessionRefreshed.name,
+    "Logout": events.Logout.name,
+}
+"""What is recorded of each call that writes, once and only if it has happened."""
+NAMES = tuple(EVENTS)
+READING = {"Verify", "GetSigningKeys", "WatchRevocations"}
+"""The calls that change nothing."""
 
 
 @dataclass
@@ -44,14 +54,8 @@ class Operations:
     def fresh(self, name: str) -> Operation:
         """Return an operation that has not happened yet."""
         self.audit.events.clear()
-        match name:
-            case "Register":
-                return self._register()
-            case "Login":
-                return self._login()
-            case "Refresh":
-                return self._refresh()
-        return self._logout()
+        operation: Operation = getattr(self, f"_{snake_case(name)}")()
+        return operation
 
     def session(self) -> SessionTokens:
         """Return the tokens of a new session of a new user."""

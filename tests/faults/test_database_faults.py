@@ -17,8 +17,9 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict
 from authservice.ports import Transaction, last_counts
 from authservice.storage.database import ATTEMPTS, SqlDatabase
+from tests.contract import SERVED
 from tests.faults.faulty import COMMIT, Fault, FaultyDatabase, hang_up, mysql_error, sqlite_error
-from tests.faults.operations import EVENTS, NAMES, Operations
+from tests.faults.operations import EVENTS, NAMES, READING, Operations
 from tests.faults.seeding import Seeder
 from tests.observed import Refusal, login, logout, refusal, verify
 
@@ -28,6 +29,10 @@ ALWAYS = 1_000_000
 on_mariadb = pytest.mark.parametrize("backend", ["mariadb"])
 on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])
 each_call = pytest.mark.parametrize("name", NAMES)
+
+
+def test_d4_every_call_that_writes_meets_the_faults_here() -> None:
+    assert {method.name for method in SERVED} == {*NAMES, *READING}, "tests/faults/operations.py has them all"
 
 
 def statements_of(operations: Operations, faulty: FaultyDatabase, name: str) -> list[str]:

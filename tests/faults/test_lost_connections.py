@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.transport.methods import METHODS
+from tests.contract import SERVED, path_of
 from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
 from tests.faults.operations import EVENTS, NAMES, Operations
 from tests.faults.processes import wait_until
@@ -25,6 +26,7 @@ from tests.observed import OTHER_PASSWORD, Refusal, login, logout, refusal, regi
 CUTS = int(os.environ.get("AUTHSERVICE_TEST_CUTS", "5"))
 """How often each COMMIT of each call loses its answer."""
 POOLED = 4
+PATHS = {method.name: path_of(method) for method in SERVED}
 
 pytestmark = pytest.mark.parametrize("backend", ["mariadb"])
 each_call = pytest.mark.parametrize("name", NAMES)
@@ -102,7 +104,7 @@ def test_d5_a_commit_that_fails_twice_is_unavailable_and_a_repetition_finds_the_
         assert answer.reason == "STORAGE_UNAVAILABLE"
         assert answer.retry_after
         assert operation.effects() == 1, "committed, though nobody was told"
-        if METHODS[f"/authapi.v1.AuthService/{name}"].is_repeatable:
+        if METHODS[PATHS[name]].is_repeatable:
             operation.call()
             assert operation.effects() == 1
 

@@ -17,6 +17,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.tokens import SessionTokens
 from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
+from tests.contract import SERVED
 from tests.faults.processes import wait_until
 from tests.faults.seeding import Seeder
 from tests.mariadb import MariaDb, connect, kills
@@ -39,6 +40,7 @@ REFUSALS = {
     ),
 }
 """What an administrator does, and how they take it back."""
+ASKING_NO_DATABASE = {"GetSigningKeys", "WatchRevocations"}
 
 
 @dataclass
@@ -111,6 +113,7 @@ def test_a_database_that_lets_the_service_in_no_more_is_unavailable_and_the_serv
 ) -> None:
     take, give_back = REFUSALS[name]
     calls = stage.calls()
+    assert set(calls) == {method.name for method in SERVED} - ASKING_NO_DATABASE
     for statement in take:
         stage.server.execute(statement)
     stage.disconnect()

@@ -19,6 +19,7 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 
+from tests.contract import SERVED, path_of
 from tests.faults.processes import ServerProcess, connections_to, running_server, wait_until
 from tests.faults.seeding import Seeder
 from tests.observed import Refusal, login, verify
@@ -26,8 +27,8 @@ from tests.rpc.rude_client import WINDOW, RudeClient, rude_client
 
 SILENT = int(os.environ.get("AUTHSERVICE_TEST_SLOW_CALLERS", "400"))
 CONNECTIONS = 20
-METHODS = [f"/authapi.v1.AuthService/{name}" for name in ("Verify", "Refresh", "Logout", "Login", "Register")]
-METHODS += [f"/authapi.v1.TrustService/{name}" for name in ("GetSigningKeys", "WatchRevocations")]
+VERIFY = "/authapi.v1.AuthService/Verify"
+METHODS = [path_of(method) for method in SERVED]
 ROUNDS = 5
 CALLS = 400
 PATIENCE_SECONDS = 5.0
@@ -74,10 +75,10 @@ def slow_callers(port: int) -> Iterator[list[RudeClient]]:
         unread = RudeClient(port, window=0)
         clients.append(unread)
         for _ in range(SILENT // 10):
-            unread.call(METHODS[0], api.VerifyRequest(access_token="x").SerializeToString())
+            unread.call(VERIFY, api.VerifyRequest(access_token="x").SerializeToString())
         dribblers = RudeClient(port, WINDOW)
         clients.append(dribblers)
-        begun = [dribblers.begin(METHODS[0], b"\0\0\0\0\x7f") for _ in range(SILENT // 10)]
+        begun = [dribblers.begin(VERIFY, b"\0\0\0\0\x7f") for _ in range(SILENT // 10)]
         threading.Thread(target=_dribble, args=(dribblers, begun, over), daemon=True).start()
         yield clients
     finally:

@@ -14,8 +14,8 @@ from google.protobuf.message_factory import GetMessageClass
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from tests.conftest import SettableClock
+from tests.contract import ALL, FILES
 from tests.observed import PASSWORD, Refusal, login, logout, register
-from tests.unit.test_statuses import FILES, methods
 
 SECONDS = 10
 CALLERS = ("nobody", "no bearer", "garbage", "expired", "ended", "outdated", "user", "other user", "clerk")
@@ -73,7 +73,7 @@ GUARDS = {"/authapi.v1.StreamService/RenewStream"}
 
 
 def names() -> dict[str, Any]:
-    return {f"/{method.containing_service.full_name}/{method.name}": method for method in methods()}
+    return {f"/{method.containing_service.full_name}/{method.name}": method for method in ALL}
 
 
 @pytest.fixture

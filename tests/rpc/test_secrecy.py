@@ -1,27 +1,35 @@
 """Nothing that is secret appears where others can read it, and nothing unforeseen reaches a caller."""
 
+import importlib
 import io
 import json
+import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import structlog
-from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
+from authapi.v1 import trust_service_pb2 as trust_api
+from authapi.v1 import trust_service_pb2_grpc as trust_rpc
+from google.protobuf.descriptor import MethodDescriptor
 from uuid6 import uuid7
 
-from authservice import bootstrap, logs
+from authservice import bootstrap, domain, logs, usecases
 from authservice.config import Settings
+from authservice.domain import events
 from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
-from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process, with_auth
+from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
+from tests.contract import SERVED, path_of, snake_case
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
+from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
 PASSWORD = "password-canary plum engine 88 meadow"
 WRONG = "wrong-canary slate comet 31 harbour"
@@ -45,23 +53,11 @@ def logged_service(settings: Settings, log: io.StringIO) -> Iterator[bootstrap.S
     structlog.configure(**before)
 
 
-class ObservedCalls(grpc.UnaryUnaryClientInterceptor):
-    """Notes which methods are called."""
-
-    def __init__(self) -> None:
-        self.methods: set[str] = set()
-
-    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        """Note one call."""
-        self.methods.add(details.method.rpartition("/")[2])
-        return continuation(details, request)
-
-
-METHODS = set(api.DESCRIPTOR.services_by_name["AuthService"].methods_by_name)
-
-
-def live_through_everything(stub: rpc.AuthServiceStub) -> list[str]:
-    """Make every kind of call, good and bad, and return the secrets that were used."""
+def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
+    """Make every kind of call, good and bad. Returns what was seen of them."""
+    observed = ObservedCalls()
+    channel = grpc.intercept_channel(channel, observed)
+    stub = rpc.AuthServiceStub(channel)
     register(stub, "ada", PASSWORD, email="ada@example.com", idempotency_key="idempotency-canary")
     first = login(stub, "ada", PASSWORD)
     second = refresh(stub, first.refresh_token)
@@ -77,40 +73,45 @@ def live_through_everything(stub: rpc.AuthServiceStub) -> list[str]:
     ):
         text = refusal(bad)
         assert not any(secret in text.message + str(text.details) for secret in (PASSWORD, WRONG, second.access_token))
-    logout(stub, second.access_token)
-    return [
-        PASSWORD,
-        WRONG,
-        "bobcanary" * 3,
-        "idempotency-canary",
-        *(token for each in (first, second) for token in (each.access_token, each.refresh_token)),
-    ]
+    for method in UNARY:
+        canaries, said = call_with_canaries(channel, method)
+        assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"
+    logout(stub, second.access_token, refresh_token=second.refresh_token)
+    trust = trust_rpc.TrustServiceStub(channel)
+    trust.WatchRevocations(trust_api.WatchRevocationsRequest()).cancel()
+    return observed
 
 
 def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io.StringIO) -> None:
     server, port = serve_in_process(logged_service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        observed = ObservedCalls()
-        stub = rpc.AuthServiceStub(grpc.intercept_channel(ObservedChannel.around(channel), observed))
-        secrets = live_through_everything(stub)
+        observed = live_through_everything(ObservedChannel.around(channel))
     server.stop(0)
-    assert observed.methods == METHODS, "a method that is never called here may log what it likes"
     output = log.getvalue()
     assert '"audit": "login"' in output, "the log was written"
-    for secret in (*secrets, MASTER_KEY, "db-password-canary", "master-key-canary"):
+    for secret in (*observed.secrets, *BESIDE_REQUESTS, MASTER_KEY, "db-password-canary", "master-key-canary"):
         assert secret not in output
         # Nor a part that would be enough: the secret half of a refresh token, the signature of an access token.
         assert len(secret) < 60 or secret[-40:] not in output
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_c5_no_secret_is_stored_in_the_clear(stub: rpc.AuthServiceStub, settings: Settings) -> None:
-    secrets = live_through_everything(stub)
+def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Settings) -> None:
+    observed = live_through_everything(channel)
     stored = b"".join(path.read_bytes() for path in Path(settings.data_dir).glob("authservice.db*"))
     assert b"hmac-sha256+$2b$" in stored
-    for secret in secrets:
+    for secret in (*observed.secrets, *BESIDE_REQUESTS):
         assert secret.encode() not in stored
         assert secret[-40:].encode() not in stored
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(channel: grpc.Channel) -> None:
+    observed = live_through_everything(channel)
+    assert observed.methods == set(map(path_of, SERVED)), "what is never called here may log what it likes"
+    assert observed.shown == SECRET_FIELDS, "a good call with each has to be made in `live_through_everything`"
+    assert {PASSWORD, WRONG, "idempotency-canary", "password-canary", "access-token-canary"} <= observed.secrets
+    assert len(observed.secrets) >= 12
 
 
 def test_l1_no_secret_shows_in_a_repr(settings: Settings, service: bootstrap.Service) -> None:
@@ -134,25 +135,50 @@ def test_l1_no_secret_shows_in_a_repr(settings: Settings, service: bootstrap.Ser
     assert not re.search(r"\\x[0-9a-f]{2}.*\\x[0-9a-f]{2}", text), "raw key bytes"
 
 
+def test_l1_a_value_that_is_secret_in_the_contract_shows_in_the_repr_of_no_other_object() -> None:
+    names = {full_name.rpartition(".")[2] for full_name in SECRET_FIELDS}
+    modules = [
+        importlib.import_module(found.name)
+        for package in (domain, usecases)
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    kinds = {kind for module in modules for kind in vars(module).values() if is_dataclass(kind)}
+    held = [(kind, field) for kind in kinds for field in fields(kind) if field.name in names and field.type is str]
+    assert len(held) >= 6
+    assert not [(kind, field.name) for kind, field in held if field.repr]
+
+
 class Boom(Exception):
     """A fault that knows too much."""
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_log_only(
-    method: str, logged_service: bootstrap.Service, log: io.StringIO
-) -> None:
-    def explode(*_: object) -> None:
+class Broken:
+    """A story or a part that fails, however it is asked."""
+
+    def __call__(self, *_: object) -> Any:
+        """Fail."""
         raise Boom("SELECT * FROM users -- mysql://root:dsn-canary@db")
 
-    explode.each = explode  # type: ignore[attr-defined]  # For calls that are answered together.
+    each = __call__
+    published = property(__call__)
 
-    broken = with_auth(logged_service, **{method.lower(): explode})
-    server, port = serve_in_process(broken)
+
+PARTS = {"get_signing_keys": "keys"}
+"""What does the work of methods that have no story of their name."""
+
+
+@pytest.mark.parametrize("method", UNARY, ids=lambda method: method.name)
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_log_only(
+    method: MethodDescriptor, logged_service: bootstrap.Service, log: io.StringIO
+) -> None:
+    area = method.containing_service.name.removesuffix("Service").lower()
+    story = snake_case(method.name)
+    stories = replace(getattr(logged_service, area), **{PARTS.get(story, story): Broken()})
+    server, port = serve_in_process(replace(logged_service, **{area: stories}))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = getattr(rpc.AuthServiceStub(ObservedChannel.around(channel)), method)
-        answer = refusal(call, getattr(api, f"{method}Request")())
+        call: Any = ObservedChannel.around(channel).unary_unary(path_of(method), response_deserializer=bytes)
+        answer = refusal(call, b"")
     server.stop(0)
     assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "canary" not in answer.message + str(answer.details)
@@ -162,7 +188,7 @@ def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_l
     assert len(lines) == 1
     record = json.loads(lines[0])
     assert "Boom" in record["exception"]
-    assert record["method"] == f"/authapi.v1.AuthService/{method}"
+    assert record["method"] == path_of(method)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
@@ -171,7 +197,7 @@ def test_l3_one_event_is_one_line_whatever_a_caller_sends(logged_service: bootst
     log.seek(0)
     hostile = ["a\nb", "a\r\nb", "\x1b[2J", '","level":"error', "\u2028", "\x00", "\\", "\ud800"]
     for text in hostile:
-        LogAudit().record("login", client_label=text)
+        LogAudit().record(events.Login(user_id=uuid7(), session_id=uuid7(), client_label=text))
     lines = log.getvalue().splitlines()
     assert len(lines) == len(hostile)
     assert [json.loads(line)["client_label"] for line in lines] == hostile

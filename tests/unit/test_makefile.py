@@ -86,3 +86,12 @@ def test_no_environment_is_thrown_away_for_a_python_that_could_not_make_one(venv
         assert says in done.stderr
         assert f"{venv} stays as it is" in done.stderr
         assert venv.exists()
+
+
+def test_stubs_are_made_and_looked_at_in_all_three_languages() -> None:
+    made = make("-n", "generate").stdout
+    for part in ("--grpc_python_out=clients/python", "clients/go/generate.sh", "cd clients/typescript"):
+        assert part in made
+    checks = (ROOT / "tests" / "contract_checks.sh").read_text()
+    for part in ("generate-python", "clients/go/generate.sh", "clients/typescript/generate.sh"):
+        assert part in checks

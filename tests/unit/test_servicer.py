@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, TokenInvalid
 from authservice.domain.revocation import Revocation
+from authservice.domain.session import Scope
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.domain.user import User, UserName
 from authservice.transport.caller import bearer_token
@@ -25,7 +26,7 @@ from authservice.transport.messages.trust import revocation
 from authservice.transport.servicers.auth import SERVICE, AuthServicer
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.auth.login import Credentials
-from authservice.usecases.auth.logout import LogoutRequest, Scope
+from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

@@ -3,11 +3,9 @@
 And every RPC says who may call it.
 """
 
-import importlib
 import inspect
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -16,7 +14,6 @@ from authclient import Policy, reason_of
 from authclient import Refused as RefusedByInterceptor
 from authclient._wire import refusals
 from authclient._wire.metadata import bearer_token
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
@@ -24,8 +21,8 @@ from authservice.domain import errors
 from authservice.domain.errors import AuthError
 from authservice.transport import caller
 from authservice.transport.statuses import DOMAIN, STATUSES, final_status, internal_status, status_of
+from tests.contract import ALL, FILES, ROOT
 
-ROOT = Path(__file__).parents[2]
 PROTOS = sorted((ROOT / "protos/authapi/v1").glob("*.proto"))
 INTERNAL = ErrorReason.ERROR_REASON_INTERNAL
 REASONS = [name for name in ErrorReason.keys() if name != "ERROR_REASON_UNSPECIFIED"]  # noqa: SIM118  # no mapping
@@ -54,17 +51,6 @@ def details_of(status: Status) -> tuple[ErrorInfo, list[str]]:
     info = ErrorInfo()
     assert status.details[0].Unpack(info)
     return info, [detail.type_url.rpartition(".")[2] for detail in status.details]
-
-
-FILES: list[FileDescriptor] = [importlib.import_module(f"authapi.v1.{proto.stem}_pb2").DESCRIPTOR for proto in PROTOS]
-"""The descriptor of every file of the contract."""
-
-
-def methods() -> Iterator[MethodDescriptor]:
-    """Yield every RPC of every service of the contract."""
-    for file in FILES:
-        for service in file.services_by_name.values():
-            yield from service.methods
 
 
 def comments() -> dict[str, str]:
@@ -225,7 +211,7 @@ def test_a1_a_method_without_existence_has_no_rule() -> None:
 
 def test_every_rpc_says_in_the_contract_who_may_call_it() -> None:
     said = comments()
-    assert set(said) == {method.name for method in methods()}
+    assert set(said) == {method.name for method in ALL}
     who = re.compile(r"(?:^|\. )\W*(Anyone|Callers|The caller|The user who|Only|Any )")
     assert [name for name, comment in said.items() if not who.search(comment)] == []
 

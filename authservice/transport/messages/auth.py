@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from authapi.v1 import auth_service_pb2 as api
 
 from authservice.domain.errors import InvalidInput, Violation
+from authservice.domain.session import Scope
 from authservice.domain.tokens import Identity, SessionTokens
 from authservice.transport.caller import bearer_token
 from authservice.transport.messages.times import timestamp
-from authservice.usecases.auth.logout import LogoutRequest, Scope
+from authservice.usecases.auth.logout import LogoutRequest
 
 
 def session_tokens(tokens: SessionTokens) -> api.SessionTokens:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
@@ -45,13 +46,13 @@ class OperateUsers:
         """Disable an account and end its sessions. Returns how many were live. Raises NoSuchUser, FieldRejected."""
         now = self.clock()
         user, ended = self.database.transact(lambda tx: self._disable(tx, user_name, now), deadline, settle=_settle)
-        self.audit.record("user_disabled", user_id=str(user.id), ended=ended)
+        self.audit.record(events.UserDisabled(user_id=user.id, ended=ended))
         return ended
 
     def enable(self, user_name: str, deadline: Deadline) -> None:
         """Let an account log in again. Its ended sessions stay ended. Raises NoSuchUser, FieldRejected."""
         user = self.database.transact(lambda tx: self._enable(tx, user_name), deadline, settle=last_counts)
-        self.audit.record("user_enabled", user_id=str(user.id))
+        self.audit.record(events.UserEnabled(user_id=user.id))
 
     def grant(self, user_name: str, role: str, deadline: Deadline) -> bool:
         """Give a role. Tells whether the user did not have it.
@@ -64,7 +65,7 @@ class OperateUsers:
             lambda tx: self._grant(tx, user_name, role, now), deadline, settle=_settle
         )
         if granted:
-            self.audit.record("role_granted", user_id=str(user.id), role=role)
+            self.audit.record(events.RoleGranted(user_id=user.id, role=role))
         return granted
 
     def roles(self, deadline: Deadline) -> dict[str, int]:
@@ -76,7 +77,7 @@ class OperateUsers:
         role_name(role)
         user, taken = self.database.transact(lambda tx: self._take(tx, user_name, role), deadline, settle=_settle)
         if taken:
-            self.audit.record("role_taken", user_id=str(user.id), role=role)
+            self.audit.record(events.RoleTaken(user_id=user.id, role=role))
         return taken
 
     def _grant(self, tx: AuthStores, user_name: str, role: str, now: datetime) -> tuple[User, bool]:

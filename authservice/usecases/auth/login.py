@@ -3,6 +3,7 @@
 import contextlib
 from dataclasses import dataclass, field
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, CredentialsInvalid, FieldRejected
 from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
@@ -59,7 +60,7 @@ class Login:
         subject = self.count_attempt(user, request.user_name_or_email, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if user is None or not check.matches or not user.is_active:
-            self.audit.record("login_refused", user_id=str(user.id) if user else None)
+            self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
         tokens = self.open_session(user, subject, request.client_label, deadline)
         if check.outdated:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 from uuid import UUID
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import (
     AuthError,
@@ -17,7 +17,7 @@ from authservice.domain.errors import (
     TokenRejected,
     Violation,
 )
-from authservice.domain.session import Presented, Session, SessionEnd
+from authservice.domain.session import Presented, Scope, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.ports import (
     AccessTokens,
@@ -29,14 +29,6 @@ from authservice.ports import (
     SessionEnds,
 )
 from authservice.usecases.steps.judge_refresh_token import judge_refresh_token
-
-
-class Scope(Enum):
-    """Which of the caller's sessions end."""
-
-    THIS = "this"
-    OTHERS = "others"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +83,9 @@ class Logout:
         else:
             outcome = self.database.transact(lambda tx: self._end(tx, proof, target, now), deadline, settle=_settle)
         if outcome.reused_by:
-            facts = {"user_id": str(outcome.reused_by), "session_id": str(proof.session_id)}
-            self.audit.record("refresh_reuse", **facts)
+            self.audit.record(events.RefreshReuse(user_id=outcome.reused_by, session_id=proof.session_id))
             raise RefreshTokenReused
-        self._record(proof.session_id, target, outcome.ended)
+        self.audit.record(events.Logout(session_id=proof.session_id, target=target, ended=outcome.ended))
         return outcome.ended
 
     def each(self, requests: Sequence[LogoutRequest], deadline: Deadline) -> list[int | AuthError]:
@@ -112,7 +103,7 @@ class Logout:
             ended.update(dict.fromkeys(own, error))
         for number, outcome in ended.items():
             if not isinstance(outcome, AuthError):
-                self._record(own[number], Scope.THIS, outcome)
+                self.audit.record(events.Logout(session_id=own[number], target=Scope.THIS, ended=outcome))
         return [
             ended[number] if number in ended else self._outcome(request, deadline)
             for number, request in enumerate(requests)
@@ -132,10 +123,6 @@ class Logout:
             return self(request, deadline)
         except AuthError as error:
             return error
-
-    def _record(self, session_id: UUID, target: Scope | UUID, ended: int) -> None:
-        scope = target.value if isinstance(target, Scope) else str(target)
-        self.audit.record("logout", session_id=str(session_id), target=scope, ended=ended)
 
     def _read_proof(self, request: LogoutRequest, now: datetime) -> _Proof | None:
         try:

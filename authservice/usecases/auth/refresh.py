@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, RefreshTokenReused, SessionEnded, TokenInvalid
 from authservice.domain.session import Presented, Session, SessionEnd, SessionLimits
@@ -119,9 +120,9 @@ class Refresh:
         presented, session, user, handed_out = spent
         match presented:
             case Presented.CURRENT:
-                self.audit.record("session_refreshed", session_id=str(session.id), generation=session.generation)
+                self.audit.record(events.SessionRefreshed(session_id=session.id, generation=session.generation))
             case Presented.REUSED:
-                self.audit.record("refresh_reuse", user_id=str(user.id), session_id=str(session.id))
+                self.audit.record(events.RefreshReuse(user_id=user.id, session_id=session.id))
                 return RefreshTokenReused()
             case Presented.SESSION_OVER:
                 return SessionEnded()

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import UserNameTaken
 from authservice.domain.fields import Fields, idempotency_key
@@ -64,7 +65,7 @@ class Register:
         )
         stored = self.database.transact(lambda tx: tx.users.add(user), deadline, settle=last_counts)
         if stored.id == user.id:
-            self.audit.record("user_registered", user_id=str(user.id), user_name=name.typed)
+            self.audit.record(events.UserRegistered(user_id=user.id, user_name=name.typed))
         return stored
 
     def _read(self, request: Registration) -> tuple[UserName, str | None, bytes | None]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid
 from authservice.domain.session import Session, SessionLimits
@@ -55,7 +56,7 @@ class OpenSession:
             return self.issue_tokens(current, session, refresh, now)
 
         tokens = self.database.transact(store, deadline, settle=last_counts)
-        self.audit.record("login", user_id=str(user.id), session_id=str(session.id), client_label=label)
+        self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=label))
         return tokens
 
 

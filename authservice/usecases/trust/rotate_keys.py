@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState, RotationPlan, SigningKey
 from authservice.ports import (
@@ -94,7 +95,7 @@ class RotateKeys:
                 tx.signing_keys.move(pending.kid, KeyState.PENDING, KeyState.ACTIVE, now)
 
         self.database.transact(work, deadline, settle=last_counts)
-        self.audit.record("signing_key_revoked", kid=kid, state=key.state.value)
+        self.audit.record(events.SigningKeyRevoked(kid=kid, state=key.state))
         self.ensure(deadline)
 
     def all(self, deadline: Deadline) -> list[SigningKey]:
@@ -113,13 +114,13 @@ class RotateKeys:
             return len(keys) + len(secrets)
 
         count = self.database.transact(work, deadline, settle=last_counts)
-        self.audit.record("secrets_resealed", count=count)
+        self.audit.record(events.SecretsResealed(count=count))
         return count
 
     def _add(self, deadline: Deadline) -> SigningKey:
         key = self.forge.make(self.clock())
         if self.database.transact(lambda tx: tx.signing_keys.add(key), deadline, settle=first_change_counts):
-            self.audit.record("signing_key_published", kid=key.kid)
+            self.audit.record(events.SigningKeyPublished(kid=key.kid))
         return key
 
     def _activate(self, active: SigningKey | None, pending: SigningKey, now: datetime, deadline: Deadline) -> None:
@@ -129,11 +130,11 @@ class RotateKeys:
             return tx.signing_keys.move(pending.kid, KeyState.PENDING, KeyState.ACTIVE, now)
 
         if self.database.transact(work, deadline, settle=first_change_counts):
-            self.audit.record("signing_key_activated", kid=pending.kid)
+            self.audit.record(events.SigningKeyActivated(kid=pending.kid))
 
     def _remove(self, key: SigningKey, deadline: Deadline) -> None:
         self.database.transact(lambda tx: tx.signing_keys.remove(key.kid), deadline, settle=last_counts)
-        self.audit.record("signing_key_removed", kid=key.kid)
+        self.audit.record(events.SigningKeyRemoved(kid=key.kid))
 
 
 def _in_state(keys: list[SigningKey], state: KeyState) -> SigningKey | None:
