@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, select
 from authservice import bootstrap, logs
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
+from authservice.domain.session import Opening
 from authservice.domain.user import User
 from authservice.storage import schema
 from authservice.storage.tables import metadata
@@ -119,7 +120,7 @@ def _open_sessions(
     for number in range(count):
         user, session_id = users[number % len(users)], login.new_id()
         refresh = login.refresh_tokens.first(session_id)
-        session = new_session(session_id, user, "benchmark", refresh, login.limits, now)
+        session = new_session(session_id, user, Opening("benchmark"), refresh, login.limits, now)
         tokens = login.issue_tokens(user, session, refresh, now)
         seeded.access_tokens.append(tokens.access_token)
         seeded.refresh_tokens.append(tokens.refresh_token)

@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from authservice.bootstrap import admin, auth, trust
+from authservice.bootstrap import account, admin, auth, trust
 from authservice.bootstrap.parts import Parts, make_parts
 from authservice.config import Settings
 from authservice.domain.signing_key import RotationPlan
 from authservice.ports import Audit, Clock
 from authservice.storage.embedded_file import FileId
+from authservice.usecases.account import AccountStories
 from authservice.usecases.admin import AdminStories
 from authservice.usecases.adopt_backup import AdoptBackup
 from authservice.usecases.auth import AuthStories
@@ -22,6 +23,7 @@ class Service:
     """Every story, ready to be called. Lives as long as the process; `close` gives its threads and connections back."""
 
     auth: AuthStories
+    account: AccountStories
     admin: AdminStories
     trust: TrustStories
     clean_up: CleanUp
@@ -63,6 +65,7 @@ def assemble(
     )
     return Service(
         auth=auth.build(parts),
+        account=account.build(parts),
         admin=admin.build(parts),
         trust=trust.build(parts),
         clean_up=CleanUp(parts.database, parts.clock),

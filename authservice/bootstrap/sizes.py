@@ -45,6 +45,9 @@ def session_limits(settings: TokenSettings) -> SessionLimits:
         idle=timedelta(seconds=settings.session_idle_seconds),
         absolute=timedelta(seconds=settings.session_seconds),
         access_token=timedelta(seconds=settings.access_token_seconds),
+        remembered_idle=timedelta(seconds=settings.remembered_session_idle_seconds),
+        remembered_absolute=timedelta(seconds=settings.remembered_session_seconds),
+        most=settings.sessions_per_user,
     )
 
 

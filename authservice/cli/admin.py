@@ -5,11 +5,9 @@ import sys
 import click
 
 from authservice.cli.asking import new_password
+from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.printing import as_json, show
-from authservice.domain.errors import FieldRejected
-from authservice.domain.fields import role_name
-from authservice.security.user_names import PrecisNames
 from authservice.usecases.auth.register import Registration
 
 PAGE = 500
@@ -69,7 +67,7 @@ def grant(name: str, role: str) -> None:
 
     Access tokens that the user has are outdated at once, on every server; refreshing brings one with the role.
     """
-    _require_names(name, role)
+    require_names(name, role)
     with service() as opened:
         granted = opened.admin.operate_users.grant(name, role, deadline())
         held = opened.admin.operate_users.roles(deadline())
@@ -97,7 +95,7 @@ def roles(as_json: bool) -> None:
 @click.argument("role")
 def revoke(name: str, role: str) -> None:
     """Take the role ROLE from the account NAME. Access tokens with it are outdated at once, on every server."""
-    _require_names(name, role)
+    require_names(name, role)
     with service() as opened:
         taken = opened.admin.operate_users.take(name, role, deadline())
     click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
@@ -107,7 +105,7 @@ def revoke(name: str, role: str) -> None:
 @click.argument("name")
 def disable(name: str) -> None:
     """Disable the account NAME and end its sessions, on every server at once."""
-    _require_names(name)
+    require_names(name)
     with service() as opened:
         ended = opened.admin.operate_users.disable(name, deadline())
     click.echo(f"Disabled user {name}; {ended} live sessions ended.")
@@ -117,19 +115,7 @@ def disable(name: str) -> None:
 @click.argument("name")
 def enable(name: str) -> None:
     """Let the account NAME log in again. Its ended sessions stay ended."""
-    _require_names(name)
+    require_names(name)
     with service() as opened:
         opened.admin.operate_users.enable(name, deadline())
     click.echo(f"Enabled user {name}.")
-
-
-def _require_names(user: str, role: str | None = None) -> None:
-    """Refuse what cannot be a name, in words that say which of the arguments is meant."""
-    try:
-        what, text = "user name", user
-        PrecisNames().read(user)
-        if role is not None:
-            what, text = "role name", role
-            role_name(role)
-    except FieldRejected as rejected:
-        raise click.ClickException(f"{text!r} is no {what}: it {rejected}.") from None

@@ -20,6 +20,7 @@ from authservice.serving.preparation import Unsafe
 from authservice.storage.engine import AddressUnusable
 from authservice.storage.schema import SchemaNotCurrent
 from authservice.transport.certificates import TlsFilesUnusable
+from authservice.usecases.admin.operate_sessions import NoSuchSession
 from authservice.usecases.admin.operate_users import NoSuchUser
 from authservice.usecases.trust.rotate_keys import NoSuchKey, TooEarly
 
@@ -74,5 +75,6 @@ FORESEEN: dict[type[Exception], Callable[[Any], Failure]] = {
     TooEarly: _request,
     CannotListen: _request,
     NoSuchUser: lambda error: (COULD_NOT, f"There is no user {error}. `authservice users list` shows the names."),
+    NoSuchSession: lambda error: (COULD_NOT, f"There is no session {error}. `authservice sessions list` shows them."),
     NoSuchKey: lambda error: (COULD_NOT, f"There is no key {error}. `authservice keys list` shows them."),
 }

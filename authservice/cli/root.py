@@ -21,6 +21,7 @@ _VERBS = {
     "keys": "trust",
     "migrate": "migrate",
     "serve": "serve",
+    "sessions": "sessions",
     "users": "admin",
 }
 """Each verb, and the module of this package that has it."""

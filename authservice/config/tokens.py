@@ -23,6 +23,17 @@ class TokenSettings(Area):
     access_token_seconds: int = Field(900, ge=10, le=3600, description="life of an access token")
     session_idle_seconds: int = Field(1800, ge=60, description="life of a refresh token, renewed at each refresh")
     session_seconds: int = Field(43200, ge=60, le=30 * 86400, description="life of a session, whatever happens")
+    remembered_session_idle_seconds: int = Field(
+        604800,
+        ge=60,
+        description="life of a remembered session's refresh token, renewed at each refresh",
+    )
+    remembered_session_seconds: int = Field(
+        2592000, ge=0, le=365 * 86400, description="life of such a session; 0 remembers nobody for longer"
+    )
+    sessions_per_user: int = Field(
+        0, ge=0, description="live sessions of one user; a login beyond ends the one used longest ago; 0 is any number"
+    )
     key_rotation_days: int = Field(30, ge=1, le=365, description="age at which the signing key is replaced")
 
     @field_validator("jwt_secret")
@@ -49,4 +60,12 @@ class TokenSettings(Area):
             raise ValueError("AUTHSERVICE_ACCESS_TOKEN_SECONDS must not exceed AUTHSERVICE_SESSION_IDLE_SECONDS")
         if self.session_idle_seconds > self.session_seconds:
             raise ValueError("AUTHSERVICE_SESSION_IDLE_SECONDS must not exceed AUTHSERVICE_SESSION_SECONDS")
+        if self.access_token_seconds > self.remembered_session_idle_seconds:
+            raise ValueError(
+                "AUTHSERVICE_ACCESS_TOKEN_SECONDS must not exceed AUTHSERVICE_REMEMBERED_SESSION_IDLE_SECONDS"
+            )
+        if 0 < self.remembered_session_seconds < self.remembered_session_idle_seconds:
+            raise ValueError(
+                "AUTHSERVICE_REMEMBERED_SESSION_IDLE_SECONDS must not exceed AUTHSERVICE_REMEMBERED_SESSION_SECONDS"
+            )
         return self

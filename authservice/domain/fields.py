@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+from uuid import UUID
 
 from authservice.domain.errors import FieldRejected, InvalidInput, Violation
 
@@ -61,6 +62,17 @@ def client_label(value: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in value):
         raise FieldRejected("must not contain control or invisible characters")
     return bounded_text(value, most=64)
+
+
+def session_id(value: str) -> UUID:
+    """Return the id of a session: a UUID as this service writes it. Raises FieldRejected."""
+    try:
+        found = UUID(value)
+    except ValueError:
+        found = None
+    if found is None or str(found) != value:
+        raise FieldRejected("must be a UUID in its 36-character lower-case form" if value else "is required")
+    return found
 
 
 def role_name(value: str) -> str:

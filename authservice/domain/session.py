@@ -19,10 +19,17 @@ MOST_SPENT = 64
 """How often a session is rotated within GRACE, so that it can remember each time. Beyond, its token stays."""
 
 
+PASSWORD_ALONE = ("pwd",)
+"""How a user was proved who sent a password and nothing else (RFC 8176)."""
+
+
 class SessionEnd(Enum):
     """Why a session ended before its time."""
 
     LOGOUT = "logout"
+    REVOKED = "revoked"
+    TOO_MANY = "too_many"
+    BY_OPERATOR = "by_operator"
     REFRESH_REUSE = "refresh_reuse"
     USER_DISABLED = "user_disabled"
 
@@ -56,19 +63,50 @@ class Presented(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """How long sessions live. The defaults are NIST SP 800-63B's limits for AAL2: 30 minutes idle, 12 hours in all."""
+    """How long sessions live, and how many of them one user may have.
+
+    The defaults are NIST SP 800-63B's limits: for AAL2 30 minutes idle and 12 hours in all; for AAL1, which a user asks
+    for who wants to be remembered, 30 days in all.
+
+    Args:
+        remembered_idle: for the sessions of users who want to be remembered.
+        remembered_absolute: the same in all. Zero where nobody is.
+        most: how many live sessions one user has at most; zero for any number.
+    """
 
     idle: timedelta = timedelta(minutes=30)
     absolute: timedelta = timedelta(hours=12)
     access_token: timedelta = timedelta(minutes=15)
+    remembered_idle: timedelta = timedelta(days=7)
+    remembered_absolute: timedelta = timedelta(days=30)
+    most: int = 0
 
-    def idle_end(self, now: datetime, absolute_end: datetime) -> datetime:
-        """Return when a session used at `now` becomes idle. Sliding never passes the absolute end."""
-        return min(now + self.idle, absolute_end)
+    def lives(self, *, is_remembered: bool) -> tuple[timedelta, timedelta]:
+        """Return how long a session may be idle, and how long it may last in all."""
+        if is_remembered and self.remembered_absolute:
+            return self.remembered_idle, self.remembered_absolute
+        return self.idle, self.absolute
 
     def access_token_end(self, now: datetime, absolute_end: datetime) -> datetime:
         """Return when an access token issued at `now` expires."""
         return min(now + self.access_token, absolute_end)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a session is opened.
+
+    Args:
+        label: what its user calls the client.
+        network: where the call came from: an IPv4 address, or the /64 of an IPv6 one.
+        auth_methods: how the user was proved, as RFC 8176 names.
+        is_remembered: whether the user wants it to last for long.
+    """
+
+    label: str = ""
+    network: str = ""
+    auth_methods: tuple[str, ...] = PASSWORD_ALONE
+    is_remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +116,9 @@ class Session:
     Times are UTC in microseconds; `refresh_hash` and `spent_hash` are SHA-256 of refresh tokens, the current one and
     the one before. `spent_at` says when the latest ones were spent, oldest first; servers of the version before note
     the last of them alone, as `rotated_at`. `token_end` is when the last access token of the session expires; rows of
-    the first schema have none.
+    the first schema have none. `auth_methods` says how the user was proved, as RFC 8176 names, for the last time at
+    `authenticated_at`. `idle` is how long it may be unused, None for as long as the settings say. `network` is where it
+    was opened from. Sessions of the version before do not know when they were opened.
     """
 
     id: UUID
@@ -95,6 +135,15 @@ class Session:
     token_end: datetime | None = None
     end_reason: SessionEnd | None = None
     spent_at: tuple[datetime, ...] = ()
+    opened_at: datetime | None = None
+    auth_methods: tuple[str, ...] = PASSWORD_ALONE
+    idle: timedelta | None = None
+    network: str = ""
+
+    @property
+    def used_at(self) -> datetime:
+        """When its tokens were issued last."""
+        return self.rotated_at or self.opened_at or self.authenticated_at
 
     def is_live(self, now: datetime) -> bool:
         """Tell whether the session is neither ended nor expired at `now`."""
@@ -109,7 +158,8 @@ class Session:
             generation=self.generation + 1,
             rotated_at=now,
             spent_at=(*self._spent_lately(now), now),
-            idle_end=limits.idle_end(now, self.absolute_end),
+            # Sliding never passes the absolute end.
+            idle_end=min(now + (self.idle or limits.idle), self.absolute_end),
             # A token that was issued while the clock was ahead may still be to come.
             token_end=max(filter(None, (self.token_end, limits.access_token_end(now, self.absolute_end)))),
         )

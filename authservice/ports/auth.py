@@ -8,7 +8,7 @@ from uuid import UUID
 
 from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import Session, SessionEnd, SessionLimits, Standing
+from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import User, UserName, UserSummary
@@ -70,9 +70,7 @@ class Sessions(Protocol):
     def hold_each(self, session_ids: set[UUID]) -> dict[UUID, tuple[Session, User]]:
         """Return sessions with their users, as they are now, and keep others from changing them until the end."""
 
-    def rotate_each(
-        self, rotations: Sequence[tuple[RefreshToken, Session]], now: datetime, limits: SessionLimits
-    ) -> int:
+    def rotate_each(self, rotations: Sequence[tuple[RefreshToken, Session]], now: datetime) -> int:
         """Spend tokens, one of a session, in one conditional step, after which each session is as is said with it.
 
         Returns how many. A token is left alone that is not its session's current one, and a session that is not live at
@@ -93,6 +91,12 @@ class Sessions(Protocol):
 
     def outdate_tokens(self, user_id: UUID, generation: int) -> None:
         """Append the rule by which services refuse the user's tokens of generations before this one."""
+
+    def live_of(self, user_id: UUID, now: datetime) -> list[Session]:
+        """Return the live sessions of a user, those that were used last first."""
+
+    def live_ids(self, after: UUID, limit: int, now: datetime) -> list[UUID]:
+        """Return up to `limit` ids of live sessions, whosever they are, in their order, those after `after`."""
 
     def count_live(self, user_id: UUID, now: datetime) -> int:
         """Return how many sessions of a user are live."""

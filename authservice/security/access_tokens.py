@@ -79,7 +79,7 @@ class SignedAccessTokens:
             "sid": str(session.id),
             # The server that the user logged in at may be ahead of this one. No token is older than its login.
             "auth_time": min(int(session.authenticated_at.timestamp()), issued_at),
-            "amr": ["pwd"],
+            "amr": session.auth_methods,
             "preferred_username": user.name.typed,
             "roles": user.roles,
             "gen": user.generation,

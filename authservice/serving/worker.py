@@ -24,7 +24,7 @@ from authservice.transport.entrance.trial import trial
 from authservice.transport.guard import open_to_anyone, own_guard
 from authservice.transport.registration import Registration, files_of
 from authservice.transport.server import Limits, Server
-from authservice.transport.servicers import auth, trust
+from authservice.transport.servicers import account, auth, trust
 from authservice.transport.servicers.together import AuthTogether
 from authservice.transport.streams.watchers import Watchers
 
@@ -134,6 +134,7 @@ def registrations_of(service: bootstrap.Service, max_watchers: int, default_dead
     watchers = Watchers(service.trust.feed, lambda: keys.published, max_watchers)
     return [
         auth.registration(service.auth, clock, default_deadline),
+        account.registration(service.account, default_deadline),
         trust.registration(service.trust, watchers, clock),
     ]
 

@@ -111,6 +111,19 @@ def unpacked(value: bytes | None) -> tuple[datetime, ...]:
     return tuple(_EPOCH + int.from_bytes(part) * _MICROSECOND for part in parts)
 
 
+class Words(_Bounded, TypeDecorator[tuple[str, ...]]):
+    """Several names in up to `most` bytes, with a space between them; NULL for none."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> bytes | None:
+        return " ".join(value).encode() if value else None
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[str, ...]:
+        return tuple(value.decode().split()) if value else ()
+
+
 class Keys(TypeDecorator[tuple[str, ...]]):
     """Several Key values of a subquery in one, put together with a space between them; NULL if there are none."""
 

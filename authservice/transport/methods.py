@@ -39,6 +39,9 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AuthService/Refresh": Method(Threads.TOGETHER, is_repeatable=True),
     "/authapi.v1.AuthService/Logout": Method(Threads.TOGETHER, is_repeatable=True),
     "/authapi.v1.AuthService/Verify": Method(Threads.TOGETHER, is_repeatable=True),
+    "/authapi.v1.AccountService/ListSessions": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/RevokeSession": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/RevokeOtherSessions": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

@@ -22,7 +22,7 @@ from uuid6 import uuid7
 from authservice.cli.root import command
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import SessionEnd
+from authservice.domain.session import Opening, SessionEnd
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
 from authservice.ports import last_counts
@@ -278,7 +278,7 @@ def test_a_session_that_was_idle_for_too_long_has_expired(
 ) -> None:
     opening = seeds.service.auth.login.open_session
     first = opening.refresh_tokens.first(uuid7())
-    old = new_session(first.session_id, ada, "", first, opening.limits, opening.clock() - timedelta(hours=1))
+    old = new_session(first.session_id, ada, Opening(), first, opening.limits, opening.clock() - timedelta(hours=1))
     opening.database.transact(lambda tx: tx.sessions.add(old), Deadline.after(SECONDS), settle=last_counts)
     done = explain(changed(signer, tokens, sid=str(old.id)))
     assert (done.exit_code, done.failed) == (1, ["session"])

@@ -42,9 +42,15 @@ def a_token(session_id: UUID, text: str, generation: int = 0) -> RefreshToken:
     return RefreshToken(text, session_id, generation, digest(text))
 
 
-def spent(session: Session, token: RefreshToken, successor: RefreshToken) -> tuple[RefreshToken, Session]:
+def spent(
+    session: Session,
+    token: RefreshToken,
+    successor: RefreshToken,
+    now: datetime = NOW,
+    limits: SessionLimits = SessionLimits(),  # noqa: B008  # nobody changes it
+) -> tuple[RefreshToken, Session]:
     """Return what a rotation is told: a token, and its session after that has been spent."""
-    return token, session.rotated(successor.hash, NOW, SessionLimits())
+    return token, session.rotated(successor.hash, now, limits)
 
 
 def a_key(created_at: datetime = NOW) -> SigningKey:

@@ -10,7 +10,7 @@ from uuid6 import uuid7
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import Session
+from authservice.domain.session import Opening, Session
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import AuthStores, last_counts
@@ -41,7 +41,7 @@ class Seeder:
             return opening.refresh_tokens.first(uuid7())
 
         opened = [
-            (new_session(first.session_id, user, "", first, opening.limits, now), first)
+            (new_session(first.session_id, user, Opening(), first, opening.limits, now), first)
             for first in (token() for _ in range(count))
         ]
 

@@ -24,6 +24,7 @@ from uuid6 import uuid7
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
+from authservice.domain.session import Opening
 from authservice.domain.signing_key import RotationPlan
 from authservice.domain.tokens import SessionTokens
 from authservice.ports import last_counts
@@ -254,7 +255,7 @@ def _token(seeds: Seeder, name: str, issued_at: datetime) -> str:
     """Return a token of a live session, as it would have been issued at another time."""
     opening, user = seeds.service.auth.login.open_session, seeds.user(name)
     first = opening.refresh_tokens.first(uuid7())
-    session = new_session(first.session_id, user, "", first, opening.limits, seeds.service.parts.clock())
+    session = new_session(first.session_id, user, Opening(), first, opening.limits, seeds.service.parts.clock())
     opening.database.transact(lambda tx: tx.sessions.add(session), Deadline.after(SECONDS), settle=last_counts)
     return opening.issue_tokens(user, session, first, issued_at).access_token
 

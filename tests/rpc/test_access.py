@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from authapi.v1 import account_service_pb2 as account_api
 from authapi.v1 import auth_service_pb2 as auth_api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authapi.v1 import trust_service_pb2 as trust_api
@@ -33,6 +34,10 @@ class World:
         """Open another session."""
         return login(self.stub, "ada")
 
+    def session_of(self, caller: str) -> str:
+        """Open a session for a caller, of their own, and return its id."""
+        return login(self.stub, {"other user": "bob", "clerk": "eve"}.get(caller, "ada")).session_id
+
 
 Request = Callable[[World, str], Any]
 
@@ -40,6 +45,18 @@ Request = Callable[[World, str], Any]
 def to_anyone(request: Request) -> tuple[Request, Mapping[str, str]]:
     """Return the row of an RPC that judges what is in the request, and nobody by their metadata."""
     return request, dict.fromkeys(CALLERS, OK)
+
+
+def to_users(request: Request) -> tuple[Request, Mapping[str, str]]:
+    """Return the row of an RPC that anyone may call who has a good token."""
+    return request, dict.fromkeys(CALLERS, OK) | {
+        "nobody": "TOKEN_MISSING",
+        "no bearer": "TOKEN_INVALID",
+        "garbage": "TOKEN_INVALID",
+        "expired": "TOKEN_EXPIRED",
+        "ended": "SESSION_ENDED",
+        "outdated": "TOKEN_OUTDATED",
+    }
 
 
 MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
@@ -65,6 +82,11 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
             "expired": "TOKEN_EXPIRED",
         },
     ),
+    "/authapi.v1.AccountService/ListSessions": to_users(lambda *_: account_api.ListSessionsRequest()),
+    "/authapi.v1.AccountService/RevokeSession": to_users(
+        lambda world, caller: account_api.RevokeSessionRequest(session_id=world.session_of(caller))
+    ),
+    "/authapi.v1.AccountService/RevokeOtherSessions": to_users(lambda *_: account_api.RevokeOtherSessionsRequest()),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
     "/authapi.v1.TrustService/WatchRevocations": to_anyone(lambda *_: trust_api.WatchRevocationsRequest()),
 }
@@ -126,6 +148,7 @@ def test_a2_an_id_in_a_request_is_one_that_a_test_tries_with_somebody_elses() ->
         if field.name.endswith(("_id", "_ids"))
     }
     assert ids == {
+        "/authapi.v1.AccountService/RevokeSession.session_id",  # account/test_sessions.py: somebody elses
         "/authapi.v1.AuthService/Logout.session_id",  # auth/test_sessions.py: another users session
         "/authapi.v1.StreamService/RenewStream.stream_id",  # clients/serving/test_streams_renewal.py: by nobody else
     }

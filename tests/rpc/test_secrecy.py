@@ -28,7 +28,9 @@ from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
 from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
 from tests.contract import SERVED, path_of, snake_case
+from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
+from tests.rpc.account.calling import bearer
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
 PASSWORD = "password-canary plum engine 88 meadow"
@@ -174,11 +176,13 @@ def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_l
 ) -> None:
     area = method.containing_service.name.removesuffix("Service").lower()
     story = snake_case(method.name)
+    seeds = Seeder(logged_service)
+    (tokens,) = seeds.sessions(seeds.user("ada"), 1)
     stories = replace(getattr(logged_service, area), **{PARTS.get(story, story): Broken()})
     server, port = serve_in_process(replace(logged_service, **{area: stories}))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call: Any = ObservedChannel.around(channel).unary_unary(path_of(method), response_deserializer=bytes)
-        answer = refusal(call, b"")
+        answer = refusal(call, b"", metadata=bearer(tokens.access_token))
     server.stop(0)
     assert (answer.code, answer.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "canary" not in answer.message + str(answer.details)

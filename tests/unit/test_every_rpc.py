@@ -23,6 +23,7 @@ OPEN = {
     "public_key",
     "history",
     "stream_id",
+    "network",
 }
 """Fields with text that is no secret. All others are marked `debug_redact` in the contract."""
 STUBS = {

@@ -3,12 +3,14 @@
 from typing import Any, cast
 
 import pytest
+from authapi.v1 import account_service_pb2 as account_api
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import trust_service_pb2 as trust_api
 
 from authservice.transport.methods import METHODS, PASSWORD_METHODS, Method, MethodsUnfit, Threads, require_rows
 from authservice.transport.registration import Registration
 from authservice.transport.server import Limits, Server
+from authservice.transport.servicers.account import AccountServicer
 from authservice.transport.servicers.auth import AuthServicer
 from authservice.transport.servicers.together import AuthTogether
 from authservice.transport.servicers.trust import TrustServicer
@@ -22,7 +24,11 @@ def registration(servicer: type[Any], file: Any, name: str) -> Registration:
     return Registration(file.DESCRIPTOR.services_by_name[name], servicer, lambda *_: None)
 
 
-SERVED = [registration(AuthServicer, api, "AuthService"), registration(TrustServicer, trust_api, "TrustService")]
+SERVED = [
+    registration(AuthServicer, api, "AuthService"),
+    registration(AccountServicer, account_api, "AccountService"),
+    registration(TrustServicer, trust_api, "TrustService"),
+]
 
 
 def problem(rows: dict[str, Method], served: list[Registration] = SERVED) -> str:
@@ -48,7 +54,7 @@ def test_a_row_without_a_method_is_named() -> None:
 
 
 def test_a_service_that_is_not_registered_is_noticed_by_the_rows_of_its_methods() -> None:
-    assert WATCH in problem(dict(METHODS), SERVED[:1])
+    assert WATCH in problem(dict(METHODS), SERVED[:-1])
 
 
 def test_a_stream_must_hold_no_thread_and_nothing_else_may_say_so() -> None:

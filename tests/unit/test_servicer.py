@@ -13,6 +13,7 @@ import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import trust_service_pb2 as trust
 from google.protobuf.message import Message
+from grpc_testing._server import _servicer_context
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, TokenInvalid
@@ -29,6 +30,7 @@ from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
 
+PEER = "ipv4:192.0.2.7:50000"
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 USER_ID = UUID("0191d5a5-0000-7000-8000-000000000001")
 SESSION_ID = UUID("0191d5a5-0000-7000-8000-000000000002")
@@ -102,7 +104,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    # grpc_testing's has none, and grpc's always one.
+    monkeypatch.setattr(_servicer_context.ServicerContext, "peer", lambda _: PEER)
     desk = Desk()
     yield desk
     used = [case for case in (desk.register, desk.login, desk.refresh, desk.logout, desk.verify) if case.calls]
@@ -121,7 +125,7 @@ def test_register_hands_over_every_field_and_answers_with_the_account(desk: Desk
 def test_login_hands_over_the_credentials_and_answers_with_tokens_and_time(desk: Desk) -> None:
     request = api.LoginRequest(user_name_or_email="Ada", password=" pass\0word ", client_label="Firefox")
     answer = desk.call("Login", request)
-    assert desk.login.request == Credentials("Ada", " pass\0word ", "Firefox")
+    assert desk.login.request == Credentials("Ada", " pass\0word ", "Firefox", network="192.0.2.7")
     assert answer.user_id == str(USER_ID)
     assert answer.server_time == timestamp(NOW)
     assert_are_the_tokens(answer.tokens)

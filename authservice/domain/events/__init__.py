@@ -3,6 +3,7 @@
 Stories record these (`ports.Audit`), and each is one line of the log: docs/operations.md has the table of them.
 """
 
+from authservice.domain.events.account import *
 from authservice.domain.events.admin import *
 from authservice.domain.events.auth import *
 from authservice.domain.events.roots import *

@@ -30,3 +30,11 @@ class RoleTaken(AuditEvent):
 
     user_id: UUID
     role: Name
+
+
+class SessionsEndedByOperator(AuditEvent):
+    """An operator ended a session, those of a user, or everybody's where both are empty."""
+
+    session_id: UUID | None = None
+    user_id: UUID | None = None
+    ended: int

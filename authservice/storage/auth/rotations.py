@@ -1,13 +1,13 @@
 """Rotating refresh tokens, many at a time."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from authservice.domain.session import Session, SessionEnd, SessionLimits
+from authservice.domain.session import PASSWORD_ALONE, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User, UserName
 from authservice.storage.columns import packed, unpacked
@@ -16,7 +16,7 @@ from authservice.storage.wording import as_moment, as_moment_or_none, as_paramet
 # Locked in the order of their ids, so that two such calls do not wait for each other.
 _SESSIONS = """
     SELECT id, user_id, client_label, authenticated_at, idle_end, absolute_end, refresh_hash, generation, spent_hash,
-    rotated_at, ended_at, token_end, end_reason, spent_at
+    rotated_at, ended_at, token_end, end_reason, spent_at, opened_at, auth_methods, idle_seconds, network
     FROM sessions{forced} WHERE id IN ({places}) ORDER BY id{locked}
 """
 _OWNERS = """
@@ -27,9 +27,7 @@ _OWNERS = """
 _ROTATE = """
     UPDATE sessions{forced} SET spent_hash = refresh_hash, refresh_hash = CASE id {cases} END,
     generation = generation + 1, rotated_at = {place}, spent_at = CASE id {cases} END,
-    idle_end = CASE WHEN absolute_end < {place} THEN absolute_end ELSE {place} END,
-    token_end = CASE WHEN token_end > {place} THEN token_end
-    WHEN absolute_end < {place} THEN absolute_end ELSE {place} END
+    idle_end = CASE id {cases} END, token_end = CASE id {cases} END
     WHERE id IN ({places}) AND refresh_hash IN ({places}) AND ended_at IS NULL AND idle_end > {place}
 """
 
@@ -43,21 +41,22 @@ def hold_each(connection: Connection, session_ids: set[UUID]) -> dict[UUID, tupl
     return {session.id: (session, owners[session.user_id]) for session in held}
 
 
-def rotate_each(
-    connection: Connection,
-    rotations: Sequence[tuple[RefreshToken, Session]],
-    now: datetime,
-    limits: SessionLimits,
-) -> int:
+def rotate_each(connection: Connection, rotations: Sequence[tuple[RefreshToken, Session]], now: datetime) -> int:
     """Spend tokens: one conditional update, whose row count says how many."""
-    moment, idle, token = (as_parameter(each) for each in (now, now + limits.idle, now + limits.access_token))
-    parameters: list[object] = [part for _, after in rotations for part in (after.id.bytes, after.refresh_hash)]
+    moment, after = as_parameter(now), [session for _, session in rotations]
+    parameters = _each(after, lambda session: session.refresh_hash)
     parameters += [moment]
-    parameters += [part for _, after in rotations for part in (after.id.bytes, packed(after.spent_at))]
-    parameters += [idle, idle, token, token, token]
+    parameters += _each(after, lambda session: packed(session.spent_at))
+    parameters += _each(after, lambda session: as_parameter(session.idle_end))
+    parameters += _each(after, lambda session: as_parameter(session.token_end or session.absolute_end))
     parameters += [spent.session_id.bytes for spent, _ in rotations]
     parameters += [spent.hash for spent, _ in rotations]
     return change(connection, _ROTATE, len(rotations), [*parameters, moment])
+
+
+def _each(sessions: Sequence[Session], value: Callable[[Session], object]) -> list[object]:
+    """Return the parameters of `{cases}`: what is to be of each session."""
+    return [part for session in sessions for part in (session.id.bytes, value(session))]
 
 
 def _users(connection: Connection, user_ids: set[UUID]) -> dict[UUID, User]:
@@ -74,7 +73,7 @@ def _users(connection: Connection, user_ids: set[UUID]) -> dict[UUID, User]:
 
 def _to_session(row: Any) -> Session:
     session_id, user_id, label, authenticated, idle_end, absolute_end, current, generation, spent, *later = row
-    rotated, ended, token_end, reason, spent_at = later
+    rotated, ended, token_end, reason, spent_at, opened, methods, idle, network = later
     return Session(
         UUID(bytes=session_id),
         UUID(bytes=user_id),
@@ -90,6 +89,10 @@ def _to_session(row: Any) -> Session:
         as_moment_or_none(token_end),
         SessionEnd(reason.decode()) if reason else None,
         unpacked(spent_at),
+        as_moment_or_none(opened),
+        tuple(methods.decode().split()) if methods else PASSWORD_ALONE,
+        timedelta(seconds=idle) if idle else None,
+        network.decode() if network else "",
     )
 
 

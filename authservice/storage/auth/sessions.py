@@ -1,13 +1,13 @@
 """Sessions."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, literal, select
 
-from authservice.domain.session import Session, SessionEnd, SessionLimits
+from authservice.domain.session import PASSWORD_ALONE, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.domain.user import User
 from authservice.storage.auth import endings, rotations
@@ -17,7 +17,8 @@ from authservice.storage.tables.trust import revocations
 from authservice.storage.upsert import insert_unless_there
 
 _TOKEN_END = func.coalesce(sessions.c.token_end, sessions.c.absolute_end, type_=sessions.c.token_end.type)
-_SESSION = list(sessions.c)
+_SAME = [column.name for column in sessions.c if column is not sessions.c.idle_seconds]
+"""What the row and the session have under one name."""
 
 
 class SqlSessions:
@@ -30,9 +31,7 @@ class SqlSessions:
 
     def add(self, session: Session) -> None:
         """Keep a new session."""
-        insert_unless_there(
-            self._connection, sessions, **{column.name: getattr(session, column.name) for column in _SESSION}
-        )
+        insert_unless_there(self._connection, sessions, **to_row(session))
 
     def get(self, session_id: UUID) -> tuple[Session, User] | None:
         """Return a session and its user."""
@@ -48,9 +47,9 @@ class SqlSessions:
         """Return sessions with their users, the sessions locked until the transaction ends."""
         return rotations.hold_each(self._connection, session_ids)
 
-    def rotate_each(self, tokens: Sequence[tuple[RefreshToken, Session]], now: datetime, limits: SessionLimits) -> int:
+    def rotate_each(self, tokens: Sequence[tuple[RefreshToken, Session]], now: datetime) -> int:
         """Spend tokens: one conditional update, whose row count says how many."""
-        return rotations.rotate_each(self._connection, tokens, now, limits)
+        return rotations.rotate_each(self._connection, tokens, now)
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session."""
@@ -66,6 +65,17 @@ class SqlSessions:
         """End every session of a user, except `keep`."""
         condition = sessions.c.user_id == user_id
         return len(self._end(condition if keep is None else condition & (sessions.c.id != keep), reason, now))
+
+    def live_of(self, user_id: UUID, now: datetime) -> list[Session]:
+        """Return the live sessions of a user, those that were used last first."""
+        used_at = func.coalesce(sessions.c.rotated_at, sessions.c.opened_at, sessions.c.authenticated_at)
+        query = select(sessions).where(sessions.c.user_id == user_id, _live(now))
+        return [_to_session(row) for row in self._connection.execute(query.order_by(used_at.desc(), sessions.c.id))]
+
+    def live_ids(self, after: UUID, limit: int, now: datetime) -> list[UUID]:
+        """Return up to `limit` ids of live sessions, those after `after`."""
+        query = select(sessions.c.id).where(sessions.c.id > after, _live(now)).order_by(sessions.c.id).limit(limit)
+        return list(self._connection.execute(query).scalars())
 
     def count_live(self, user_id: UUID, now: datetime) -> int:
         """Return how many sessions of a user are live."""
@@ -107,7 +117,16 @@ def _live(now: datetime) -> ColumnElement[bool]:
     return and_(sessions.c.ended_at.is_(None), sessions.c.idle_end > now)
 
 
+def to_row(session: Session) -> dict[str, Any]:
+    """Return the columns of a session."""
+    values = {name: getattr(session, name) for name in _SAME}
+    return {**values, "idle_seconds": int(session.idle.total_seconds()) if session.idle else None}
+
+
 def _to_session(row: Row[Any]) -> Session:
-    values = {column.name: row._mapping[column] for column in _SESSION}
-    reason = values["end_reason"]
-    return Session(**{**values, "end_reason": SessionEnd(reason) if reason else None})
+    values = {name: row._mapping[sessions.c[name]] for name in _SAME}
+    reason, seconds = values["end_reason"], row._mapping[sessions.c.idle_seconds]
+    values["end_reason"] = SessionEnd(reason) if reason else None
+    values["auth_methods"] = values["auth_methods"] or PASSWORD_ALONE
+    values["network"] = values["network"] or ""
+    return Session(**values, idle=timedelta(seconds=seconds) if seconds else None)

@@ -3,7 +3,7 @@
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table
 
 from authservice.domain.session import MOST_SPENT
-from authservice.storage.columns import Bytes, Id, Key, Time, Times, text
+from authservice.storage.columns import Bytes, Id, Key, Time, Times, Words, text
 from authservice.storage.tables.form import OPTIONS, metadata
 
 users = Table(
@@ -55,6 +55,10 @@ sessions = Table(
     Column("end_reason", Key(32)),
     Column("token_end", Time),
     Column("spent_at", Times(8 * MOST_SPENT)),
+    Column("opened_at", Time),
+    Column("auth_methods", Words(64)),
+    Column("idle_seconds", Integer),
+    Column("network", Key(64)),
     Index("ix_sessions_absolute_end", "absolute_end"),
     **OPTIONS,
 )

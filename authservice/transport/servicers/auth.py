@@ -7,7 +7,7 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice.ports import Clock
-from authservice.transport.caller import deadline_of
+from authservice.transport.caller import deadline_of, network_of
 from authservice.transport.messages.auth import identity, logout_request, session_tokens
 from authservice.transport.messages.times import timestamp
 from authservice.transport.registration import Registration
@@ -40,7 +40,13 @@ class AuthServicer(rpc.AuthServiceServicer):
 
     def Login(self, request: api.LoginRequest, context: grpc.ServicerContext) -> api.LoginResponse:
         """Open a session."""
-        credentials = Credentials(request.user_name_or_email, request.password, request.client_label)
+        credentials = Credentials(
+            request.user_name_or_email,
+            request.password,
+            request.client_label,
+            is_remembered=request.remember,
+            network=network_of(context.peer()),
+        )
         tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))
         return api.LoginResponse(
             tokens=session_tokens(tokens), user_id=str(tokens.user_id), server_time=timestamp(self.clock())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
 
 
@@ -10,3 +11,4 @@ class AdminStories:
     """The stories of this area, ready to be called. Live as long as the process."""
 
     operate_users: OperateUsers
+    operate_sessions: OperateSessions

@@ -7,6 +7,7 @@ from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, CredentialsInvalid, FieldRejected
 from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
+from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
 from authservice.ports import (
@@ -29,6 +30,8 @@ class Credentials:
     user_name_or_email: str
     password: str = field(repr=False)
     client_label: str = ""
+    is_remembered: bool = False
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class Login:
         if user is None or not check.matches or not user.is_active:
             self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
-        tokens = self.open_session(user, subject, request.client_label, deadline)
+        opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
+        tokens = self.open_session(user, subject, opening, deadline)
         if check.outdated:
             self._upgrade_hash(user, request.password, deadline)
         return tokens

@@ -17,6 +17,7 @@ from authservice.domain.errors import (
     TokenRejected,
     Violation,
 )
+from authservice.domain.fields import Fields, session_id
 from authservice.domain.session import Presented, Scope, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.ports import (
@@ -182,10 +183,8 @@ def read_target(request: LogoutRequest) -> Scope | UUID:
         return request.scope or Scope.THIS
     if request.scope is not None:
         raise InvalidInput(Violation("session_id", "must not be combined with a scope"))
-    try:
-        session_id = UUID(request.session_id)
-    except ValueError:
-        session_id = None
-    if session_id is None or str(session_id) != request.session_id:
-        raise InvalidInput(Violation("session_id", "must be a UUID in its 36-character lower-case form"))
-    return session_id
+    fields = Fields()
+    named = fields.read("session_id", session_id, request.session_id)
+    fields.require_valid()
+    assert named is not None
+    return named

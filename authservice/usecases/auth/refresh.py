@@ -110,7 +110,7 @@ class Refresh:
 
     def _rotate(self, tx: AuthStores, due: dict[UUID, tuple[RefreshToken, Session]], now: datetime) -> None:
         if due:
-            rotated = tx.sessions.rotate_each(list(due.values()), now, self.limits)
+            rotated = tx.sessions.rotate_each(list(due.values()), now)
             assert rotated == len(due), "sessions have changed while they were held"
             due.clear()
 

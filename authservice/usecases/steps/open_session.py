@@ -7,7 +7,7 @@ from uuid import UUID
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid
-from authservice.domain.session import Session, SessionLimits
+from authservice.domain.session import Opening, Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import (
@@ -34,8 +34,10 @@ class OpenSession:
     clock: Clock
     audit: Audit
 
-    def __call__(self, user: User, subject: bytes, label: str, deadline: Deadline) -> SessionTokens:
+    def __call__(self, user: User, subject: bytes, opening: Opening, deadline: Deadline) -> SessionTokens:
         """Return the tokens. The attempts counted under `subject` are forgotten.
+
+        Where the user has more sessions than allowed, those that were used longest ago end.
 
         Raises CredentialsInvalid if the user was disabled meanwhile, TokenTooLarge, DeadlineTooShort,
         StorageUnavailable, Conflict.
@@ -43,35 +45,48 @@ class OpenSession:
         now = self.clock()
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
-        session = new_session(session_id, user, label, refresh, self.limits, now)
+        session = new_session(session_id, user, opening, refresh, self.limits, now)
 
         def store(tx: AuthStores) -> SessionTokens:
             current = tx.users.lock(user.id)
             if current is None or not current.is_active:
                 raise CredentialsInvalid
             tx.attempts.clear(subject)
+            self._make_room(tx, session, now)
             tx.sessions.add(session)
             # Here, because the token has to say what is true of the user when the session begins, and no session
             # begins if the token cannot be made.
             return self.issue_tokens(current, session, refresh, now)
 
         tokens = self.database.transact(store, deadline, settle=last_counts)
-        self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=label))
+        self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=opening.label))
         return tokens
+
+    def _make_room(self, tx: AuthStores, session: Session, now: datetime) -> None:
+        if not self.limits.most:
+            return
+        others = [each.id for each in tx.sessions.live_of(session.user_id, now) if each.id != session.id]
+        if surplus := set(others[self.limits.most - 1 :]):
+            tx.sessions.end_each(surplus, SessionEnd.TOO_MANY, now)
 
 
 def new_session(
-    session_id: UUID, user: User, label: str, refresh: RefreshToken, limits: SessionLimits, now: datetime
+    session_id: UUID, user: User, opening: Opening, refresh: RefreshToken, limits: SessionLimits, now: datetime
 ) -> Session:
     """Return a session that begins at `now`."""
-    absolute_end = now + limits.absolute
+    idle, absolute = limits.lives(is_remembered=opening.is_remembered)
+    absolute_end = now + absolute
     return Session(
         id=session_id,
         user_id=user.id,
-        client_label=label,
+        client_label=opening.label,
         authenticated_at=now,
-        idle_end=limits.idle_end(now, absolute_end),
+        idle_end=min(now + idle, absolute_end),
         absolute_end=absolute_end,
         refresh_hash=refresh.hash,
         token_end=limits.access_token_end(now, absolute_end),
+        opened_at=now,
+        auth_methods=opening.auth_methods,
+        idle=None if idle == limits.idle else idle,
+        network=opening.network,
     )

@@ -13,9 +13,10 @@ from pymysql.cursors import Cursor
 from sqlalchemy import Connection, Engine, Table, insert, select
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import SessionEnd, SessionLimits
+from authservice.domain.session import SessionEnd
 from authservice.ports import last_counts
 from authservice.storage.auth.live_sessions import QUERY
+from authservice.storage.auth.sessions import to_row
 from authservice.storage.database import SqlDatabase
 from authservice.storage.engine import open_engine
 from authservice.storage.tables.auth import sessions, users
@@ -51,7 +52,7 @@ def engine(request: pytest.FixtureRequest, new_mariadb_url: Callable[[], str]) -
     with engine.begin() as connection:
         first = connection.execute(select(users)).mappings().one()
         _add(connection, users, [{**first, "id": owner, "canonical_name": owner.hex} for owner in owners[1:]])
-        row = {column.name: getattr(a_session(user), column.name) for column in sessions.c}
+        row = to_row(a_session(user))
         owned = [{**row, "id": UUID(int=each), "user_id": owners[each % len(owners)]} for each in range(SESSIONS)]
         _add(connection, sessions, owned)
     for lie in _LIES:  # Each with a view of its own: the server writes down what it finds out about other tables, too.
@@ -110,9 +111,7 @@ def test_refresh_reads_what_it_asks_for_and_no_more(engine: Engine) -> None:
 
     def refresh() -> None:
         database.transact(lambda tx: tx.sessions.hold_each(ids), Deadline.after(20), settle=last_counts)
-        database.transact(
-            lambda tx: tx.sessions.rotate_each(rotations, NOW, SessionLimits()), Deadline.after(20), settle=last_counts
-        )
+        database.transact(lambda tx: tx.sessions.rotate_each(rotations, NOW), Deadline.after(20), settle=last_counts)
 
     assert rows_read(engine, refresh) <= MOST
 

@@ -90,7 +90,7 @@ def test_sessions_of_a_disabled_user_are_not_live(stored: Stored, user: User, se
 
 def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    assert stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS))
+    assert stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second, NOW, LIMITS)], NOW))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     rotated = found[0]
@@ -103,21 +103,20 @@ def test_r1_rotation_replaces_the_token(stored: Stored, session: Session) -> Non
 def test_rotation_fails_for_spent_foreign_and_dead(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
     foreign = a_token(session.id, "foreign")
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, foreign, second)], NOW, LIMITS))
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], session.idle_end, LIMITS))
-    assert stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS))
-    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, foreign, second)], NOW))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], session.idle_end))
+    assert stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW))
+    assert not stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW))
     stored.run(lambda tx: tx.sessions.end(session.id, SessionEnd.LOGOUT, NOW))
     assert not stored.run(
-        lambda tx: tx.sessions.rotate_each([spent(session, second, a_token(session.id, "third", 2))], NOW, LIMITS)
+        lambda tx: tx.sessions.rotate_each([spent(session, second, a_token(session.id, "third", 2))], NOW)
     )
 
 
 def test_r7_rotation_never_passes_the_absolute_end(stored: Stored, session: Session) -> None:
     first, second = a_token(session.id, "first"), a_token(session.id, "second", 1)
-    stored.run(
-        lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, SessionLimits(idle=timedelta(days=30)))
-    )
+    rotation = spent(session, first, second, NOW, SessionLimits(idle=timedelta(days=30)))
+    stored.run(lambda tx: tx.sessions.rotate_each([rotation], NOW))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found is not None
     assert found[0].idle_end == session.absolute_end
@@ -129,7 +128,7 @@ def test_many_sessions_are_rotated_in_one_step_each_by_its_own_token(stored: Sto
         stored.keep_session(each)
     stored.end_session(sessions[0], NOW)
     rotations = [spent(each, a_token(each.id, "first"), a_token(each.id, str(n), 1)) for n, each in enumerate(sessions)]
-    assert stored.run(lambda tx: tx.sessions.rotate_each(rotations, NOW, LIMITS)) == 63
+    assert stored.run(lambda tx: tx.sessions.rotate_each(rotations, NOW)) == 63
     held = stored.run(lambda tx: tx.sessions.hold_each({each.id for each in sessions}))
     assert [held[each.id][0].refresh_hash for each in sessions[1:]] == [digest(str(n)) for n in range(1, 64)]
     assert held[sessions[0].id][0].refresh_hash == digest("first")
@@ -141,7 +140,7 @@ def test_what_is_held_is_what_is_got(stored: Stored, user: User) -> None:
     for each in (plain, rotated, ended):
         stored.keep_session(each)
     tokens = a_token(rotated.id, "first"), a_token(rotated.id, "second", 1)
-    stored.run(lambda tx: tx.sessions.rotate_each([spent(rotated, *tokens)], NOW, LIMITS))
+    stored.run(lambda tx: tx.sessions.rotate_each([spent(rotated, *tokens)], NOW))
     stored.end_session(ended, NOW)
     for role in ("reader", "admin"):
         stored.run(lambda tx, role=role: tx.users.grant(user.id, role, NOW))  # type: ignore[misc]
@@ -156,7 +155,7 @@ def test_r1_of_fifty_parallel_rotations_one_wins(stored: Stored, session: Sessio
     with ThreadPoolExecutor(50) as threads:
         outcomes = list(
             threads.map(
-                lambda _: stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW, LIMITS)),
+                lambda _: stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], NOW)),
                 range(50),
             )
         )

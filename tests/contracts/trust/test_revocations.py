@@ -88,8 +88,9 @@ def test_no_refresh_forgets_a_token_that_was_issued_while_the_clock_was_ahead(
     first, second, third = (a_token(session.id, text, number) for number, text in enumerate(("first", "2nd", "3rd")))
     ahead = NOW + timedelta(minutes=20)
     limits = SessionLimits()
-    stored.run(lambda tx: tx.sessions.rotate_each([spent(session, first, second)], ahead, limits))
-    stored.run(lambda tx: tx.sessions.rotate_each([spent(session, second, third)], NOW, limits))
+    early = spent(session, first, second, ahead, limits)
+    stored.run(lambda tx: tx.sessions.rotate_each([early], ahead))
+    stored.run(lambda tx: tx.sessions.rotate_each([spent(early[1], second, third, NOW, limits)], NOW))
     stored.end_session(session, NOW)
     assert said(stored.rules()) == {(session.id, 0, ahead + limits.access_token)}
     assert session.rotated(second.hash, ahead, limits).rotated(third.hash, NOW, limits).token_end == (
@@ -143,20 +144,16 @@ def test_a_session_whose_tokens_have_all_expired_has_its_rule_in_case_the_clock_
 def test_a_refresh_moves_the_end_of_the_rule_but_never_past_the_session(stored: Stored, session: Session) -> None:
     later = TOKEN_END + timedelta(minutes=5)
     first, second, third = (a_token(session.id, text, number) for number, text in enumerate(("first", "2nd", "3rd")))
-    assert stored.run(
-        lambda tx: tx.sessions.rotate_each(
-            [spent(session, first, second)], NOW, SessionLimits(idle=later - NOW, access_token=later - NOW)
-        )
-    )
+    limits = SessionLimits(idle=later - NOW, access_token=later - NOW)
+    once = spent(session, first, second, NOW, limits)
+    assert stored.run(lambda tx: tx.sessions.rotate_each([once], NOW))
     found = stored.run(lambda tx: tx.sessions.get(session.id))
     assert found
     assert found[0].token_end == later
     too_late = session.absolute_end + timedelta(days=1)
-    assert stored.run(
-        lambda tx: tx.sessions.rotate_each(
-            [spent(session, second, third)], NOW, SessionLimits(too_late - NOW, access_token=too_late - NOW)
-        )
-    )
+    limits = SessionLimits(too_late - NOW, access_token=too_late - NOW)
+    twice = spent(once[1], second, third, NOW, limits)
+    assert stored.run(lambda tx: tx.sessions.rotate_each([twice], NOW))
     stored.end_session(session, NOW)
     assert said(stored.rules()) == {(session.id, 0, session.absolute_end)}
 

@@ -132,6 +132,7 @@ class LoginRequest(_message.Message):
     USER_NAME_OR_EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     CLIENT_LABEL_FIELD_NUMBER: _builtins.int
+    REMEMBER_FIELD_NUMBER: _builtins.int
     user_name_or_email: _builtins.str
     """Required. User name or e-mail address, at most 254 bytes of UTF-8, in any spelling that Register treats as the same."""
     password: _builtins.str
@@ -140,16 +141,21 @@ class LoginRequest(_message.Message):
     """Optional. What the user calls this client in a list of sessions, such as `Firefox on Linux`; at most 64 code
     points without control characters.
     """
+    remember: _builtins.bool
+    """Optional. Ask for a session that lasts longer: 7 days without use and 30 days in all, unless configured. Where the server
+    remembers nobody, the session is as any other.
+    """
     def __init__(
         self,
         *,
         user_name_or_email: _builtins.str = ...,
         password: _builtins.str = ...,
         client_label: _builtins.str = ...,
+        remember: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_label", b"client_label", "password", b"password", "user_name_or_email", b"user_name_or_email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_label", b"client_label", "password", b"password", "remember", b"remember", "user_name_or_email", b"user_name_or_email"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,11 +271,13 @@ class SessionTokens(_message.Message):
 
     @_builtins.property
     def refresh_token_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the refresh token stops being accepted: 30 minutes from issue unless configured, never past the session's end."""
+        """When the refresh token stops being accepted: 30 minutes from issue unless configured or remembered, never past the session's
+        end.
+        """
 
     @_builtins.property
     def session_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the session ends whatever happens: 12 hours from login unless configured."""
+        """When the session ends whatever happens: 12 hours from login unless configured, or unless it was asked to be remembered."""
 
     def __init__(
         self,

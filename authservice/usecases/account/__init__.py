@@ -1,0 +1,16 @@
+"""What people do with their own accounts: one story per file."""
+
+from dataclasses import dataclass
+
+from authservice.usecases.account.list_sessions import ListSessions
+from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
+from authservice.usecases.account.revoke_session import RevokeSession
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStories:
+    """The stories of this area, ready to be called. Live as long as the process."""
+
+    list_sessions: ListSessions
+    revoke_session: RevokeSession
+    revoke_other_sessions: RevokeOtherSessions
