@@ -1,6 +1,7 @@
 """Real parts for the tests: databases, the assembled service, a grpc server and a stub."""
 
 import base64
+import gc
 import itertools
 import os
 import shutil
@@ -60,6 +61,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     beside = [item for item in items if item.get_closest_marker("entrance")]
     config.hook.pytest_deselected(items=beside)
     items[:] = [item for item in items if item not in beside]
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through what was imported and collected, which stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 the command was understood and could not be carried out; 2
 unusable; 4 the database does not answer; 130 interrupted.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,8 @@ def main() -> None:
         from authservice.serving.succession import take_over  # noqa: PLC0415
 
         sys.exit(take_over())
+    # What is imported stays: going through it again and again took a tenth of a start. Workers switch it on again.
+    gc.disable()
     if os.getpid() == 1:  # As in a container. The kernel keeps from the first process what it has no handler for.
         signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # Otherwise somebody wants it ignored.

@@ -145,3 +145,4 @@ def settle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 100)
+    gc.enable()

@@ -18,6 +18,8 @@ from tests.observed import PASSWORD, Refusal, login, refusal, register, verify
 
 Stub = rpc.AuthServiceStub
 REGISTER = "/authapi.v1.AuthService/Register"
+before_any_database = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+"""Of what is refused before a database is asked. Which one it would be plays no part."""
 
 NAMES = {
     "empty": "",
@@ -46,6 +48,7 @@ def nobody_exists(service: bootstrap.Service) -> bool:
     return service.admin.operate_users.page("", 10, Deadline.after(5)) == []
 
 
+@before_any_database
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 def test_v1_unfit_names_are_refused_by_field(stub: Stub, service: bootstrap.Service, name: str) -> None:
     answer = refusal(register, stub, name)
@@ -78,6 +81,7 @@ def test_v1_accepted_names_come_back_as_they_were_typed(stub: Stub, name: str) -
     assert verify(stub, login(stub, name).access_token).user_name == name
 
 
+@before_any_database
 @pytest.mark.parametrize(
     "password",
     ["", "x", "14-characters!", "x" * 1025, "y" * 4096, "aaaaaaaaaaaaaaaaaaaa", "passwordpassword", "qwertyuiopasdfgh"],
@@ -115,11 +119,13 @@ def test_everything_wrong_is_told_at_once(stub: Stub) -> None:
     assert list(answer.violations) == ["user_name", "email", "idempotency_key", "password"]
 
 
+@before_any_database
 @pytest.mark.parametrize("email", ["ada", "@", "ada@", "a b@example.com", "ada@example.com\n", "a" * 250 + "@b.cd"])
 def test_unfit_addresses_are_refused_by_field(stub: Stub, email: str) -> None:
     assert list(refusal(register, stub, "ada", email=email).violations) == ["email"]
 
 
+@before_any_database
 @pytest.mark.parametrize("label", ["x" * 65, "a\nb", "\x1b[2J", "a\N{RIGHT-TO-LEFT OVERRIDE}b"])
 def test_unfit_client_labels_are_refused_by_field(stub: Stub, label: str) -> None:
     register(stub, "ada")
@@ -152,6 +158,7 @@ GARBAGE = {
 }
 
 
+@before_any_database
 @pytest.mark.parametrize(("token", "reason"), GARBAGE.values(), ids=GARBAGE.keys())
 def test_t9_garbage_is_no_token(stub: Stub, token: str, reason: str) -> None:
     answer = refusal(verify, stub, token)
@@ -271,6 +278,7 @@ PATHS = [
 ]
 
 
+@before_any_database
 @pytest.mark.parametrize("path", PATHS)
 def test_a4_odd_paths_reach_nothing(channel: grpc.Channel, path: str) -> None:
     assert raw(channel, path, b"").code is grpc.StatusCode.UNIMPLEMENTED
