@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -27,12 +26,10 @@ from authservice.transport.streams.health import LIVENESS
 from authservice.usecases.auth.register import Registration
 from tests.cli.conftest import Run
 from tests.conftest import HAS_ENTRANCE
-from tests.examples.pages import block
+from tests.examples.pages import OPERATIONS, block
 from tests.rpc.authority import Authority
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @contextmanager
@@ -113,7 +110,7 @@ def test_the_shipped_health_proto_is_what_the_server_speaks(service: bootstrap.S
 
 def probes(kind: str) -> dict[str, dict[str, Any]]:
     """Return the probes of the document's listings, by name."""
-    listings = re.findall(r"```yaml\n(.*?)```", OPERATIONS.read_text(), re.DOTALL)
+    listings = block(OPERATIONS, "yaml", "grpc: {port"), block(OPERATIONS, "yaml", "exec: {command")
     found = {name: probe for listing in listings for name, probe in yaml.safe_load(listing).items() if kind in probe}
     assert set(found) == {"startupProbe", "livenessProbe", "readinessProbe"}
     return found
@@ -156,7 +153,7 @@ def test_the_certificates_of_the_documents_let_their_clients_in_and_nobody_else(
             check=False,
         )
 
-    make, call = (block(OPERATIONS, "sh", part) for part in ("openssl req -x509", "grpcurl -cacert"))
+    make, call = block(OPERATIONS, "sh", "openssl req -x509"), block(OPERATIONS, "sh", "grpcurl -cacert")
     assert shell(make).returncode == 0
     (tmp_path / "protos").symlink_to(OPERATIONS.parents[1] / "protos")
     service.auth.register(Registration("ada", "quiet copper lantern 47 rivers"), Deadline.after(10))

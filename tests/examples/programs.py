@@ -93,6 +93,11 @@ class AuthProcess:
         """Where it listens."""
         return f"127.0.0.1:{self.process.port}"
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What its operator's commands have in their environment."""
+        return {"AUTHSERVICE_DATA_DIR": str(self._folder), "AUTHSERVICE_MASTER_KEY": MASTER_KEY}
+
     def register(self, name: str) -> None:
         """Make an account."""
         with self.process.stub() as stub:
@@ -105,13 +110,8 @@ class AuthProcess:
 
     def operate(self, *arguments: str) -> str:
         """Run a command of the operator's and return what it says."""
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AUTHSERVICE_DATA_DIR": str(self._folder),
-            "AUTHSERVICE_MASTER_KEY": MASTER_KEY,
-        }
         command = [sys.executable, "-m", "authservice", *arguments]
-        return finished(command, self._folder, CALL_SECONDS, environment).stdout
+        return finished(command, self._folder, CALL_SECONDS, {"PATH": os.environ["PATH"], **self.settings}).stdout
 
 
 def finished(

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.programs import CALL_SECONDS, ROOT, START_SECONDS, AuthProcess, Program, free_address
+from tests.examples.pages import BESIDE, named_blocks
+from tests.examples.programs import CALL_SECONDS, START_SECONDS, AuthProcess, Program, free_address
 from tests.faults.processes import wait_until
 
-PAGE = ROOT / "docs" / "beside-others.md"
 BIN = Path(os.environ["AUTHSERVICE_TEST_HOSTS"]).resolve() / "bin"
 ANSWER = re.compile(r"(\d+) has a token of \d+ characters\n")
 
@@ -29,7 +29,7 @@ def listings(tmp_path: Path, auth: AuthProcess) -> Path:
     """Return a folder with the listings of the page, for the authentication service that runs."""
     folder = tmp_path / "listings"
     folder.mkdir()
-    for name, text in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE):
+    for name, text in named_blocks(BESIDE).items():
         (folder / name).write_text(text.replace("127.0.0.1:50051", auth.address))
     return folder
 

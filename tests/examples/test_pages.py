@@ -5,10 +5,8 @@ import shutil
 from pathlib import Path
 
 from tests.examples.conftest import GO_SECONDS, NPM_SECONDS
-from tests.examples.pages import block
-from tests.examples.programs import GO, ROOT, TYPESCRIPT, finished
-
-GO_PAGE, TYPESCRIPT_PAGE = ROOT / "docs" / "go.md", ROOT / "docs" / "typescript.md"
+from tests.examples.pages import GO_PAGE, TYPESCRIPT_PAGE, block
+from tests.examples.programs import GO, TYPESCRIPT, finished
 
 OTHER_METHODS = """\
   getCatalog: (_call, callback) => callback(null, {}),

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from authapi.v1 import auth_service_pb2 as api
+from google.protobuf.descriptor import FileDescriptor
 
+from tests.contract import FILES, ROOT
 from tests.observed import PASSWORD
 
 SERVICE = "authapi.v1.AuthService"
@@ -62,3 +64,11 @@ def test_grpcurl_describes_the_service(grpcurl: str, port: int) -> None:
     described = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     for method in api.DESCRIPTOR.services_by_name["AuthService"].methods_by_name:
         assert f"rpc {method} " in described
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: Path(file.name).stem)
+def test_grpcurl_reads_each_file_of_the_contract_where_reflection_is_off(grpcurl: str, file: FileDescriptor) -> None:
+    # It is of 2023, as many a protoc is. What only newer ones know would shut these out.
+    command = [grpcurl, "-import-path", str(ROOT / "protos"), "-proto", file.name, "describe"]
+    described = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert (described.returncode, described.stderr) == (0, "")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,10 +17,8 @@ from authservice.domain.deadline import Deadline
 from tests.clients.calling.calls import call, refused
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import Guarded, every_kind, handler, path
-from tests.examples.pages import block
+from tests.examples.pages import ERRORS, block
 from tests.observed import PASSWORD, register
-
-ERRORS = Path(__file__).parents[3] / "docs" / "errors.md"
 
 real = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,11 +15,10 @@ from authclient.testing.issuer import ADA
 from tests.clients.eventually import SOON
 from tests.clients.guarded import Guarded, Outcome, begin, ending, handler, outcome, path
 from tests.clients.testing.shop_rules import GRACE, LEEWAY, RULES
-from tests.examples.pages import block
+from tests.examples.pages import PROTECT, block
 from tests.examples.shops import Orders, Shop, orders_pb2, orders_pb2_grpc
 
 pytest_plugins = ["authclient.testing.fixtures"]
-PROTECT = Path(__file__).parents[3] / "docs" / "protect-a-service.md"
 ORDERS = orders_pb2.DESCRIPTOR.services_by_name["OrdersService"]
 
 
