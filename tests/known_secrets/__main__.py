@@ -1,4 +1,4 @@
-"""Writes authservice/config/known_secrets.txt: `python -m tests.known_secrets LIST`.
+"""Writes clients/python/authclient/_tokens/known_secrets.txt: `python -m tests.known_secrets LIST`.
 
 LIST is wordlists/all.txt of the package flask-unsign-wordlist, of the version that the heading of the file names: one
 secret a line, as a literal of Python. What documentation gives as an example is added from documented.txt beside this.
@@ -8,7 +8,7 @@ import ast
 import sys
 from pathlib import Path
 
-from authservice.config import weak_secrets
+from authclient._tokens import weak_secrets
 
 LEAST_BYTES = 32
 """Shorter ones are refused for that."""
