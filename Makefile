@@ -30,7 +30,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts tracing login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup dist version serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts tracing login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -255,5 +255,13 @@ lock: setup ## Pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--no-annotate --group pyproject.toml:services --upgrade -o requirements/services.txt
 
+# --- release ---------------------------------------------------------------------------------------------------------
+
+version: setup ## Write the version of pyproject.toml wherever else it stands
+	$(BIN)/python -m release version
+
+dist: setup ## Build wheel, sdist, npm package and Go module into dist/, try each, and tag a version that is ready
+	$(BIN)/python -m release dist
+
 clean: ## Remove what the other targets made, except data/
-	rm -rf $(VENV) .cache
+	rm -rf $(VENV) .cache dist

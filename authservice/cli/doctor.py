@@ -75,14 +75,10 @@ def examine() -> Iterator[Result]:
     try:
         settings = configuration.load()
     except ConfigError as error:
-        yield Result("settings", "failed", str(error), "correct the variable")
+        yield _unusable(error)
         return
     unusable = _unusable_master_key(settings)
-    yield (
-        Result("settings", "failed", unusable, "correct the variable")
-        if unusable
-        else Result("settings", "ok", "all readable")
-    )
+    yield _unusable(unusable) if unusable else Result("settings", "ok", "all readable")
     for stray in configuration.strays():
         yield Result("settings", "warning", stray.what, stray.remedy)
     for exposure in configuration.exposures(settings):
@@ -140,12 +136,17 @@ def _check_database(engine: Engine, settings: Settings) -> Iterator[Result]:
         yield from _check_service(settings)
 
 
-def _unusable_master_key(settings: Settings) -> str | None:
+def _unusable_master_key(settings: Settings) -> ConfigError | None:
     try:
         settings.master_keys()
     except ConfigError as error:
-        return str(error)
+        return error
     return None
+
+
+def _unusable(error: ConfigError) -> Result:
+    # What cannot be read may be no fault of the variable that names it.
+    return Result("settings", "failed", error.what, _as_remedy(error.remedy) or "correct the variable")
 
 
 def _check_clock(difference: timedelta) -> Result:

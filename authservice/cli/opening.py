@@ -83,7 +83,9 @@ def remedy_for_missing(settings: Settings, file: Path) -> str:
     if config.remains(settings):
         return config.WAYS_BACK
     there = next(folder for folder in file.parents if folder.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+    if not there.is_dir():
+        return f"move {there} away, which is no folder, or set AUTHSERVICE_DATA_DIR to one"
+    if os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         return WHERE_IT_IS
     return f"let this user write {there}, or set AUTHSERVICE_DATA_DIR to a folder that it may write"
 

@@ -20,7 +20,8 @@ def secret_of(variable: str, path: str | Path) -> str:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{variable}: cannot read {shown}: {getattr(error, 'strerror', None) or error}.") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{variable}: cannot read {shown}: {why}.", _remedy(Path(path))) from None
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{variable}: {shown} has more than {MOST_BYTES} bytes, so it is no secret.")
     try:
@@ -33,3 +34,14 @@ def secret_of(variable: str, path: str | Path) -> str:
     if not secret:
         raise ConfigError(f"{variable}: {shown} is empty.")
     return secret
+
+
+def _remedy(path: Path) -> str:
+    """Return what to do about a file that cannot be read: the cause may be its folder or owner, and not its name."""
+    folder = path.absolute().parent
+    try:
+        if not path.exists() or path.is_dir():
+            return ""
+    except OSError:  # Not even that may be known.
+        return f"Let this user look into {folder}."
+    return "Let this user read it."

@@ -15,7 +15,16 @@ _PLACE_OF_A_SERVICE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 class ConfigError(Exception):
-    """A setting is missing or unusable. The text names the variable and says what to do."""
+    """A setting is missing or unusable. The text names the variable and says what to do.
+
+    Attributes:
+        what: is wrong.
+        remedy: a sentence on what to do about it; empty where that is to correct the variables that `what` names.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}" if remedy else what)
+        self.what, self.remedy = what, remedy
 
 
 def in_environment() -> dict[str, str]:
@@ -56,12 +65,12 @@ def _text(path: Path) -> str:
         if not os.access(path.parent, os.X_OK, effective_ids=True):
             place = path.parent.absolute()
             raise ConfigError(
-                f"{place}: this user may not look for {path.name} in this folder. Run the command in another, or as a "
-                "user that may read this one."
+                f"{place}: this user may not look for {path.name} in this folder.",
+                "Run the command in another, or as a user that may read this one.",
             ) from None
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}. Run as its owner.") from None
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}.", "Run as its owner.") from None
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:  # As in UTF-16, which PowerShell and some editors write.
-        raise ConfigError(f"{path}: is not UTF-8 text. Save it as UTF-8.")
+        raise ConfigError(f"{path}: is not UTF-8 text.", "Save it as UTF-8.")
     return text

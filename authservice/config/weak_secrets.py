@@ -1,45 +1,14 @@
-"""Secrets that somebody who has a token could find, and could then sign with.
-
-An HMAC is tried without asking anybody, as fast as graphics cards go, beginning with the lists of what was published.
-"""
-
-import functools
-import hashlib
-import re
-from importlib.resources import files
+"""Secrets that somebody who has a token could find, and could then sign with."""
 
 _SAFE_GUESSES = 2.0**60
 """Takes more than three years at 10^10 guesses a second."""
-_DIGEST_BYTES = 8
-_EXAMPLE = re.compile(
-    r"(?:access|and|at|auth|bits?|bytes?|change|characters|chars?|complex|default|demo|dev|development|do|env"
-    r"|example|fallback|for|generate|goes|here|hs256|in|is|jsonwebtoken|jwt|key|least|local|long|me|minimum|must|my|not"
-    r"|please|private|prod|production|random|refresh|replace|sample|secret|secure|server|session|should|sign|signing|some"
-    r"|string|strong|super|test|testing|text|the|this|to|token|top|use|used|value|very|with|your|a|32|64|256|512|123)+"
-)
-"""What the placeholders of examples consist of: `your-super-secret-jwt-key-change-this-in-production`."""
 
 
 def weakness_of(secret: str) -> str | None:
     """Return what is wrong with a secret of 32 bytes or more, in words that follow its name; None if nothing is."""
-    if len(set(secret)) == 1:
-        return "is one character, repeated"
-    if digest_of(secret) in _known():
-        return "is on the public lists of known secrets"
-    if _EXAMPLE.fullmatch(re.sub(r"[\W_]+", "", secret.casefold())):
-        return "is the placeholder of an example"
-    # Here, because its dictionaries take 12 MiB and a tenth of a second.
+    # Here, because one brings all of grpc, and the dictionaries of the other take 12 MiB and a tenth of a second.
+    from authclient._tokens.weak_secrets import known_weakness_of  # noqa: PLC0415
+
     from authservice.security.guesses import guesses  # noqa: PLC0415
 
-    return "is too easy to guess" if guesses(secret, []) < _SAFE_GUESSES else None
-
-
-def digest_of(secret: str) -> str:
-    """Return what known_secrets.txt holds of a secret: no more than is needed to recognise it."""
-    return hashlib.sha256(secret.strip().encode()).digest()[:_DIGEST_BYTES].hex()
-
-
-@functools.cache
-def _known() -> frozenset[str]:
-    text = files("authservice.config").joinpath("known_secrets.txt").read_text("ascii")
-    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
+    return known_weakness_of(secret) or ("is too easy to guess" if guesses(secret, []) < _SAFE_GUESSES else None)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import grpc
+from authclient import SERVER_OPTIONS
 from grpc_health.v1 import health_pb2_grpc
 from grpc_status import rpc_status
 
@@ -25,35 +26,16 @@ from authservice.transport.streams import health
 
 MAX_MESSAGE_BYTES = 65 * 1024
 """64 KiB for the longest field that is still judged by its own rule, and 1 KiB around it."""
-MAX_METADATA_BYTES = 8 * 1024
-"""Above this, other implementations refuse at random."""
-HANDSHAKE_SECONDS = 10
-MIN_PING_SECONDS = 5
-"""Between two pings of a client, with or without calls under way; the third that comes too early ends its connection.
-Keepalive of 10 to 30 s is usual, and pings that were sent 10 s apart may come closer together."""
-MAX_PENDING = 8192
-MAX_STREAMS = 1024
-"""Calls and watchers on one connection. A client that wants more waits, or opens another."""
 FLUSH_SECONDS = 0.5
 """What the last answers get to leave after the last handler has returned."""
 
-_OPTIONS = (
-    ("grpc.so_reuseport", 1),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # Core refuses at random between the two, so they are the same.
-    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-    ("grpc.server_handshake_timeout_ms", HANDSHAKE_SECONDS * 1000),
-    # Until a client has acknowledged it, no limit of a connection holds.
-    ("grpc.http2.settings_timeout", HANDSHAKE_SECONDS * 1000),
-    # Calls are taken in within microseconds. Beyond the first number, 1,000 if left alone, core turns calls away at
-    # random as CANCELLED, honest ones too; those who send no request are to go instead (see entrance).
-    ("grpc.server.max_pending_requests", MAX_PENDING),
-    ("grpc.server.max_pending_requests_hard_limit", 2 * MAX_PENDING),
-    ("grpc.max_concurrent_streams", MAX_STREAMS),
-    ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_SECONDS * 1000),
-    ("grpc.keepalive_permit_without_calls", 1),  # Else that interval is two hours where no call is under way.
-)
+_OPTIONS = {
+    **dict(SERVER_OPTIONS),
+    "grpc.so_reuseport": 1,  # The workers share a port.
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+}
+"""Those that every guarded service is advised to have, and what is different here. Of the calls that nobody has taken
+up yet, those who send no request are to go before core turns any away (see entrance)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +84,7 @@ class Server:
         calls = ThreadPoolExecutor(limits.threads, "call")
         password_calls = ThreadPoolExecutor(limits.password_calls, "password-call")
         self._pools = ((calls, limits.threads), (password_calls, limits.password_calls))
-        self._metadata_limit = MetadataLimit(MAX_METADATA_BYTES)
+        self._metadata_limit = MetadataLimit(_OPTIONS["grpc.max_metadata_size"])
         self._entrance = None if together is None else Entrance(calls, together, _terms(limits))
         boundary = Boundary(PASSWORD_METHODS, password_calls, on_unavailable)
         self._server = grpc.server(
@@ -185,17 +167,16 @@ class Server:
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:
-    more = []
+    options = dict(_OPTIONS)
     if limits.connection_age:
-        more += [
-            ("grpc.max_connection_age_ms", int(limits.connection_age * 1000)),
-            ("grpc.max_connection_age_grace_ms", int(limits.connection_grace * 1000)),
-        ]
-    if limits.connection_idle:
-        more += [("grpc.max_connection_idle_ms", int(limits.connection_idle * 1000))]
+        options["grpc.max_connection_age_ms"] = int(limits.connection_age * 1000)
+        options["grpc.max_connection_age_grace_ms"] = int(limits.connection_grace * 1000)
+    options["grpc.max_connection_idle_ms"] = int(limits.connection_idle * 1000)
+    if not limits.connection_idle:
+        del options["grpc.max_connection_idle_ms"]
     if limits.max_connections:
-        more += [("grpc.max_allowed_incoming_connections", limits.max_connections)]
-    return [*_OPTIONS, *more]
+        options["grpc.max_allowed_incoming_connections"] = limits.max_connections
+    return list(options.items())
 
 
 def _terms(limits: Limits) -> Terms:

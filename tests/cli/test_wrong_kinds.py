@@ -1,7 +1,9 @@
 """Every setting, set to everything that it is not: one sentence, the right exit code, never a traceback."""
 
 import contextlib
+import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -127,7 +129,7 @@ def test_a_tls_file_that_is_missing_is_named(run: Run, in_folder: Path) -> None:
 def test_doctor_does_not_advise_to_migrate_where_nobody_could(run: Run, places: dict[str, str]) -> None:
     done = run("doctor", "--json", AUTHSERVICE_DATA_DIR=places["file"])
     assert "authservice migrate" not in done.stdout
-    assert f"let this user write {places['file']}, or set AUTHSERVICE_DATA_DIR" in done.stdout
+    assert f"move {places['file']} away, which is no folder, or set AUTHSERVICE_DATA_DIR to one" in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
@@ -142,3 +144,40 @@ def test_doctor_does_not_advise_to_migrate_in_a_folder_that_cannot_be_written(
     finally:
         os.seteuid(0)
     assert "let this user write /usr/share, or set AUTHSERVICE_DATA_DIR" in done.stdout
+
+
+@pytest.mark.parametrize("variable", ["AUTHSERVICE_MASTER_KEY_FILE", "JWT_SECRET_FILE"])
+@pytest.mark.parametrize("cause", ["its folder", "the file", "its name"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not read")
+def test_doctor_advises_to_correct_a_variable_only_where_that_is_the_cause(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, cause: str
+) -> None:
+    run("doctor")  # Imports what nobody else may read.
+    # Not below the folder of the test, which is its user's alone.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        path = Path(name) / "secret"
+        Path(name).chmod(0o700 if cause == "its folder" else 0o755)
+        if cause != "its name":
+            path.touch(0o600)
+        monkeypatch.chdir("/")
+        os.seteuid(65534)
+        try:
+            done = run("doctor", "--json", AUTHSERVICE_PORT="0", **{variable: str(path)})
+        finally:
+            os.seteuid(0)
+    [row] = [row for row in json.loads(done.stdout) if row["check"] == "settings" and row["outcome"] == "failed"]
+    assert (
+        row["what_to_do"]
+        == {
+            "its folder": f"let this user look into {name}",
+            "the file": "let this user read it",
+            "its name": "correct the variable",
+        }[cause]
+    )
+    assert row["finding"].startswith(f"{variable}: cannot read {path}: ")
+
+
+def test_doctor_advises_on_the_file_env_and_not_on_its_variables(run: Run, in_folder: Path) -> None:
+    (in_folder / ".env").write_bytes("AUTHSERVICE_PORT=0".encode("utf-16"))
+    [row] = json.loads(run("doctor", "--json").stdout)
+    assert (row["finding"], row["what_to_do"]) == (".env: is not UTF-8 text.", "save it as UTF-8")

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests of the Go and TypeScript clients once more, with OpenTelemetry around every call: each.sh go typescript
-# In copies, because neither client is to need it.
+# In copies, because neither client is to need it. What is fetched is pinned by hash: in go.sum, and in otel/package-lock.json.
+# With PIN=1 go.sum is written anew, as after a change of the client's go.mod. npm install in otel does that for the other.
 set -eu
 root=$PWD
 copy_of() { # a copy of clients/$1 beside the vectors, made anew
@@ -14,7 +15,10 @@ copy_of() { # a copy of clients/$1 beside the vectors, made anew
 go_traced() {
 	copy_of go
 	otel=go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc
+	cp "$root/tests/tracing/go.sum" . # What is there is compared, and what is not would be added.
 	go get "$otel@v0.72.0"
+	[ -z "${PIN:-}" ] || cp go.sum "$root/tests/tracing"
+	cmp go.sum "$root/tests/tracing/go.sum" || { echo "$0: something is fetched that is not pinned. See PIN in it." >&2 && exit 1; }
 	# The servers and the connections of the tests are made in one place each.
 	sed -i -e "s|^import (|&\n\t\"$otel\"|" \
 		-e 's|grpc\.NewServer(|&grpc.StatsHandler(otelgrpc.NewServerHandler()),|' \
@@ -25,11 +29,11 @@ go_traced() {
 typescript_traced() {
 	copy_of typescript
 	npm ci --no-audit --no-fund --loglevel=error --ignore-scripts
-	npm install --no-save --no-audit --no-fund --loglevel=error --ignore-scripts \
-		@opentelemetry/instrumentation@0.223.0 @opentelemetry/instrumentation-grpc@0.223.0 @opentelemetry/sdk-trace-node@2.12.1
-	cp "$root/tests/tracing/otel.mjs" .
+	rm -rf ../otel
+	cp -R "$root/tests/tracing/otel" ..
+	(cd ../otel && npm ci --no-audit --no-fund --loglevel=error --ignore-scripts)
 	npx tsc
-	NODE_OPTIONS="--import $PWD/otel.mjs" node --test --test-timeout=120000 \
+	NODE_OPTIONS="--import $PWD/../otel/otel.mjs" node --test --test-timeout=120000 \
 		dist/test/streams.test.js dist/test/guard.test.js dist/test/watch.test.js dist/test/moving.test.js > tests.log ||
 		{ grep "^not ok" tests.log; exit 1; }
 	tail -8 tests.log

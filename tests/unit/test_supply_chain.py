@@ -46,8 +46,9 @@ def test_u1_every_dependency_is_pinned_by_hash(lock: str) -> None:
     assert "://" not in (ROOT / lock).read_text(), "a lock names no place to download from"
 
 
-def test_u1_the_typescript_client_is_pinned_by_hash_and_names_no_registry() -> None:
-    lock = json.loads((ROOT / "clients/typescript/package-lock.json").read_text())
+@pytest.mark.parametrize("folder", ["clients/typescript", "tests/tracing/otel"])
+def test_u1_what_is_for_node_is_pinned_by_hash_and_names_no_registry(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert len(packages) > 5
     assert [name for name, package in packages.items() if "integrity" not in package or "resolved" in package] == []

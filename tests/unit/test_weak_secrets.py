@@ -7,13 +7,14 @@ import uuid
 import pytest
 
 from authservice.config.weak_secrets import weakness_of
+from tests.known_secrets.__main__ import LEAST_BYTES, documented
 
 LISTED = [
-    "01234567890abcde01234567890abcde01234567890abcde01234567890abcde",
-    "6116487b-cda1-52c2-b5b5-c8022c45e263",
-    "#$Vby8o5ey+vbaio7vzw63v)273eyowhsukdt36iwu",
+    "00fe092a5217b7f9031d8db132e0fdaa",
+    "w4*mtn&nquc57h@$-05gva+2ucq0$tnczy#!d=t4%1&pl!p=jo",
+    "6LccmgsTAAAAANyATh7UT3uL2G2iVnCCGfAXPE5f",
 ]
-"""Of the list that is named in known_secrets.txt. zxcvbn would take the last two."""
+"""Of the list that is named in known_secrets.txt. zxcvbn would take each."""
 
 
 @pytest.mark.parametrize("secret", ["a" * 32, " " * 32, "0" * 64, "é" * 16, "\t" * 100])
@@ -21,9 +22,14 @@ def test_one_character_is_no_secret_however_often_it_stands_there(secret: str) -
     assert weakness_of(secret) == "is one character, repeated"
 
 
-@pytest.mark.parametrize("secret", [*LISTED, f"{LISTED[1]}\n", f" {LISTED[2]}"])
+@pytest.mark.parametrize("secret", [*LISTED, f"{LISTED[1]}\n", f" {LISTED[2]}", *documented()])
 def test_a_published_secret_is_known(secret: str) -> None:
     assert weakness_of(secret) == "is on the public lists of known secrets"
+
+
+def test_the_examples_of_documentation_are_long_enough_to_need_a_list() -> None:
+    assert len(documented()) > 15
+    assert [secret for secret in documented() if len(secret.encode()) < LEAST_BYTES] == []
 
 
 @pytest.mark.parametrize(

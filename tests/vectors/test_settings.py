@@ -6,7 +6,7 @@ import json
 from authclient import Trust
 from authclient._judging import guard, judge
 from authclient._serving import leases
-from authclient._view import intake, watch
+from authclient._view import asking, hearing, intake, watch
 from authclient._wire import channels, refusals
 
 from tests.vectors.reading import FOLDER
@@ -14,6 +14,9 @@ from tests.vectors.reading import FOLDER
 SETTINGS = json.loads((FOLDER / "settings.json").read_text(encoding="ascii"))["settings"]
 CONSTANTS = {
     "ASK_SECONDS": guard,
+    "REPEATS": asking,
+    "REPEAT_PAUSE": asking,
+    "ANSWER_SECONDS": hearing,
     "CACHED_TOKENS": judge,
     "LEEWAY": judge,
     "KEYS_ARE_KNOWN": judge,

@@ -225,28 +225,6 @@ func (g *Guard) awaitFirstView(ctx context.Context) {
 	}
 }
 
-// inquiry asks Verify on behalf of one call.
-type inquiry struct {
-	guard   *Guard
-	ctx     context.Context
-	vouched time.Time // just before the question that was answered with an identity
-}
-
-func (i *inquiry) ask(token string) (*Identity, *refusal) {
-	ctx, cancel := context.WithTimeout(i.ctx, i.guard.config.VerifyTimeout)
-	defer cancel()
-	asked := time.Now()
-	answer, err := i.guard.auth.Verify(ctx, &authapi.VerifyRequest{AccessToken: token}, i.guard.config.callOptions()...)
-	if err != nil {
-		return nil, refusedByVerify(err)
-	}
-	if answer.GetIdentity().GetUserId() == "" {
-		return nil, unavailable
-	}
-	i.vouched = asked
-	return identityFromMessage(answer.GetIdentity()), nil
-}
-
 // count must not change what was decided, whatever the observer does.
 func (g *Guard) count(method string, refused *refusal, wouldBe bool) {
 	defer func() {

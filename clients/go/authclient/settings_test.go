@@ -22,7 +22,7 @@ func TestTheDefaultsAreThoseOfTheOtherLanguages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]float64{"Config.CacheSize": float64(config.CacheSize), "askedAtOnce": askedAtOnce}
+	got := map[string]float64{"Config.CacheSize": float64(config.CacheSize), "askedAtOnce": askedAtOnce, "repeats": repeats}
 	for name, duration := range map[string]time.Duration{
 		"Config.MaxStaleness":  config.MaxStaleness,
 		"Config.MaxKeyAge":     config.MaxKeyAge,
@@ -39,6 +39,8 @@ func TestTheDefaultsAreThoseOfTheOtherLanguages(t *testing.T) {
 		"longestWatch":         longestWatch,
 		"mostDrift":            mostDrift,
 		"retryDelay":           retryDelay,
+		"repeatPause":          repeatPause,
+		"heardLimit":           heardLimit,
 	} {
 		got[name] = duration.Seconds()
 	}

@@ -151,6 +151,7 @@ type trust struct {
 	// time at which the stream was opened plus a time span that the server measured, so no two clocks are compared.
 	keysRead, viewRead, answerRead time.Time
 	serverTime                     time.Time // the auth server's clock at answerRead
+	heard                          time.Time // local, when the auth server was last heard
 	completed                      func()    // called with each complete view
 }
 
@@ -177,6 +178,20 @@ func (t *trust) knowledge() knowledge {
 		k.viewAge = local.Sub(t.viewRead)
 	}
 	return k
+}
+
+// hear notes that the auth server has said something.
+func (t *trust) hear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.heard = time.Now()
+}
+
+// isHeardSince tells whether the auth server has said anything since then.
+func (t *trust) isHeardSince(moment time.Time) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.heard.After(moment)
 }
 
 // mostDrift is how far two monotonic clocks may have drifted apart in the life of a stream.
@@ -215,7 +230,7 @@ func (w *watch) apply(answer *authapi.WatchRevocationsResponse) (badKeys, err er
 	t := w.trust
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.answerRead = read
+	t.answerRead, t.heard = read, arrived
 	t.serverTime = answer.GetReadTime().AsTime()
 	return w.applyKeys(answer.KeySet), w.applyRevocations(answer)
 }

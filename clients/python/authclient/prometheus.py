@@ -3,6 +3,7 @@
 metrics = authclient.prometheus.Metrics()
 trust = authclient.Trust("127.0.0.1:50051", audience="internal", observer=metrics)
 metrics.follow(trust)
+session = authclient.Session("127.0.0.1:50051", observer=metrics)
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class Metrics(Observer):
         auth_view_age_seconds: age of the knowledge of revocations; +Inf before it is complete. See `follow`.
         auth_key_sets_refused_total: sets of keys that were not good.
         auth_threads_failed_total: threads of the client, by `thread`, that an error has ended; each was begun anew.
+            Those of a Session that is given these Metrics too: `authclient-renewals` keeps its streams open.
 
     Args:
         registry: where the metrics are shown. One takes one Metrics; a second raises ValueError.

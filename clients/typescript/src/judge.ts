@@ -1,5 +1,6 @@
 // Puts the decision together with what this process knows: the watch, the clock, and whom to ask.
 
+import { Asking } from "./asking.js";
 import type { AuthServer } from "./auth_server.js";
 import {
   authenticate, conclude, decide, LEEWAY_SECONDS, type Caller, type Decision, type Judge, type Knowledge,
@@ -22,18 +23,20 @@ export interface Limits {
 
 /** Judges calls and streams. Nothing here rejects: whatever goes wrong counts as a refusal. */
 export class LocalJudge {
+  private readonly asking: Asking;
   private readonly questions: Questions;
 
   constructor(
     private readonly watch: Watch,
-    private readonly authServer: AuthServer,
+    authServer: AuthServer,
     private readonly verifier: TokenVerifier,
     private readonly limits: Limits,
     private readonly tell: Tell,
     private readonly clock: Clock,
   ) {
     const keep = Math.max(limits.maxStaleness, MIN_STALENESS_SECONDS);
-    this.questions = new Questions((token, deadline) => authServer.verify(token, deadline), clock, keep);
+    this.asking = new Asking(authServer, watch, clock);
+    this.questions = new Questions((token, deadline) => this.asking.verify(token, deadline), clock, keep);
   }
 
   get known(): Knowledge {
@@ -64,7 +67,7 @@ export class LocalJudge {
       let askedAt: number | undefined;
       const decision = await decide(authorization, policy, this.known, this.judge((token) => {
         askedAt = this.clock.monotonic();
-        return this.authServer.verify(token, deadline);
+        return this.asking.verify(token, deadline);
       }));
       return vouchedAt(decision, askedAt);
     });

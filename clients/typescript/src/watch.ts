@@ -55,6 +55,7 @@ export class Watch {
   // The moments, on the local monotonic clock, at which keys and view were surely as they are known.
   private keysAsOf = -Infinity;
   private viewAsOf = -Infinity;
+  private lastHeardAt = -Infinity;
   private serverTime: { readonly readTime: number; readonly asOf: number } | undefined;
 
   private resumePoint: ResumePoint | undefined;
@@ -90,6 +91,11 @@ export class Watch {
   /** Seconds; Infinity where there never was a complete view. */
   get viewAge(): number {
     return this.clock.monotonic() - this.viewAsOf;
+  }
+
+  /** When it said anything, by the monotonic clock; -Infinity where it never did. */
+  get heardAt(): number {
+    return this.lastHeardAt;
   }
 
   /** The authentication service's clock, in seconds since the epoch. */
@@ -153,6 +159,7 @@ export class Watch {
     try {
       for await (const answer of stream) {
         silence.refresh();
+        this.lastHeardAt = this.clock.monotonic();
         const { keys } = this;
         try {
           this.take(reading.next(answer, this.clock.monotonic()), reading);

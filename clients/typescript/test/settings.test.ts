@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { HEARD_SECONDS, REPEAT_PAUSE_SECONDS, REPEATS } from "../src/asking.js";
 import { VERIFY_TIMEOUT_MS } from "../src/auth_server.js";
 import { KEY_NOTICE_SECONDS, LEEWAY_SECONDS } from "../src/decision.js";
 import { DEFAULTS, Guard, type GuardOptions } from "../src/guard.js";
@@ -23,6 +24,9 @@ test("the defaults are those of the other languages", () => {
     ...DEFAULTS,
     ...Object.fromEntries(pace),
     VERIFY_TIMEOUT_MS: VERIFY_TIMEOUT_MS / 1000,
+    REPEATS,
+    REPEAT_PAUSE_SECONDS,
+    HEARD_SECONDS,
     LEEWAY_SECONDS,
     KEY_NOTICE_SECONDS,
     MIN_STALENESS_SECONDS,

@@ -10,6 +10,7 @@ from authclient import LoginNeeded
 from tests.clients.calling.aio_callers import Caller, claim, eventually, holding, refused
 from tests.clients.eventually import SOON
 from tests.clients.guarded import KINDS, UNAUTHENTICATED, UNAVAILABLE
+from tests.clients.scripted import refuse
 from tests.clients.token_server import TokenServer, away, over
 from tests.observed import PASSWORD
 
@@ -89,6 +90,15 @@ async def test_a_session_that_is_over_says_why(server: TokenServer, caller: Call
         assert caught.value.reason == "SESSION_ENDED"
     await caller.session.login("ada", PASSWORD)
     assert (await caller.call())[0] not in (b"", b"access-1")
+
+
+@claim
+async def test_a_clock_that_is_wrong_for_a_while_ends_no_session(server: TokenServer, caller: Caller) -> None:
+    server.refuses, server.reason = {"access-1"}, ("TOKEN_NOT_YET_VALID", "authservice")
+    server.on_refresh = lambda _token, context: refuse(context, UNAUTHENTICATED, "TOKEN_NOT_YET_VALID")
+    assert (await refused(caller.call())).code() is UNAUTHENTICATED
+    server.on_refresh = lambda _token, _context: None
+    assert await caller.call() == [b"access-2"]
 
 
 @claim

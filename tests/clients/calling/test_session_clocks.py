@@ -4,11 +4,14 @@ import inspect
 import time
 from typing import Any
 
+import grpc
 import pytest
-from authclient import Session, Trust, aio
+from authclient import Session, Trust, aio, reason_of
 
+from tests.clients.calling.calls import call, refused
 from tests.clients.eventually import SOON
-from tests.clients.guarded import path
+from tests.clients.guarded import KINDS, UNAUTHENTICATED, path
+from tests.clients.scripted import refuse
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer
 from tests.observed import PASSWORD
@@ -39,3 +42,25 @@ def test_nobody_gets_a_token_that_ended_while_the_machine_slept(server: TokenSer
         hands.now += 50
         assert caller.access_token() == "access-3"
         assert server.refreshes == ["refresh-1", "refresh-2"]
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_a_token_that_a_clock_makes_too_early_is_renewed(
+    server: TokenServer, caller: Session, shop_channel: grpc.Channel, kind: str
+) -> None:
+    server.refuses, server.reason = {"access-1"}, ("TOKEN_NOT_YET_VALID", "authservice")
+    assert call(shop_channel, kind)[0] == b"access-2"
+    assert caller.access_token() == "access-2"
+
+
+@pytest.mark.parametrize("reason", ["TOKEN_NOT_YET_VALID", ""], ids=["too early", "from something on the way"])
+def test_a_refresh_that_is_refused_for_a_clock_or_by_a_proxy_ends_no_session(
+    server: TokenServer, caller: Session, hands: Hands, reason: str
+) -> None:
+    server.on_refresh = lambda _token, context: refuse(context, UNAUTHENTICATED, reason)
+    hands.now += 899
+    error = refused(caller.access_token)
+    assert (error.code(), reason_of(error.trailing_metadata())) == (UNAUTHENTICATED, reason or None)
+    server.on_refresh = lambda _token, _context: None
+    assert caller.access_token() == "access-2"
+    assert server.refreshes == ["refresh-1"] * 2

@@ -1,5 +1,6 @@
 """A caller's long streams are renewed with each fresh token."""
 
+import asyncio
 import functools
 import threading
 from collections.abc import Iterator
@@ -7,13 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
-from authclient import Session
+from authclient import Session, aio
 
 from tests.clients.eventually import SOON, eventually
 from tests.clients.guarded import KINDS, UNAVAILABLE, path
 from tests.clients.scripted import refuse
 from tests.clients.stand_ins import Hands
 from tests.clients.token_server import TokenServer
+from tests.observed import PASSWORD
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
@@ -79,3 +81,68 @@ def test_a_session_that_is_over_or_closed_breaks_no_thread(
         caller.access_token()
     running.cancel()
     eventually(lambda: not renewing_threads(), "the thread that renews is gone")
+
+
+class Breaking(grpc.UnaryUnaryClientInterceptor):
+    """Of somebody else: breaks the calls that renew streams."""
+
+    def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        if details.method.endswith("/RenewStream"):
+            raise KeyError("a fault around the channel")
+        return continuation(details, request)
+
+
+class AioBreaking(grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+        return Breaking().intercept_unary_unary(continuation, details, request)
+
+
+class Counting:
+    """Hears of what failed, and is broken itself."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def thread_failed(self, name: str) -> None:
+        self.failed.append(name)
+        raise RuntimeError("the metrics are broken")
+
+
+def test_a_renewal_that_an_error_ends_is_counted_and_tried_again(server: TokenServer, hands: Hands) -> None:
+    counting = Counting()
+    with (
+        Session(server.address, monotonic=hands, observer=counting) as caller,
+        grpc.insecure_channel(server.address) as plain,
+    ):
+        caller.login("ada", PASSWORD)
+        multi: Any = caller.attach(grpc.intercept_channel(plain, Breaking())).unary_stream(path("unary_stream"))
+        running = multi(b"wait", timeout=SOON)
+        next(running)
+        hands.now += 899
+        eventually(lambda: len(counting.failed) > 1, "it has failed, and failed again")
+        assert set(counting.failed) == {"authclient-renewals"}
+        running.cancel()
+        eventually(lambda: not renewing_threads(), "the thread that renews is gone")
+
+
+def test_a_renewal_that_an_error_ends_on_an_event_loop_is_counted_too(server: TokenServer, hands: Hands) -> None:
+    counting = Counting()
+
+    async def stream() -> None:
+        async with aio.Session(server.address, monotonic=hands, observer=counting) as caller:
+            await caller.login("ada", PASSWORD)
+            # Before the session's own, so that its calls pass it.
+            channel = caller.attach(
+                lambda ours: grpc.aio.insecure_channel(server.address, interceptors=[*ours, AioBreaking()])
+            )
+            async with channel:
+                multi: Any = channel.unary_stream(path("unary_stream"))
+                running = multi(b"wait", timeout=SOON)
+                await running.read()
+                hands.now += 899
+                while len(counting.failed) < 2:
+                    await asyncio.sleep(0.01)
+                running.cancel()
+
+    asyncio.run(asyncio.wait_for(stream(), SOON))
+    assert set(counting.failed) == {"authclient-renewals"}

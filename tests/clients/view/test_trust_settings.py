@@ -1,5 +1,6 @@
 """A Trust refuses settings that make no sense, and says what to write."""
 
+import secrets
 from typing import Any
 
 import pytest
@@ -37,6 +38,27 @@ def test_a_shared_secret_is_bytes_and_is_not_shown() -> None:
     with pytest.raises(ValueError, match=r"the secret is a text; give bytes, such as secret\.encode\(\)") as refused:
         made(shared_secret="sixteen or more of them, and secret")
     assert "sixteen" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "weakness"),
+    [
+        (b"a" * 32, "is one character, repeated"),
+        ("é".encode() * 16, "is one character, repeated"),
+        (b"\xff" * 40, "is one character, repeated"),
+        (b"your-super-secret-jwt-key-change-this-in-production", "is the placeholder of an example"),
+        (b"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7", "is on the public lists"),
+    ],
+)
+def test_a_shared_secret_that_others_know_is_refused_as_the_service_refuses_it(secret: bytes, weakness: str) -> None:
+    with pytest.raises(ValueError, match=f"shared_secret {weakness}.*openssl rand -base64 48") as refused:
+        made(shared_secret=secret)
+    assert secret not in str(refused.value).encode()
+
+
+def test_a_shared_secret_may_be_of_any_bytes() -> None:
+    for secret in (secrets.token_bytes(32), secrets.token_urlsafe(48).encode()):
+        made(shared_secret=secret).close()
 
 
 def test_a_setting_that_is_refused_leaves_nothing_running() -> None:

@@ -150,9 +150,12 @@ class Holding:
 
 
 def login_needed(error: Any) -> LoginNeeded | None:
-    """Return what a refused Refresh means, or None if the session may still be alive."""
-    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-        reason = reason_of(error.trailing_metadata())
+    """Return what a refused Refresh means, or None if the session may still be alive.
+
+    Without a reason it was refused by something on the way. And what a clock makes too early will be good later.
+    """
+    reason = reason_of(error.trailing_metadata()) if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
+    if reason not in (None, "TOKEN_NOT_YET_VALID"):
         return LoginNeeded(f"The session is over ({reason}). Log in again.", reason)
     return None
 

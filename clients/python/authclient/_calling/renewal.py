@@ -1,14 +1,19 @@
 """Renewing an open stream: when to present a fresh token for it. The same for threads and for asyncio."""
 
+import logging
 import random
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
 from authclient._calling.held_tokens import may_repeat
 from authclient._wire.details import reason_of
 
+log = logging.getLogger("authclient")
+
+THREAD = "authclient-renewals"
+"""What renews streams is called so, where it is a task of asyncio too."""
 RENEWAL_SECONDS = 1.0
 """Between two looks at whether open streams need a fresher token. A refreshed one is good for minutes."""
 FIRST_MISS_PAUSE, MISS_GROWTH = 0.05, 1.25
@@ -16,6 +21,22 @@ MOST_MISSES = 40
 """Where calls are spread over several processes, a renewal may reach one that does not serve the stream. So it is tried
 again after pauses that begin with 50 ms and grow by a quarter: eight times in the first second, thirty times in the two
 minutes that a token of a quarter of an hour has left when it is replaced. After forty there is no use in it."""
+
+
+class Counter(Protocol):
+    """What hears of renewals that have failed. `authclient.Observer` and `authclient.prometheus.Metrics` do."""
+
+    def thread_failed(self, name: str) -> None: ...
+
+
+def tell_failure(counter: Counter | None) -> None:
+    """Log the error that a round of renewals is ended by, and count it. Never raises."""
+    log.exception("the renewal of streams has failed; it is tried again")
+    try:
+        if counter:
+            counter.thread_failed(THREAD)
+    except Exception:
+        log.exception("that the renewal of streams has failed could not be counted")
 
 
 class Renewal:

@@ -35,7 +35,7 @@ class Pause(NamedTuple):
 
 Steps: TypeAlias = Generator[Send | Pause, Any, Verified]
 
-REPEATS, FIRST_PAUSE = 4, 0.1
+REPEATS, REPEAT_PAUSE = 4, 0.1
 """How often a question that was not answered is asked again where the service was heard just now: at once, then after
 so many seconds, twice as many each time. The next connection may lead to a server that has just gone, too."""
 
@@ -74,7 +74,7 @@ class Asking:
                 if _is_unanswered(error) and repeats < self._most_repeats(asked_at):
                     unanswered, repeats = error, repeats + 1
                     if repeats > 1:
-                        yield Pause(FIRST_PAUSE * 2 ** (repeats - 2))
+                        yield Pause(REPEAT_PAUSE * 2 ** (repeats - 2))
                 elif _is_late(error) and not was_late and self._is_worth_waiting(asked_at, until):
                     was_late, patience = True, ASK_SECONDS
                 else:

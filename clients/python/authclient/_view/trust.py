@@ -14,6 +14,7 @@ from authclient._judging.observer import Observer
 from authclient._judging.verified import Ask, Verified
 from authclient._tokens.key_sets import SHARED_SECRET_ID
 from authclient._tokens.keys import VerificationKey
+from authclient._tokens.weak_secrets import known_weakness_of
 from authclient._view.asking import Asking
 from authclient._view.connection import Connection
 from authclient._view.diagnosis import Server
@@ -46,7 +47,8 @@ class Trust:
         observer: hears of the connection and of each decision.
 
     Raises:
-        ValueError: issuer or audience is empty, a time is negative, or plaintext would leave this machine.
+        ValueError: issuer or audience is empty, a time is negative, plaintext would leave this machine, or the shared
+            secret is one that somebody with a token could find.
         TypeError: something is of another type; the text says what to write.
         RuntimeError: gevent has patched threads, and grpc has not been told.
     """
@@ -72,7 +74,7 @@ class Trust:
         self.knowledge = Knowledge(monotonic, clock)
         self.judge = Judge(self.knowledge, issuer, audience, max_staleness=max_staleness, max_key_age=max_key_age)
         self.observer = observer or Observer()
-        secret = VerificationKey(SHARED_SECRET_ID, "HS256", shared_secret) if shared_secret else None
+        secret = _key_of(shared_secret) if shared_secret else None
         if isinstance(address, grpc.Channel):
             self._connection = Connection(address)
         else:
@@ -144,3 +146,14 @@ class Trust:
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each change of the view, and twice a second. It must not wait."""
         self._watch.listen(listener)
+
+
+def _key_of(secret: bytes) -> VerificationKey:
+    """Return the key that a shared secret is. Raises ValueError, as `serve` refuses it, where others know it too."""
+    key = VerificationKey(SHARED_SECRET_ID, "HS256", secret)
+    if weakness := known_weakness_of(secret):
+        raise ValueError(
+            f"shared_secret {weakness}: others could make tokens with it. Set another JWT_SECRET at the authentication "
+            "service, such as the output of `openssl rand -base64 48`, and here."
+        )
+    return key

@@ -1,7 +1,6 @@
 """Putting a session's token on the calls of an asyncio channel."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
@@ -10,10 +9,8 @@ from authapi.v1 import stream_service_pb2 as api
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN, refuses_token
-from authclient._calling.renewal import Renewal
+from authclient._calling.renewal import Counter, Renewal, tell_failure
 from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
-
-log = logging.getLogger("authclient")
 
 
 class TokenSource(Protocol):
@@ -24,10 +21,15 @@ class TokenSource(Protocol):
 
 
 def attach(
-    make: Callable[[list[grpc.aio.ClientInterceptor]], grpc.aio.Channel], source: TokenSource
+    make: Callable[[list[grpc.aio.ClientInterceptor]], grpc.aio.Channel],
+    source: TokenSource,
+    counter: Counter | None = None,
 ) -> grpc.aio.Channel:
-    """Return the channel that is made with these interceptors, with a token on every call."""
-    attached = [kind(source) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
+    """Return the channel that is made with these interceptors, with a token on every call.
+
+    `counter` hears of renewals that have failed.
+    """
+    attached = [kind(source, counter) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
     channel = make(list(attached))
     streams: Any = rpc.StreamServiceStub(channel)
     for interceptor in attached:
@@ -36,8 +38,9 @@ def attach(
 
 
 class _Attached:
-    def __init__(self, source: TokenSource) -> None:
+    def __init__(self, source: TokenSource, counter: Counter | None) -> None:
         self.source = source
+        self.counter = counter
         self.streams: Any = None
 
     async def open(self, continuation: Callable[..., Any], details: Any, request: Any, token: str) -> Any:
@@ -59,7 +62,7 @@ class _Attached:
             except (*NO_TOKEN, RuntimeError):
                 pass
             except Exception:  # Of what stands around the channel, perhaps.
-                log.exception("the renewal of a stream has failed; it is tried again")
+                tell_failure(self.counter)
 
     async def _present(self, name: str, token: str) -> grpc.RpcError | None:
         """Renew a stream. Returns why that failed, or None."""

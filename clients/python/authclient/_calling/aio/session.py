@@ -15,6 +15,7 @@ from authclient._calling.aio.attached import attach
 from authclient._calling.held_tokens import AIO_BEFORE_FORK, OTHER_LOOP, HeldTokens, Holding, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.line import Line
+from authclient._calling.renewal import Counter
 from authclient._waiting.steps import in_task
 from authclient._wire.channels import NEVER_RESENT, OF_ITS_OWN, check_target, open_aio_channel
 from authclient._wire.metadata import bearer
@@ -42,12 +43,14 @@ class Session:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
+        observer: Counter | None = None,
         monotonic: Callable[[], float] = MONOTONIC,
     ) -> None:
         self._given = address if isinstance(address, grpc.aio.Channel) else None
         if self._given is None:
             check_target(address, credentials, insecure)
         self._open = functools.partial(open_aio_channel, cast(str, address), credentials, insecure)
+        self._observer = observer
         self._monotonic = monotonic
         self._holding = Holding()
         self._home: _Home | None = None
@@ -110,7 +113,7 @@ class Session:
 
             session.attach(lambda interceptors: grpc.aio.secure_channel(address, ca, interceptors=interceptors))
         """
-        return attach(make, self)
+        return attach(make, self, self._observer)
 
     def call_credentials(self) -> grpc.CallCredentials:
         """Return credentials for `grpc.composite_channel_credentials`, where no interceptor can be had.

@@ -9,6 +9,7 @@ import grpc
 from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient._calling.held_tokens import NO_TOKEN, refuses_token
+from authclient._calling.renewal import Counter
 from authclient._calling.sync.renewals import Renewals
 from authclient._wire.calls import can_end
 from authclient._wire.metadata import STREAM_ENTRY, bearer, has_authorization, new_stream_name
@@ -21,9 +22,9 @@ class TokenSource(Protocol):
     def replace(self, refused: str) -> str: ...
 
 
-def attach(channel: grpc.Channel, source: TokenSource) -> grpc.Channel:
-    """Return the channel with a token on every call."""
-    renewals = Renewals(source.access_token, rpc.StreamServiceStub(channel))
+def attach(channel: grpc.Channel, source: TokenSource, counter: Counter | None = None) -> grpc.Channel:
+    """Return the channel with a token on every call. `counter` hears of renewals that have failed."""
+    renewals = Renewals(source.access_token, rpc.StreamServiceStub(channel), counter)
     attached = grpc.intercept_channel(channel, _Attached(source, renewals))
     return _Channel(attached, grpc.intercept_channel(channel, _Futures(source)))
 

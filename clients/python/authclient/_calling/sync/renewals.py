@@ -1,7 +1,6 @@
 """Keeping open streams open: a fresh token is presented for each before the one it was opened with expires."""
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,10 +11,8 @@ from authapi.v1 import stream_service_pb2_grpc as rpc
 
 from authclient._calling import renewal
 from authclient._calling.held_tokens import CALL_SECONDS, NO_TOKEN
-from authclient._calling.renewal import Renewal
+from authclient._calling.renewal import Counter, Renewal
 from authclient._wire.metadata import bearer
-
-log = logging.getLogger("authclient")
 
 
 class Renewals:
@@ -24,9 +21,13 @@ class Renewals:
     Args:
         access_token: returns a token that is good for a while; raises one of NO_TOKEN.
         streams: the StreamService of the guarded service, through that channel.
+        counter: hears of rounds that an error has ended.
     """
 
-    def __init__(self, access_token: Callable[[], str], streams: rpc.StreamServiceStub) -> None:
+    def __init__(
+        self, access_token: Callable[[], str], streams: rpc.StreamServiceStub, counter: Counter | None
+    ) -> None:
+        self._counter = counter
         self._access_token = access_token
         self._streams = streams
         self._lock = threading.Lock()
@@ -38,7 +39,7 @@ class Renewals:
         with self._lock:
             self._open[name] = Renewal(name, token)
             if self._thread is None or not self._thread.is_alive():
-                thread = threading.Thread(target=self._run, name="authclient-renewals", daemon=True)
+                thread = threading.Thread(target=self._run, name=renewal.THREAD, daemon=True)
                 # Where no thread can be had the stream lives as long as its token, or until the next one is opened.
                 with contextlib.suppress(RuntimeError):
                     thread.start()
@@ -63,10 +64,8 @@ class Renewals:
                 self._renew(streams, self._access_token())
             except (*NO_TOKEN, RuntimeError):
                 pass
-            except (
-                Exception
-            ):  # Of what stands around the channel, perhaps. The other streams are to be renewed all the same.
-                log.exception("the renewal of streams has failed; it is tried again")
+            except Exception:  # Of what stands around the channel, perhaps. The other streams are to be renewed.
+                renewal.tell_failure(self._counter)
             pause = min(stream.pause for stream in streams)
 
     def _renew(self, streams: list[Renewal], token: str) -> None:

@@ -14,6 +14,7 @@ from authapi.v1 import auth_service_pb2 as api
 from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, REFRESH_SECONDS, HeldTokens, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.line import Line
+from authclient._calling.renewal import Counter
 from authclient._calling.sync.attached import attach
 from authclient._waiting.green import require_grpc_patched
 from authclient._waiting.steps import in_thread
@@ -32,6 +33,7 @@ class Session:
         address: `host:port` of the authentication service, or a channel to it.
         credentials: how to reach it; None for plaintext, which is for loopback only.
         insecure: allow plaintext to another machine.
+        observer: hears of renewals of streams that an error has ended, as `authclient.prometheus.Metrics` does.
 
     Raises:
         ValueError: plaintext would leave this machine, or the text is no address.
@@ -45,11 +47,13 @@ class Session:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         insecure: bool = False,
+        observer: Counter | None = None,
         monotonic: Callable[[], float] = MONOTONIC,
     ) -> None:
         require_grpc_patched()
         self._given = address if isinstance(address, grpc.Channel) else None
         self._open = functools.partial(open_channel, cast(str, address), credentials, insecure)
+        self._observer = observer
         self._monotonic = monotonic
         self._home = self._begin()
 
@@ -111,7 +115,7 @@ class Session:
         A call whose token is refused is sent once more with a new token of the same session, unless it streams requests
         or is a future. Streams are renewed before their token expires.
         """
-        return attach(channel, self)
+        return attach(channel, self, self._observer)
 
     def call_credentials(self) -> grpc.CallCredentials:
         """Return credentials for `grpc.composite_channel_credentials`, where no interceptor can be had."""
