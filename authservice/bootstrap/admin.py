@@ -11,6 +11,6 @@ def build(parts: Parts) -> AdminStories:
     """Return the area's stories."""
     names = PrecisNames()
     return AdminStories(
-        operate_users=OperateUsers(parts.database, names, parts.clock, parts.audit),
+        operate_users=OperateUsers(parts.database, names, parts.fingerprints, parts.clock, parts.audit),
         operate_sessions=OperateSessions(parts.database, names, parts.clock, parts.audit),
     )

@@ -4,7 +4,7 @@ from uuid6 import uuid7
 
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.secrets import PEPPER, REFRESH_TOKENS
-from authservice.bootstrap.sizes import session_limits
+from authservice.bootstrap.sizes import attempt_limits, registration_limit, session_limits
 from authservice.security.access_tokens import SignedAccessTokens
 from authservice.security.emails import Emails
 from authservice.security.examination import TokenExamination
@@ -20,7 +20,8 @@ from authservice.usecases.auth.logout import Logout
 from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register
 from authservice.usecases.auth.verify import Verify
-from authservice.usecases.steps.count_attempt import CountAttempt
+from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_request import AdmitRequest
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.open_session import OpenSession
 
@@ -34,12 +35,15 @@ def build(parts: Parts) -> AuthStories:
     access_tokens = SignedAccessTokens(settings.issuer, settings.audience, parts.keys)
     refresh_tokens = SealedRefreshTokens(parts.own_secrets[REFRESH_TOKENS])
     issue_tokens = IssueTokens(access_tokens, limits)
-    count_attempt = CountAttempt(database, parts.fingerprints, clock)
+    admit_attempt = AdmitAttempt(database, parts.fingerprints, attempt_limits(settings), clock, audit)
+    admit_registration = AdmitRequest(database, parts.fingerprints, "register", registration_limit(settings), clock)
     open_session = OpenSession(database, refresh_tokens, issue_tokens, limits, new_id=uuid7, clock=clock, audit=audit)
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     return AuthStories(
-        register=Register(database, names, emails, rules, passwords, new_id=uuid7, clock=clock, audit=audit),
-        login=Login(database, names, emails, passwords, count_attempt, open_session, audit),
+        register=Register(
+            database, names, emails, rules, passwords, admit_registration, new_id=uuid7, clock=clock, audit=audit
+        ),
+        login=Login(database, names, emails, passwords, admit_attempt, open_session, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, parts.live_sessions, clock),

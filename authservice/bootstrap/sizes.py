@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from authservice.config import Settings, TokenSettings
+from authservice.config import Settings, ThrottleSettings, TokenSettings
 from authservice.domain.session import SessionLimits
 from authservice.domain.signing_key import RotationPlan
+from authservice.domain.throttle import Growing, Steady
+from authservice.usecases.steps.admit_attempt import Limits
 
 LATE_TOKENS = timedelta(minutes=5)
 """How much longer than a token's life a retired key is kept: leeway of clocks, and servers that learn of it later."""
@@ -49,6 +51,18 @@ def session_limits(settings: TokenSettings) -> SessionLimits:
         remembered_absolute=timedelta(seconds=settings.remembered_session_seconds),
         most=settings.sessions_per_user,
     )
+
+
+def attempt_limits(settings: ThrottleSettings) -> Limits:
+    """Return what is admitted from networks that a user is not known to come from."""
+    network = Growing(settings.network_free_attempts) if settings.network_free_attempts else None
+    return Limits(Growing(settings.free_attempts), network)
+
+
+def registration_limit(settings: ThrottleSettings) -> Steady | None:
+    """Return how many accounts one network may create."""
+    most = settings.registrations_per_hour
+    return Steady(most, timedelta(hours=1)) if most else None
 
 
 def rotation_plan(settings: TokenSettings) -> RotationPlan:

@@ -113,6 +113,16 @@ def disable(name: str) -> None:
 
 @users.command()
 @click.argument("name")
+def unthrottle(name: str) -> None:
+    """Forget the failed logins on the account NAME, so that it can be logged into at once."""
+    require_names(name)
+    with service() as opened:
+        opened.admin.operate_users.unthrottle(name, deadline())
+    click.echo(f"User {name} can log in at once.")
+
+
+@users.command()
+@click.argument("name")
 def enable(name: str) -> None:
     """Let the account NAME log in again. Its ended sessions stay ended."""
     require_names(name)

@@ -13,6 +13,7 @@ from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.settings import Settings
 from authservice.config.strays import Stray, strays
+from authservice.config.throttle import ThrottleSettings
 from authservice.config.tokens import TokenSettings
 from authservice.config.variables import ConfigError
 
@@ -27,6 +28,7 @@ __all__ = [
     "ServingSettings",
     "Settings",
     "Stray",
+    "ThrottleSettings",
     "TokenSettings",
     "exposures",
     "is_there",

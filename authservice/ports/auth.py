@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
+from authservice.domain.throttle import Bucket
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import User, UserName, UserSummary
 
@@ -106,13 +107,37 @@ class Sessions(Protocol):
 
 
 class Attempts(Protocol):
-    """Login attempts since the last success, by account."""
+    """Attempts to prove who one is, what was wrong with them, and from where the right ones came."""
 
     def count(self, subject: bytes, now: datetime, keep_until: datetime) -> int:
         """Add one attempt to a subject of 32 bytes and return how many there are now. Parallel calls all count."""
 
-    def clear(self, subject: bytes) -> None:
-        """Forget the attempts of a subject."""
+    def admit(self, buckets: Sequence[Bucket], now: datetime) -> timedelta:
+        """Count one attempt in each bucket if all of them have room. Returns zero, or how long there is none.
+
+        Parallel calls come one after the other.
+        """
+
+    def clear(self, *subjects: bytes) -> None:
+        """Forget the attempts of subjects."""
+
+    def forgive(self, subject: bytes, attempts: int) -> None:
+        """Take some attempts off a subject, so that there are none left at least."""
+
+    def clear_owned(self, owner: bytes) -> int:
+        """Forget the attempts and the wrong passwords of an account. Returns how many rows there were."""
+
+    def note_wrong(self, owner: bytes, fingerprint: bytes, until: datetime) -> None:
+        """Remember that a secret was wrong."""
+
+    def is_wrong(self, fingerprint: bytes, now: datetime) -> bool:
+        """Tell whether a secret is remembered as wrong."""
+
+    def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
+        """Remember that a user has come from a network."""
+
+    def is_known_network(self, fingerprint: bytes, now: datetime) -> bool:
+        """Tell whether a user has come from a network, by what stands for both."""
 
 
 class LiveSessions(Protocol):

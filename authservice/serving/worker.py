@@ -22,6 +22,7 @@ from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
 from authservice.transport.guard import open_to_anyone, own_guard
+from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration, files_of
 from authservice.transport.server import Limits, Server
 from authservice.transport.servicers import account, auth, trust
@@ -131,10 +132,11 @@ def new_server(
 def registrations_of(service: bootstrap.Service, max_watchers: int, default_deadline: float) -> list[Registration]:
     """Return every service of the contract on its stories."""
     clock, keys = service.parts.clock, service.trust.keys
+    networks = Networks(service.parts.settings.proxy_networks())
     watchers = Watchers(service.trust.feed, lambda: keys.published, max_watchers)
     return [
-        auth.registration(service.auth, clock, default_deadline),
-        account.registration(service.account, default_deadline),
+        auth.registration(service.auth, clock, default_deadline, networks),
+        account.registration(service.account, default_deadline, networks),
         trust.registration(service.trust, watchers, clock),
     ]
 

@@ -4,12 +4,14 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, delete, select
 
-from authservice.storage.tables.auth import login_attempts, sessions
+from authservice.storage.tables.auth import known_networks, login_attempts, sessions, wrong_passwords
 from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
     sessions.c.absolute_end,
     login_attempts.c.expires_at,
+    wrong_passwords.c.expires_at,
+    known_networks.c.expires_at,
     revocations.c.token_end,
 )
 

@@ -3,9 +3,7 @@
 The one conversion from grpc's context; servicers use nothing else of it.
 """
 
-import ipaddress
 from collections.abc import Sequence
-from urllib.parse import unquote
 from uuid import UUID
 
 import grpc
@@ -14,6 +12,7 @@ from authclient import current_identity
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import TokenInvalid
+from authservice.transport.networks import Networks
 
 LONGEST_DEADLINE = 300.0
 """Seconds that a call may take, however long its caller would wait."""
@@ -32,7 +31,7 @@ def deadline_of(context: grpc.ServicerContext, default: float) -> Deadline:
     return Deadline.after(seconds, lambda: not context.is_active())
 
 
-def caller_of(context: grpc.ServicerContext) -> Caller:
+def caller_of(context: grpc.ServicerContext, networks: Networks) -> Caller:
     """Return who calls a method whose rule asks for an access token. The guard has judged them."""
     identity = current_identity(context)
     return Caller(
@@ -40,27 +39,8 @@ def caller_of(context: grpc.ServicerContext) -> Caller:
         session_id=UUID(identity.session_id),
         authenticated_at=identity.authenticated_at,
         auth_methods=identity.auth_methods,
-        network=network_of(context.peer()),
+        network=networks.of(context),
     )
-
-
-def network_of(peer: str) -> str:
-    """Return where a call came from, from what grpc says of its peer: an IPv4 address, or the /64 of an IPv6 one.
-
-    One customer of a provider has a whole /64 of IPv6, so single addresses of it say nothing. Empty for what has no
-    address, such as a socket file.
-    """
-    scheme, _, rest = peer.partition(":")
-    if scheme not in {"ipv4", "ipv6"}:
-        return ""
-    try:
-        address = ipaddress.ip_address(unquote(rest.rpartition(":")[0]).strip("[]").partition("%")[0])
-    except ValueError:
-        return ""
-    mapped = getattr(address, "ipv4_mapped", None)
-    if address.version == 4 or mapped:
-        return str(mapped or address)
-    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def bearer_token(metadata: Sequence[tuple[str, str | bytes]]) -> str:

@@ -29,6 +29,7 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.ResumePointUnknown: (grpc.StatusCode.OUT_OF_RANGE, ErrorReason.ERROR_REASON_RESUME_POINT_UNKNOWN),
     errors.ShuttingDown: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_SHUTTING_DOWN),
     errors.Overloaded: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED),
+    errors.Throttled: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_THROTTLED),
     errors.StorageUnavailable: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_STORAGE_UNAVAILABLE),
     errors.Conflict: (grpc.StatusCode.ABORTED, ErrorReason.ERROR_REASON_CONFLICT),
     errors.DeadlineTooShort: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT),

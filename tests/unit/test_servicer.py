@@ -24,6 +24,7 @@ from authservice.domain.user import User, UserName
 from authservice.transport.caller import bearer_token
 from authservice.transport.messages.times import duration, timestamp
 from authservice.transport.messages.trust import revocation
+from authservice.transport.networks import Networks
 from authservice.transport.servicers.auth import SERVICE, AuthServicer
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.auth.login import Credentials
@@ -91,7 +92,7 @@ class Desk:
     verify: UseCase = field(default_factory=lambda: UseCase(IDENTITY))
 
     def servicer(self) -> AuthServicer:
-        return AuthServicer(cast("AuthStories", self), clock=lambda: NOW, default_deadline=7.0)
+        return AuthServicer(cast("AuthStories", self), clock=lambda: NOW, default_deadline=7.0, networks=Networks())
 
     def call(self, method: str, request: Message, *metadata: tuple[str, str], timeout: float | None = 5.0) -> Any:
         """Return the answer of one call."""
@@ -116,7 +117,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 def test_register_hands_over_every_field_and_answers_with_the_account(desk: Desk) -> None:
     request = api.RegisterRequest(user_name="Ada", password=" pass\0word ", email="A@b.c", idempotency_key="key")
     answer = desk.call("Register", request)
-    assert desk.register.request == Registration("Ada", " pass\0word ", "A@b.c", "key")
+    assert desk.register.request == Registration("Ada", " pass\0word ", "A@b.c", "key", "192.0.2.7")
     assert answer == api.RegisterResponse(
         user_id=str(USER_ID), user_name="Ada", create_time=timestamp(NOW - timedelta(days=1))
     )

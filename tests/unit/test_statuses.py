@@ -235,5 +235,5 @@ def test_every_reason_is_announced_by_an_rpc_a_rule_or_for_all_and_none_is_made_
     for name, comment in comments().items():
         reasons = re.search(r"Reasons: ([^.]+)\.", comment)
         assert reasons, name
-        announced |= set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bOVERLOADED\b", reasons[1]))
+        announced |= set(re.findall(r"\b[A-Z]+_[A-Z_]+\b|\b(?:OVERLOADED|THROTTLED)\b", reasons[1]))
     assert announced == {reason.removeprefix("ERROR_REASON_") for reason in REASONS}

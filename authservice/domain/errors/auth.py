@@ -1,6 +1,6 @@
 """Accounts, credentials and tokens."""
 
-from authservice.domain.errors.roots import AuthError
+from authservice.domain.errors.roots import AuthError, Unavailable
 
 
 class UserNameTaken(AuthError):
@@ -15,6 +15,13 @@ class CredentialsInvalid(AuthError):
 
     def __init__(self) -> None:
         super().__init__("User name or password is wrong.")
+
+
+class Throttled(Unavailable):
+    """There were too many attempts: on this account, or from this network. The same text for every limit."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("There were too many attempts. Wait as long as the details say, then try again.", retry_after)
 
 
 NOT_ACCEPTED = "The token is not accepted. Refresh it or log in again."

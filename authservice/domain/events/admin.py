@@ -18,6 +18,13 @@ class UserEnabled(AuditEvent):
     user_id: UUID
 
 
+class UserUnthrottled(AuditEvent):
+    """An operator had the failed attempts on the account forgotten."""
+
+    user_id: UUID
+    cleared: int
+
+
 class RoleGranted(AuditEvent):
     """An operator gave the role. Not if the user had it."""
 

@@ -27,6 +27,12 @@ class LoginRefused(AuditEvent):
     user_id: UUID | None
 
 
+class AttemptThrottled(AuditEvent):
+    """An attempt to log in was not admitted, because of too many on the account or from its network."""
+
+    user_id: UUID | None
+
+
 class SessionRefreshed(AuditEvent):
     """A refresh token was spent. Not for repetitions in the grace window."""
 

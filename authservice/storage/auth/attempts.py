@@ -1,11 +1,16 @@
-"""Login attempts since the last success."""
+"""Attempts to prove who one is."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, case, delete, select, update
 
-from authservice.storage.tables.auth import login_attempts
-from authservice.storage.upsert import insert_or_update
+from authservice.domain.throttle import Bucket, Count
+from authservice.storage.tables.auth import known_networks, login_attempts, wrong_passwords
+from authservice.storage.upsert import insert_or_update, insert_unless_there
+
+_NONE = timedelta()
 
 
 class SqlAttempts:
@@ -25,6 +30,80 @@ class SqlAttempts:
         query = select(login_attempts.c.failures).where(login_attempts.c.subject == subject)
         return int(self._connection.execute(query).scalar_one())
 
-    def clear(self, subject: bytes) -> None:
-        """Forget the attempts of a subject."""
-        self._connection.execute(delete(login_attempts).where(login_attempts.c.subject == subject))
+    def admit(self, buckets: Sequence[Bucket], now: datetime) -> timedelta:
+        """Count one attempt in each bucket if all of them have room."""
+        # Locked in the order of their subjects, so that two such calls do not wait for each other.
+        ordered = sorted(buckets, key=lambda bucket: bucket.subject)
+        counts = [self._hold(bucket, now) for bucket in ordered]
+        pairs = list(zip(ordered, counts, strict=True))
+        longest = max((bucket.limit.wait(count, now) for bucket, count in pairs), default=_NONE)
+        if longest > _NONE:
+            return longest
+        for bucket, count in pairs:
+            self._keep(bucket, bucket.limit.admitted(count, now), now)
+        return _NONE
+
+    def clear(self, *subjects: bytes) -> None:
+        """Forget the attempts of subjects."""
+        for subject in sorted(subjects):
+            self._connection.execute(delete(login_attempts).where(login_attempts.c.subject == subject))
+
+    def forgive(self, subject: bytes, attempts: int) -> None:
+        """Take some attempts off a subject."""
+        failures = login_attempts.c.failures
+        left = case((failures > attempts, failures - attempts), else_=0)
+        self._connection.execute(
+            update(login_attempts).where(login_attempts.c.subject == subject).values(failures=left, next_at=None)
+        )
+
+    def clear_owned(self, owner: bytes) -> int:
+        """Forget the attempts and the wrong passwords of an account."""
+        tables = (login_attempts, wrong_passwords)
+        return sum(self._connection.execute(delete(each).where(each.c.owner == owner)).rowcount for each in tables)
+
+    def note_wrong(self, owner: bytes, fingerprint: bytes, until: datetime) -> None:
+        """Remember that a secret was wrong."""
+        row = {"fingerprint": fingerprint, "owner": owner, "expires_at": until}
+        insert_or_update(self._connection, wrong_passwords, row, {"expires_at": until})
+
+    def is_wrong(self, fingerprint: bytes, now: datetime) -> bool:
+        """Tell whether a secret is remembered as wrong."""
+        known = wrong_passwords.c
+        query = select(known.owner).where(known.fingerprint == fingerprint, known.expires_at > now)
+        return self._connection.execute(query).first() is not None
+
+    def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
+        """Remember that a user has come from a network."""
+        row = {"fingerprint": fingerprint, "user_id": user_id, "expires_at": until}
+        insert_or_update(self._connection, known_networks, row, {"expires_at": until})
+
+    def is_known_network(self, fingerprint: bytes, now: datetime) -> bool:
+        """Tell whether a user has come from a network."""
+        known = known_networks.c
+        query = select(known.user_id).where(known.fingerprint == fingerprint, known.expires_at > now)
+        return self._connection.execute(query).first() is not None
+
+    def _hold(self, bucket: Bucket, now: datetime) -> Count:
+        """Return what is in a bucket now, locked until the transaction ends."""
+        kept = {"subject": bucket.subject, "failures": 0, "last_at": now, "expires_at": now + bucket.limit.kept}
+        insert_unless_there(self._connection, login_attempts, **kept, owner=bucket.owner)
+        # It locks as well. Any other kind would fix what this transaction sees before the next bucket is locked.
+        columns = login_attempts.c
+        query = select(columns.failures, columns.next_at, columns.expires_at).where(columns.subject == bucket.subject)
+        failures, next_at, expires_at = self._connection.execute(query.with_for_update()).one()
+        if expires_at <= now:  # Nobody has cleaned up yet.
+            return Count(0, now)
+        return Count(failures, next_at or now)
+
+    def _keep(self, bucket: Bucket, count: Count, now: datetime) -> None:
+        self._connection.execute(
+            update(login_attempts)
+            .where(login_attempts.c.subject == bucket.subject)
+            .values(
+                failures=count.attempts,
+                next_at=count.next_at,
+                last_at=now,
+                expires_at=now + bucket.limit.kept,
+                owner=bucket.owner,
+            )
+        )

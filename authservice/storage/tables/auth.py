@@ -70,5 +70,25 @@ login_attempts = Table(
     Column("failures", Integer, nullable=False),
     Column("last_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False, index=True),
+    Column("next_at", Time),
+    Column("owner", Bytes(32), index=True),
+    **OPTIONS,
+)
+
+wrong_passwords = Table(
+    "wrong_passwords",
+    metadata,
+    Column("fingerprint", Bytes(32), primary_key=True),
+    Column("owner", Bytes(32), nullable=False, index=True),
+    Column("expires_at", Time, nullable=False, index=True),
+    **OPTIONS,
+)
+
+known_networks = Table(
+    "known_networks",
+    metadata,
+    Column("fingerprint", Bytes(32), primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("expires_at", Time, nullable=False, index=True),
     **OPTIONS,
 )

@@ -6,9 +6,11 @@ import grpc
 from authapi.v1 import account_service_pb2 as api
 from authapi.v1 import account_service_pb2_grpc as rpc
 
+from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.transport.caller import caller_of, deadline_of
 from authservice.transport.messages.account import listed_sessions
+from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
 from authservice.usecases.account import AccountStories
 
@@ -25,32 +27,36 @@ class AccountServicer(rpc.AccountServiceServicer):
 
     stories: AccountStories
     default_deadline: float
+    networks: Networks
 
     def ListSessions(self, request: api.ListSessionsRequest, context: grpc.ServicerContext) -> api.ListSessionsResponse:
         """Say where the caller is logged in."""
-        caller = caller_of(context)
+        caller = self._caller(context)
         return listed_sessions(self.stories.list_sessions(caller, self._deadline(context)), caller)
 
     def RevokeSession(
         self, request: api.RevokeSessionRequest, context: grpc.ServicerContext
     ) -> api.RevokeSessionResponse:
         """End one session of the caller."""
-        ended = self.stories.revoke_session(request.session_id, caller_of(context), self._deadline(context))
+        ended = self.stories.revoke_session(request.session_id, self._caller(context), self._deadline(context))
         return api.RevokeSessionResponse(ended_sessions=ended)
 
     def RevokeOtherSessions(
         self, request: api.RevokeOtherSessionsRequest, context: grpc.ServicerContext
     ) -> api.RevokeOtherSessionsResponse:
         """End all sessions of the caller but this one."""
-        ended = self.stories.revoke_other_sessions(caller_of(context), self._deadline(context))
+        ended = self.stories.revoke_other_sessions(self._caller(context), self._deadline(context))
         return api.RevokeOtherSessionsResponse(ended_sessions=ended)
+
+    def _caller(self, context: grpc.ServicerContext) -> Caller:
+        return caller_of(context, self.networks)
 
     def _deadline(self, context: grpc.ServicerContext) -> Deadline:
         return deadline_of(context, self.default_deadline)
 
 
-def registration(stories: AccountStories, default_deadline: float) -> Registration:
+def registration(stories: AccountStories, default_deadline: float, networks: Networks) -> Registration:
     """Return the service with its servicer."""
     return Registration(
-        DESCRIPTOR, AccountServicer(stories, default_deadline), rpc.add_AccountServiceServicer_to_server
+        DESCRIPTOR, AccountServicer(stories, default_deadline, networks), rpc.add_AccountServiceServicer_to_server
     )

@@ -7,9 +7,10 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice.ports import Clock
-from authservice.transport.caller import deadline_of, network_of
+from authservice.transport.caller import deadline_of
 from authservice.transport.messages.auth import identity, logout_request, session_tokens
 from authservice.transport.messages.times import timestamp
+from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
 from authservice.usecases.auth import AuthStories, register
 from authservice.usecases.auth.login import Credentials
@@ -29,10 +30,17 @@ class AuthServicer(rpc.AuthServiceServicer):
     stories: AuthStories
     clock: Clock
     default_deadline: float
+    networks: Networks
 
     def Register(self, request: api.RegisterRequest, context: grpc.ServicerContext) -> api.RegisterResponse:
         """Create an account."""
-        wanted = register.Registration(request.user_name, request.password, request.email, request.idempotency_key)
+        wanted = register.Registration(
+            request.user_name,
+            request.password,
+            request.email,
+            request.idempotency_key,
+            self.networks.of_attempt(context),
+        )
         user = self.stories.register(wanted, deadline_of(context, self.default_deadline))
         return api.RegisterResponse(
             user_id=str(user.id), user_name=user.name.typed, create_time=timestamp(user.created_at)
@@ -45,7 +53,7 @@ class AuthServicer(rpc.AuthServiceServicer):
             request.password,
             request.client_label,
             is_remembered=request.remember,
-            network=network_of(context.peer()),
+            network=self.networks.of_attempt(context),
         )
         tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))
         return api.LoginResponse(
@@ -70,8 +78,7 @@ class AuthServicer(rpc.AuthServiceServicer):
         return api.VerifyResponse(identity=identity(found), server_time=timestamp(self.clock()))
 
 
-def registration(stories: AuthStories, clock: Clock, default_deadline: float) -> Registration:
+def registration(stories: AuthStories, clock: Clock, default_deadline: float, networks: Networks) -> Registration:
     """Return the service with its servicer."""
-    return Registration(
-        DESCRIPTOR, AuthServicer(stories, clock, default_deadline), rpc.add_AuthServiceServicer_to_server
-    )
+    servicer = AuthServicer(stories, clock, default_deadline, networks)
+    return Registration(DESCRIPTOR, servicer, rpc.add_AuthServiceServicer_to_server)

@@ -15,9 +15,11 @@ from authservice.ports import (
     AuthStores,
     Clock,
     Database,
+    Fingerprints,
     NameRules,
     last_counts,
 )
+from authservice.usecases.steps.admit_attempt import account_of
 
 Change = TypeVar("Change", bool, int)
 
@@ -35,6 +37,7 @@ class OperateUsers:
 
     database: Database[AuthStores]
     names: NameRules
+    fingerprints: Fingerprints
     clock: Clock
     audit: Audit
 
@@ -67,6 +70,15 @@ class OperateUsers:
         if granted:
             self.audit.record(events.RoleGranted(user_id=user.id, role=role))
         return granted
+
+    def unthrottle(self, user_name: str, deadline: Deadline) -> int:
+        """Forget the failed attempts on an account. Returns how many counts of them there were.
+
+        Those of networks are nobody's, and go on. Raises NoSuchUser, FieldRejected.
+        """
+        user, cleared = self.database.transact(lambda tx: self._unthrottle(tx, user_name), deadline, settle=_settle)
+        self.audit.record(events.UserUnthrottled(user_id=user.id, cleared=cleared))
+        return cleared
 
     def roles(self, deadline: Deadline) -> dict[str, int]:
         """Return every role that somebody has, and how many accounts have it."""
@@ -108,6 +120,10 @@ class OperateUsers:
         user = self._find(tx, user_name)
         tx.users.set_disabled(user.id, None)
         return user
+
+    def _unthrottle(self, tx: AuthStores, user_name: str) -> tuple[User, int]:
+        user = self._find(tx, user_name)
+        return user, tx.attempts.clear_owned(account_of(user, self.fingerprints))
 
     def _find(self, tx: AuthStores, user_name: str) -> User:
         found = tx.users.by_name(self.names.read(user_name).canonical)

@@ -19,7 +19,7 @@ from authservice.ports import (
     Passwords,
     first_change_counts,
 )
-from authservice.usecases.steps.count_attempt import CountAttempt
+from authservice.usecases.steps.admit_attempt import AdmitAttempt
 from authservice.usecases.steps.open_session import OpenSession
 
 
@@ -47,26 +47,28 @@ class Login:
     names: NameRules
     emails: EmailRules
     passwords: Passwords
-    count_attempt: CountAttempt
+    admit_attempt: AdmitAttempt
     open_session: OpenSession
     audit: Audit
 
     def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens:
         """Return the tokens of a new session.
 
-        Raises InvalidInput, CredentialsInvalid, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable,
-        Conflict.
+        Raises InvalidInput, CredentialsInvalid, Throttled, Overloaded, TokenTooLarge, DeadlineTooShort,
+        StorageUnavailable, Conflict.
         """
         self._check_form(request)
         self.passwords.require_room()
-        user = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
-        subject = self.count_attempt(user, request.user_name_or_email, deadline)
+        name, user = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
+        if not check.matches:
+            self.admit_attempt.failed(attempt, deadline)
         if user is None or not check.matches or not user.is_active:
             self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
-        tokens = self.open_session(user, subject, opening, deadline)
+        tokens = self.open_session(user, attempt, opening, deadline)
         if check.outdated:
             self._upgrade_hash(user, request.password, deadline)
         return tokens
@@ -78,14 +80,16 @@ class Login:
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
 
-    def _find(self, tx: AuthStores, identifier: str) -> User | None:
+    def _find(self, tx: AuthStores, identifier: str) -> tuple[str, User | None]:
+        """Return what was typed in its canonical form, if it has one, and whose name or address it is."""
         try:
             if "@" in identifier:
-                email = self.emails.read(identifier)
-                return tx.users.by_email(email) if email else None
-            return tx.users.by_name(self.names.read(identifier).canonical)
+                email = self.emails.read(identifier) or ""
+                return email, tx.users.by_email(email)
+            name = self.names.read(identifier).canonical
+            return name, tx.users.by_name(name)
         except FieldRejected:
-            return None
+            return identifier, None
 
     def _upgrade_hash(self, user: User, password: str, deadline: Deadline) -> None:
         # The user is in, whatever becomes of this; the next login will try again.

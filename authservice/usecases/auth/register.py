@@ -20,6 +20,7 @@ from authservice.ports import (
     Passwords,
     last_counts,
 )
+from authservice.usecases.steps.admit_request import AdmitRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Registration:
     password: str = field(repr=False)
     email: str = ""
     idempotency_key: str = field(default="", repr=False)
+    network: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Register:
     emails: EmailRules
     password_rules: PasswordRules
     passwords: Passwords
+    admit: AdmitRequest
     new_id: NewId
     clock: Clock
     audit: Audit
@@ -48,13 +51,14 @@ class Register:
     def __call__(self, request: Registration, deadline: Deadline) -> User:
         """Create the account and return it, or return the one that the same idempotency key created.
 
-        Raises InvalidInput, UserNameTaken, Overloaded, DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises InvalidInput, UserNameTaken, Throttled, Overloaded, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         self.passwords.require_room()
         name, email, key = self._read(request)
         # Asked before the password is hashed, so that a taken name costs no hash. The unique key decides in the end.
         if existing := self.database.read(lambda tx: _holder(tx, name, key), deadline):
             return existing
+        self.admit(request.network, deadline)
         user = User(
             id=self.new_id(),
             name=name,

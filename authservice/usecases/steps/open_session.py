@@ -19,6 +19,7 @@ from authservice.ports import (
     RefreshTokens,
     last_counts,
 )
+from authservice.usecases.steps.admit_attempt import Attempt
 from authservice.usecases.steps.issue_tokens import IssueTokens
 
 
@@ -34,8 +35,8 @@ class OpenSession:
     clock: Clock
     audit: Audit
 
-    def __call__(self, user: User, subject: bytes, opening: Opening, deadline: Deadline) -> SessionTokens:
-        """Return the tokens. The attempts counted under `subject` are forgotten.
+    def __call__(self, user: User, attempt: Attempt, opening: Opening, deadline: Deadline) -> SessionTokens:
+        """Return the tokens. The attempt has succeeded.
 
         Where the user has more sessions than allowed, those that were used longest ago end.
 
@@ -51,7 +52,7 @@ class OpenSession:
             current = tx.users.lock(user.id)
             if current is None or not current.is_active:
                 raise CredentialsInvalid
-            tx.attempts.clear(subject)
+            attempt.succeeded(tx, current, now)
             self._make_room(tx, session, now)
             tx.sessions.add(session)
             # Here, because the token has to say what is true of the user when the session begins, and no session

@@ -41,12 +41,12 @@ type AuthServiceClient interface {
 	// Register creates an account. It opens no session.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
@@ -143,12 +143,12 @@ type AuthServiceServer interface {
 	// Register creates an account. It opens no session.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//

@@ -78,7 +78,7 @@ class AuthServiceServicer(object):
         """Register creates an account. It opens no session.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ class AuthServiceServicer(object):
         """Login opens a session for a user who knows the password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,13 +42,13 @@ class AuthServiceStub:
     """Register creates an account. It opens no session.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login opens a session for a user who knows the password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -90,13 +90,13 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Register creates an account. It opens no session.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login opens a session for a user who knows the password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -141,7 +141,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Register creates an account. It opens no session.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -153,7 +153,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Login opens a session for a user who knows the password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod

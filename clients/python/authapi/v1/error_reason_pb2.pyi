@@ -100,6 +100,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
     send the call again.
     """
+    ERROR_REASON_THROTTLED: _ErrorReason.ValueType  # 41
+    """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
+    a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
+    not exist. Open sessions go on.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -187,5 +192,10 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
 ERROR_REASON_REQUEST_MISSING: ErrorReason.ValueType  # 26
 """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
 send the call again.
+"""
+ERROR_REASON_THROTTLED: ErrorReason.ValueType  # 41
+"""There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
+a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
+not exist. Open sessions go on.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -508,7 +508,7 @@ export const AuthService: GenService<{
    * Register creates an account. It opens no session.
    *
    * Anyone may call it.
-   * Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+   * Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
    *
    * @generated from rpc authapi.v1.AuthService.Register
    */
@@ -521,7 +521,7 @@ export const AuthService: GenService<{
    * Login opens a session for a user who knows the password.
    *
    * Anyone may call it.
-   * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+   * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
    *
    * @generated from rpc authapi.v1.AuthService.Login
    */

@@ -1,0 +1,125 @@
+"""Admitting an attempt to prove who one is, before it is known whether it succeeds. See domain/throttle.py."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from authservice.domain import events
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import Throttled
+from authservice.domain.throttle import (
+    FROM_A_KNOWN_NETWORK,
+    IN_A_ROW,
+    WORTH,
+    Bucket,
+    Growing,
+)
+from authservice.domain.user import User
+from authservice.ports import Audit, AuthStores, Clock, Database, Fingerprints, last_counts
+
+WRONG_KEPT = timedelta(hours=1)
+"""How long a wrong password is remembered, so that a program that repeats an old one is not an attack."""
+NETWORK_KEPT = timedelta(days=90)
+"""How long a network is known after the last login from there."""
+
+
+def account_of(user: User, fingerprints: Fingerprints) -> bytes:
+    """Return what the attempts on an account are counted under, however the user spelled its name."""
+    return fingerprints.of("user", str(user.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is admitted from networks that a user is not known to come from.
+
+    Args:
+        pair: on one account.
+        network: on all accounts together. None where networks are not counted.
+    """
+
+    pair: Growing
+    network: Growing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt that was admitted.
+
+    Args:
+        account: 32 bytes that stand for the account, however its name was spelled, or for what was typed.
+        pair: the same, from one network.
+        network: 32 bytes that stand for the network.
+        secret: 32 bytes that stand for the account and what was sent to prove who one is.
+        is_repeated: whether that was wrong before, lately.
+    """
+
+    account: bytes
+    pair: bytes
+    network: bytes
+    secret: bytes
+    is_repeated: bool
+
+    def succeeded(self, tx: AuthStores, user: User, now: datetime) -> None:
+        """Empty the buckets of the account, in the transaction of what the attempt was for."""
+        tx.attempts.clear(self.account, self.pair)
+        tx.attempts.forgive(self.network, WORTH)
+        tx.attempts.know_network(user.id, self.pair, now + NETWORK_KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitAttempt:
+    """Counts attempts: on accounts, on names that do not exist, and from networks."""
+
+    database: Database[AuthStores]
+    fingerprints: Fingerprints
+    limits: Limits
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, user: User | None, name: str, secret: str, network: str, deadline: Deadline) -> Attempt:
+        """Count an attempt, and return what it was counted under.
+
+        Raises Throttled, DeadlineTooShort, StorageUnavailable, Conflict.
+
+        Args:
+            user: whose account it is; None where there is none of this name.
+            name: in its canonical form, where it has one.
+            secret: what is going to be compared.
+            network: where the call came from.
+        """
+        of, now = self.fingerprints.of, self.clock()
+        account = account_of(user, self.fingerprints) if user else of("unknown_user", name)
+        # A password that is set anew has wrong ones of its own.
+        sent = f"{account.hex()}\0{user.password_hash if user else ''}\0{secret}"
+        pair, from_network = of("user_network", f"{account.hex()}\0{network}"), of("network", network)
+        fingerprint = of("wrong_password", sent)
+
+        is_repeated, is_known = self.database.read(
+            lambda tx: (tx.attempts.is_wrong(fingerprint, now), tx.attempts.is_known_network(pair, now)), deadline
+        )
+        attempt = Attempt(account, pair, from_network, fingerprint, is_repeated)
+        if is_repeated:
+            return attempt
+        buckets = self._buckets(attempt, is_known=is_known)
+        wait = self.database.transact(lambda tx: tx.attempts.admit(buckets, now), deadline, settle=last_counts)
+        if wait:
+            self.audit.record(events.AttemptThrottled(user_id=user.id if user else None))
+            raise Throttled(wait.total_seconds())
+        return attempt
+
+    def failed(self, attempt: Attempt, deadline: Deadline) -> None:
+        """Remember what was sent as wrong."""
+        until = self.clock() + WRONG_KEPT
+        self.database.transact(
+            lambda tx: tx.attempts.note_wrong(attempt.account, attempt.secret, until), deadline, settle=last_counts
+        )
+
+    def _buckets(self, attempt: Attempt, *, is_known: bool) -> list[Bucket]:
+        if is_known:
+            return [Bucket(attempt.pair, FROM_A_KNOWN_NETWORK, attempt.account)]
+        buckets = [
+            Bucket(attempt.account, IN_A_ROW, attempt.account),
+            Bucket(attempt.pair, self.limits.pair, attempt.account),
+        ]
+        if self.limits.network:
+            buckets.append(Bucket(attempt.network, self.limits.network))
+        return buckets
