@@ -141,8 +141,8 @@ class MariaDb:
 
     def make_data(self) -> None:
         """Make the data folder."""
-        command = [*self._installer(), f"--datadir={self._data}", *self._as_root()]
-        subprocess.run(command, check=True, capture_output=True, user=self._user, env=self._environment)
+        command = [*self._installer(), f"--datadir={self._data}", *self._as_user()]
+        subprocess.run(command, check=True, capture_output=True, env=self._environment)
 
     def _installer(self) -> list[str]:
         if self.is_mysql:
@@ -154,7 +154,7 @@ class MariaDb:
     def start(self, *options_once: str) -> None:
         """Start, and return when it answers."""
         options = [f"--datadir={self._data}", f"--socket={self._socket}", f"--port={self.port}", *self._options]
-        options += [*self._as_root(), *options_once]
+        options += [*self._as_user(), *options_once]
         if self.is_mysql:
             options += ["--mysqlx=OFF", "--secure-file-priv=NULL"]
         with (self._folder / "log").open("ab") as log:
@@ -162,7 +162,6 @@ class MariaDb:
                 [self._server, "--no-defaults", *options],
                 stdout=log,
                 stderr=log,
-                user=self._user,
                 env=self._environment,
             )
         deadline = time.monotonic() + START_SECONDS
@@ -171,8 +170,9 @@ class MariaDb:
                 raise RuntimeError((self._folder / "log").read_text()[-2000:])
             time.sleep(0.05)  # Nothing to wait on but the port itself.
 
-    def _as_root(self) -> list[str]:
-        return ["--user=root"] if self._user is None and os.geteuid() == 0 else []
+    def _as_user(self) -> list[str]:
+        # It changes users itself. Were it done here, this process would be forked, which gRPC's threads do not bear.
+        return [f"--user={self._user or 'root'}"] if os.geteuid() == 0 else []
 
     def _answers(self) -> bool:
         with closing(socket.socket()) as probe:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authservice.domain.clocks import ClockWrong
+from authservice.storage.error_numbers import State, number_of, state_of
 
 COULD_NOT, WRONG_SETTINGS, NO_DATABASE = 1, 3, 4
 
@@ -45,18 +46,21 @@ _REFUSALS = {
     4151: _LOCKED,
 }
 _RIGHTS = "Grant the rights that the README lists."
+_SCHEMA = "Restore what `authservice migrate` made."
+_LOGIN = "Give the user there another way to log in, such as caching_sha2_password."
 _REMEDIES = {
     1129: "Run FLUSH HOSTS there once it is known why this machine's connections failed.",
     1130: "Create the user for this machine's address as well.",
-    **dict.fromkeys((1142, 1143, 1227, 1370), _RIGHTS),
+    **dict.fromkeys((1142, 1143, 1227, 1370, 3879, 6038), _RIGHTS),
+    **dict.fromkeys((1051, 1054, 1146, 1176, 1364), _SCHEMA),
+    **dict.fromkeys((1251, 1275, 1524, 2059, 2061), _LOGIN),
     2026: "Correct AUTHSERVICE_DATABASE_CA_FILE, or the server's certificate.",
+    3159: "Set AUTHSERVICE_DATABASE_CA_FILE.",
 }
 """What can be set right where the server's own words say what is wrong."""
-_AWAY = {
-    *(0, 2002, 2003, 2005, 2006, 2013, 2055),  # cannot be reached, or is lost
-    *(1047, 1053, 1077, 1079, 3168),  # not in the primary component, shutting down, not ready
-    *(1040, 1135, 1203, 1226),  # has no room for another connection
-    *(1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031),  # the connection has ended
+_EXIT_CODES = {
+    **dict.fromkeys((State.UNREACHABLE, State.CUT_OFF, State.LOST), NO_DATABASE),
+    State.REFUSED: WRONG_SETTINGS,
 }
 _QUOTING = {1062, 1064, 1292, 1366}
 """These repeat what was sent."""
@@ -83,7 +87,7 @@ def trouble_with(error: BaseException) -> Trouble:
         return Trouble(COULD_NOT, f"{str(error.__cause__).capitalize()}.", "")
     cause = _driver_error(error)
     if isinstance(cause, sqlite3.Error):
-        code, remedy = _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, (COULD_NOT, ""))
+        code, remedy = _SQLITE.get(number_of(cause) or 0, (COULD_NOT, ""))
         return Trouble(code, f"The SQLite file: {_one_line(cause)}.", remedy)
     if isinstance(cause, pymysql.MySQLError):
         return _of_mysql(cause)
@@ -91,16 +95,20 @@ def trouble_with(error: BaseException) -> Trouble:
 
 
 def _of_mysql(error: pymysql.MySQLError) -> Trouble:
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    words = str(error.args[1]) if len(error.args) > 1 and number not in _QUOTING else ""
-    said = f"{number}: {' '.join(words.split())}" if words else str(number)
+    number = number_of(error) or 0
     if refusal := _REFUSALS.get(number):
         return Trouble(WRONG_SETTINGS, *refusal)
-    if remedy := _REMEDIES.get(number):
-        return Trouble(WRONG_SETTINGS, f"The database says {said}.", remedy)
-    if number in _AWAY:
-        return Trouble(NO_DATABASE, f"The database does not answer ({said}).", "Start it, or correct its address.")
-    return Trouble(COULD_NOT, f"The database says {said}.", "")
+    state, said = state_of(error), _said(error)
+    exit_code = _EXIT_CODES.get(state, COULD_NOT) if state else COULD_NOT
+    if exit_code == NO_DATABASE:
+        return Trouble(exit_code, f"The database does not answer ({said}).", "Start it, or correct its address.")
+    return Trouble(exit_code, f"The database says {said}.", _REMEDIES.get(number, ""))
+
+
+def _said(error: pymysql.MySQLError) -> str:
+    """Return the number and the words, if these do not repeat what was sent."""
+    parts = error.args[:1] if number_of(error) in _QUOTING else error.args[:2]
+    return ": ".join(" ".join(str(part).split()) for part in parts if part != "")
 
 
 def _driver_error(error: BaseException | None) -> BaseException | None:

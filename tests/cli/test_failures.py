@@ -60,9 +60,31 @@ def test_exit_code_4_is_for_what_is_away_and_the_rest_is_told_in_the_servers_wor
         WRONG_SETTINGS,
         "The database says 1142: INSERT command denied. Grant the rights that the README lists.",
     )
-    for number in (2003, 2013, 1040, 1053):
+    for number in (2003, 2013, 1040, 1053, 1047, 3032, 3797):
         code, text = failure_of(pymysql.err.OperationalError(number, "reason")) or (0, "")
         assert (code, f"({number}: reason)" in text) == (NO_DATABASE, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "remedy"),
+    [
+        (1146, "Table 'authservice.users' doesn't exist", "Restore what `authservice migrate` made."),
+        (1524, "Plugin 'mysql_native_password' is not loaded", "Give the user there another way to log in"),
+        (3159, "Connections using insecure transport are prohibited", "Set AUTHSERVICE_DATABASE_CA_FILE."),
+        (1175, "You are using safe update mode", ""),
+    ],
+)
+def test_what_an_operator_can_put_right_is_told_with_the_servers_number_and_words(
+    number: int, words: str, remedy: str
+) -> None:
+    code, text = failure_of(pymysql.err.OperationalError(number, words)) or (0, "")
+    assert code == WRONG_SETTINGS
+    assert text.startswith(f"The database says {number}: {words}. {remedy}".rstrip())
+
+
+def test_words_of_the_driver_itself_are_told_without_a_number() -> None:
+    code, text = failure_of(pymysql.err.OperationalError("Couldn't receive server's public key")) or (0, "")
+    assert (code, "(Couldn't receive server's public key)" in text) == (NO_DATABASE, True)
 
 
 def test_l1_words_of_a_server_that_repeat_what_was_sent_are_left_out() -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 from tests.mariadb import MariaDb
 
 NODES = int(os.environ.get("AUTHSERVICE_TEST_NODES", "1"))
-JOIN_SECONDS = 60
+JOIN_SECONDS = 180
 
 
 class Cluster(Protocol):

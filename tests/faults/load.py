@@ -31,6 +31,8 @@ CHAINS_EACH = 100
 """So many that none is refreshed so often that its token would stay."""
 RECOVERY_SECONDS = 25.0
 """Less than the grace window of a spent refresh token."""
+PROGRESS_SECONDS = 120
+"""Some of it takes hashes, which stand back behind all else that runs on the machine."""
 STOP_SECONDS = 0.1
 """How often a client that has nothing to do looks whether it is told to stop."""
 _NO_ANSWER = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -214,6 +216,6 @@ def progress(history: History, writes: int) -> None:
             history.wrong
             or (history.done >= done + writes and len(history.registered) > users and len(history.opened) > opened)
         ),
-        30,
+        PROGRESS_SECONDS,
         "progress",
     )

@@ -1,6 +1,7 @@
 """The log of a server while its database is away."""
 
 import json
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_each_worker_says_once_that_the_database_is_away_and_once_that_it_is_bac
         migrate(database.url("outages"))
         with running_server(database.url("outages"), tmp_path / "server", workers=WORKERS) as server:
             pids = server.workers()
-            database.stop()
+            database.stop(signal.SIGKILL)  # Or MySQL would say first that it is about to end.
             wait_until(lambda: len(events(server)) == WORKERS, 30, "word of each worker")
             for _ in range(20):  # As often as this, chores have tried again meanwhile.
                 assert server.health() is not None

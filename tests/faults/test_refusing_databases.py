@@ -38,6 +38,10 @@ REFUSALS = {
         [f"ALTER USER {USER} WITH MAX_QUERIES_PER_HOUR 1"],
         [f"ALTER USER {USER} WITH MAX_QUERIES_PER_HOUR 0"],
     ),
+    "no tables": (
+        ["RENAME TABLE {database}.users TO {database}.users_restored, {database}.sessions TO {database}.lost"],
+        ["RENAME TABLE {database}.users_restored TO {database}.users, {database}.lost TO {database}.sessions"],
+    ),
 }
 """What an administrator does, and how they take it back."""
 ASKING_NO_DATABASE = {"GetSigningKeys", "WatchRevocations"}
@@ -115,14 +119,14 @@ def test_a_database_that_lets_the_service_in_no_more_is_unavailable_and_the_serv
     calls = stage.calls()
     assert set(calls) == {method.name for method in SERVED} - ASKING_NO_DATABASE
     for statement in take:
-        stage.server.execute(statement)
+        stage.server.execute(statement.format(database=stage.owner.database))
     stage.disconnect()
     for method, call in calls.items():
         answer: Refusal = refusal(call)
         assert (answer.code, answer.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE"), method
         assert "guest" not in answer.message
     for statement in give_back:
-        stage.server.execute(statement)
+        stage.server.execute(statement.format(database=stage.owner.database))
     stage.disconnect()
     for call in calls.values():
         call()

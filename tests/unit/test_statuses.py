@@ -173,6 +173,12 @@ def test_a_time_to_wait_arrives_to_the_millisecond(seconds: float) -> None:
         assert info.retry_delay.ToMilliseconds() == round(seconds * 1000)
 
 
+def test_callers_that_the_database_has_failed_do_not_all_come_back_at_once() -> None:
+    waits = {errors.StorageUnavailable().retry_after for _ in range(100)}
+    assert len(waits) > 50
+    assert 0.5 <= min(waits) <= max(waits) <= 1.0
+
+
 def test_l2_anything_unforeseen_tells_a_request_id_and_nothing_else() -> None:
     status = internal_status("0123abcd")
     info, kinds = details_of(status)

@@ -1,6 +1,10 @@
 """The root of all conditions, and those that any call may meet."""
 
+import random
 from dataclasses import dataclass
+
+AWAY_SECONDS = (0.5, 1.0)
+"""Least and most that a caller waits for the database before it asks again."""
 
 
 class AuthError(Exception):
@@ -89,9 +93,13 @@ class StorageUnavailable(Unavailable):
     """The database is away, failing over or busy, or contradicts this server about the time."""
 
     def __init__(
-        self, retry_after: float = 1.0, text: str = "The database does not answer. Try again as the details say."
+        self,
+        retry_after: float | None = None,
+        text: str = "The database does not answer. Try again as the details say.",
     ) -> None:
-        super().__init__(text, retry_after)
+        # At random, so that those who were refused together do not come back together, and one of them comes soon.
+        at_random = random.uniform(*AWAY_SECONDS)  # noqa: S311  # spreads, hides nothing
+        super().__init__(text, at_random if retry_after is None else retry_after)
 
 
 class FieldRejected(Exception):
