@@ -19,8 +19,9 @@ def greeting(address: str, settings: Settings) -> str:
 
 Register a user, from another terminal in this folder:
 
-{grpcurl} -plaintext -d '{{"user_name": "ada", "password": "quiet copper lantern 47 rivers"}}' \\
-  {address} authapi.v1.AuthService/Register
+{grpcurl} -plaintext -d @ {address} authapi.v1.AuthService/Register <<'EOF'
+{{"user_name": "ada", "password": "quiet copper lantern 47 rivers"}}
+EOF
 
 Log in and ask who is calling, from Python:
 

@@ -1,6 +1,7 @@
 """A customer: logs in, orders, watches the order, logs out, and is refused from then on."""
 
 import argparse
+import getpass
 import sys
 import time
 
@@ -18,16 +19,22 @@ def main() -> int:
     parser.add_argument("--auth", default="127.0.0.1:50051", metavar="HOST:PORT")
     parser.add_argument("--orders", default="127.0.0.1:50052", metavar="HOST:PORT")
     parser.add_argument("--user", required=True)
-    parser.add_argument("--password", required=True, help="an example; real programs do not take it here")
+    parser.add_argument("--password", help="asked for if it is not given: others on this machine see arguments")
     options = parser.parse_args()
+    password = options.password or asked_password()
     try:
-        return 0 if shop_around(options.auth, options.orders, options.user, options.password) else 1
+        return 0 if shop_around(options.auth, options.orders, options.user, password) else 1
     except grpc.RpcError as error:
         what = " ".join(filter(None, (error.code().name, reason_of(error.trailing_metadata()))))
         print(f"{what}: {error.details()}", file=sys.stderr)
     except LoginNeeded as error:
         print(error, file=sys.stderr)
     return 1
+
+
+def asked_password() -> str:
+    """Return the password: asked for at a terminal, where it does not show, or read from standard input."""
+    return getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 def shop_around(auth_address: str, orders_address: str, user: str, password: str) -> bool:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from authclient import lint
+from authclient import command
 
 BASH = shutil.which("bash")
 COMPLETE = """\
@@ -20,7 +20,7 @@ LINT = {"--help", "--descriptor-set", "--server", "--ca-file", "--insecure", "--
 
 
 def printed(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
-    assert lint.main(["completion", shell]) == 0
+    assert command.main(["completion", shell]) == 0
     return capsys.readouterr().out
 
 
@@ -28,9 +28,9 @@ def printed(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ([""], {"lint", "completion", "--help", "--version"}),
+        ([""], {"lint", "login", "completion", "--help", "--version"}),
         (["--v"], {"--version"}),
-        (["l"], {"lint"}),
+        (["l"], {"lint", "login"}),
         (["lint", ""], LINT),
         (["lint", "--ro"], {"--role", "--roles-file"}),
         (["lint", "--insecure", "--s"], {"--server"}),
@@ -68,6 +68,6 @@ def test_fish_is_told_of_each_verb_and_option_with_quotes_that_close(capsys: pyt
 
 def test_an_unknown_shell_is_a_wrong_argument(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        lint.main(["completion", "tcsh"])
+        command.main(["completion", "tcsh"])
     assert end.value.code == 2
     assert "invalid choice: 'tcsh'" in capsys.readouterr().err

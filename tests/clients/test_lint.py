@@ -15,7 +15,7 @@ import grpc
 import grpc_tools  # type: ignore[import-untyped]
 import pytest
 from authapi.v1 import rule_pb2
-from authclient import lint
+from authclient import command, lint
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2_grpc
@@ -39,7 +39,7 @@ Describe = Callable[..., Path]
 
 def process(*arguments: str | Path, before: str = "pass") -> "subprocess.CompletedProcess[str]":
     """Run the command, after some Python in the same process."""
-    program = f"import sys; {before}; from authclient.lint import main; sys.exit(main())"
+    program = f"import sys; {before}; from authclient.command import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", program, "lint", *map(str, arguments)],
         capture_output=True,
@@ -53,7 +53,7 @@ def process(*arguments: str | Path, before: str = "pass") -> "subprocess.Complet
 def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """Run the command in this process, which is the same in a tenth of the time."""
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        code = lint.main(["lint", *map(str, arguments)])
+        code = command.main(["lint", *map(str, arguments)])
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
@@ -369,15 +369,15 @@ def test_wrong_arguments_end_with_two_and_the_usage(arguments: tuple[str, ...]) 
 
 
 def test_the_installed_command_and_the_module_are_the_same() -> None:
-    for command in ([str(Path(sys.executable).parent / "authclient")], [sys.executable, "-m", "authclient"]):
+    for program in ([str(Path(sys.executable).parent / "authclient")], [sys.executable, "-m", "authclient"]):
         done = subprocess.run(
-            [*command, "lint", "--descriptor-set", "/gone"], capture_output=True, text=True, check=False, timeout=30
+            [*program, "lint", "--descriptor-set", "/gone"], capture_output=True, text=True, check=False, timeout=30
         )
         assert (done.returncode, done.stderr) == (lint.UNREADABLE, "/gone: No such file or directory\n")
 
 
 def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        lint.main(["--version"])
+        command.main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out.startswith("authclient ")

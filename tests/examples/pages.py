@@ -7,16 +7,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-BESIDE, ERRORS, GO_PAGE, OPERATIONS, PROTECT, RULES, TEST, TOKENS, TYPESCRIPT_PAGE = (
+ACCOUNTS, BESIDE, ERRORS, GO_PAGE, OPERATIONS, PROTECT, RELEASING, RULES, TEST, THREATS, TOKENS, TYPESCRIPT_PAGE = (
     ROOT / "docs" / f"{name}.md"
     for name in (
+        "accounts",
         "beside-others",
         "errors",
         "go",
         "operations",
         "protect-a-service",
+        "releasing",
         "rules",
         "test-a-service",
+        "threats",
         "tokens",
         "typescript",
     )

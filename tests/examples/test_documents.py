@@ -209,7 +209,7 @@ def test_lint_says_of_the_example_what_the_page_shows(shell: Shell) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, good)
     done = shell(commands.replace("--role support", "--role admin"))
     assert (done.returncode, done.stdout + done.stderr) == (1, bad)
-    done = shell(block(PROTECT, "sh", "--server"))
+    done = shell(block(PROTECT, "sh", "lint --server"))
     assert (done.returncode, done.stdout + done.stderr) == (0, good)
 
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from authclient.lint import main
+from authclient.command import main
 
 sys.exit(main())

@@ -8,7 +8,6 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from authclient._judging.rules import (
 )
 from authclient._wire.addresses import NoAddress
 from authclient._wire.channels import open_channel
-from authclient.completion import SHELLS, script
 
 FOUND, UNREADABLE = 1, 2
 SERVER_SECONDS = 10.0
@@ -177,41 +175,8 @@ def read_roles(names: list[str], path: Path | None) -> list[str] | None:
     return [*names, *listed] if names or path else None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="authclient", description="Tools for services that authclient guards.")
-    parser.add_argument("--version", action="version", version=f"authclient {version('authservice')}")
-    verbs = parser.add_subparsers(required=True, metavar="COMMAND", dest="verb")
-    lint = verbs.add_parser(
-        "lint",
-        help="fail if an RPC has no usable rule",
-        description="Fail if an RPC has no usable (authapi.v1.rule), or names a role that does not exist.",
-    )
-    add_source(lint)
-    lint.add_argument("--role", action="append", default=[], metavar="NAME", help="a role that exists; repeatable")
-    lint.add_argument("--roles-file", type=Path, metavar="FILE", help="the roles that exist, one a line")
-    completion = verbs.add_parser(
-        "completion",
-        help="print what makes a shell complete this command",
-        description='Print what makes a shell complete this command: eval "$(authclient completion bash)"',
-    )
-    completion.add_argument("shell", choices=SHELLS)
-    return parser
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run `authclient`.
-
-    Returns the exit code: 0 if all is well, 1 if something is wrong with a rule, 2 if nothing could be read.
-    """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.verb == "completion":
-        print(script(parser, options.shell), end="")
-        return 0
-    return _lint(options)
-
-
-def _lint(options: argparse.Namespace) -> int:
+def lint(options: argparse.Namespace) -> int:
+    """Carry out `authclient lint`. Returns the exit code: 1 if a rule is wrong, 2 if nothing could be read."""
     try:
         files = read(options.descriptor_set, options.server, options.ca_file, options.insecure)
         roles = read_roles(options.role, options.roles_file)

@@ -9,8 +9,8 @@ from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import Session
 from authclient import aio as asynchronous
 from authclient._wire.channels import open_aio_channel, open_channel
+from authclient.command import main as lint
 from authclient.lint import UNREADABLE
-from authclient.lint import main as lint
 
 from tests.clients.auth_server import AuthServer
 from tests.clients.eventually import SOON

@@ -1,10 +1,11 @@
 // Orders is a guarded service and a client of it.
 //
 //	go run ./examples/orders serve -listen 127.0.0.1:50053 -auth 127.0.0.1:50051
-//	go run ./examples/orders call -auth 127.0.0.1:50051 -orders 127.0.0.1:50053 -user ada -password "$PASSWORD"
+//	go run ./examples/orders call -auth 127.0.0.1:50051 -orders 127.0.0.1:50053 -user ada
 package main
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -40,8 +42,15 @@ func run(ctx context.Context, arguments []string) error {
 	case "call":
 		orders := flags.String("orders", "127.0.0.1:50053", "address of an OrdersService, in whatever language")
 		user := flags.String("user", "", "user name or e-mail address")
-		password := flags.String("password", "", "password")
+		password := flags.String("password", "", "read from standard input if it is not given: others on this machine see arguments")
 		_ = flags.Parse(arguments[1:])
+		if *password == "" {
+			line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+			if err != nil && line == "" {
+				return fmt.Errorf("there is no password on standard input: %w", err)
+			}
+			*password = strings.TrimRight(line, "\r\n")
+		}
 		return call(ctx, *auth, *orders, *user, *password)
 	}
 	return fmt.Errorf("%q is neither serve nor call", arguments[0])

@@ -1,5 +1,7 @@
 // npm run --silent orders -- serve|call …
 
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { reasonOf } from "../../src/index.js";
 import { call } from "./customer.js";
@@ -20,7 +22,11 @@ const { positionals: [command], values } = parseArgs({
 
 try {
   if (command === "serve") await serve(values);
-  else if (command === "call") process.exitCode = (await call(values)) ? 0 : 1;
+  else if (command === "call") {
+    // Read from standard input if it is not given: others on this machine see arguments.
+    const password = values.password || (await once(createInterface({ input: process.stdin }), "line"))[0];
+    process.exitCode = (await call({ ...values, password })) ? 0 : 1;
+  }
   else throw new Error("orders: say `serve` or `call`");
 } catch (error) {
   console.error((error as Error).message, reasonOf(error) ?? "");

@@ -1,0 +1,70 @@
+"""Logging in by hand: `authclient login`.
+
+(umask 077; authclient login --user ada > token.txt)
+grpcurl -H "authorization: Bearer $(cat token.txt)" ...
+"""
+
+import argparse
+import getpass
+import sys
+from pathlib import Path
+
+import grpc
+from authapi.v1 import auth_service_pb2 as api
+from authapi.v1 import auth_service_pb2_grpc as rpc
+
+from authclient._wire.addresses import NoAddress
+from authclient._wire.channels import open_channel
+from authclient._wire.details import reason_of, violations_of
+
+REFUSED, UNREACHABLE = 1, 2
+SECONDS = 20.0
+
+
+def login(options: argparse.Namespace) -> int:
+    """Log in and print the access token. Returns the exit code: 1 if refused, 2 if there is no server to ask."""
+    try:
+        channel = _channel(options.server, options.ca_file, options.insecure)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return UNREACHABLE
+    request = api.LoginRequest(user_name_or_email=options.user, password=_password(), client_label=options.label)
+    try:
+        with channel:
+            tokens = rpc.AuthServiceStub(channel).Login(request, timeout=SECONDS).tokens
+    except grpc.RpcError as error:
+        return _refused(error)
+    print(tokens.access_token)
+    until = tokens.access_token_expire_time.ToDatetime().strftime("%H:%M:%S")
+    print(f"It is good until {until} UTC.", file=sys.stderr)
+    return 0
+
+
+def _channel(server: str, ca_file: Path | None, insecure: bool) -> grpc.Channel:
+    try:
+        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes()) if ca_file else None
+        return open_channel(server, credentials, insecure)
+    except OSError as error:
+        raise ValueError(f"{ca_file}: {error.strerror}") from None
+    except NoAddress:
+        raise
+    except ValueError:
+        raise ValueError(f"{server} is another machine. Give a --ca-file, or --insecure for plaintext.") from None
+
+
+def _password() -> str:
+    """Return the password: asked for at a terminal, where it does not show, or read from standard input."""
+    if sys.stdin.isatty():
+        return getpass.getpass("Password: ")
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _refused(error: grpc.RpcError) -> int:
+    reason = reason_of(error.trailing_metadata())
+    if reason is None:
+        print(f"{error.code().name}: {error.details()}", file=sys.stderr)
+        return UNREACHABLE
+    print(f"{reason}: {error.details()}", file=sys.stderr)
+    for field, what in violations_of(error.trailing_metadata()).items():
+        print(f"  {field}: {what}", file=sys.stderr)
+    return REFUSED
