@@ -19,6 +19,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import Opening
 from authservice.domain.user import User
 from authservice.storage import schema
+from authservice.storage.auth.sessions import to_row
 from authservice.storage.tables import metadata
 from authservice.usecases.auth.register import Registration
 from authservice.usecases.steps.open_session import new_session
@@ -126,6 +127,4 @@ def _open_sessions(
         seeded.refresh_tokens.append(tokens.refresh_token)
         opened.append(session)
     table = metadata.tables["sessions"]
-    connection.execute(
-        insert(table), [{column.name: getattr(each, column.name) for column in table.c} for each in opened]
-    )
+    connection.execute(insert(table), [to_row(each) for each in opened])

@@ -25,7 +25,7 @@ SECONDS = 10.0
 """How long a test waits before it fails."""
 SERVING, NOT_SERVING = api.HealthCheckResponse.SERVING, api.HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = api.HealthCheckResponse.SERVICE_UNKNOWN
-KNOWN = ("", "authapi.v1.AuthService", "authapi.v1.TrustService")
+KNOWN = ("", "authapi.v1.AccountService", "authapi.v1.AuthService", "authapi.v1.TrustService")
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
