@@ -19,7 +19,9 @@ class User:
 
     `email` is canonical and may be None. `registration_key` is the SHA-256 of the idempotency key that created the
     account, if there was one. `roles` are sorted. `generation` grows with each change of what tokens say about the
-    user, so that older ones can be told. Times are UTC in microseconds.
+    user, so that older ones can be told. `secret_generation` grows with each change of what proves the user, so that
+    what was proved or handed out before it counts no longer. `password_expires_at` says until when a one-time password
+    may be replaced, and is None for a password that the user has chosen. Times are UTC in microseconds.
     """
 
     id: UUID
@@ -31,6 +33,8 @@ class User:
     disabled_at: datetime | None = None
     generation: int = 0
     roles: tuple[str, ...] = ()
+    secret_generation: int = 0
+    password_expires_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
@@ -42,6 +46,14 @@ class User:
         return self.id == other.id or (
             self.registration_key is not None and self.registration_key == other.registration_key
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """What is stored of a password that is set. `expires_at` is None unless it is a one-time password."""
+
+    hash: str = field(repr=False)
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

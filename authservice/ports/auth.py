@@ -11,7 +11,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
 from authservice.domain.tokens import Identity, RefreshToken
-from authservice.domain.user import User, UserName, UserSummary
+from authservice.domain.user import NewPassword, User, UserName, UserSummary
 
 
 class Users(Protocol):
@@ -34,7 +34,13 @@ class Users(Protocol):
         """Return the account as it is now and keep others from changing it until the transaction ends."""
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
-        """Replace the hash if it is still `old`. Tells whether it was."""
+        """Replace the hash of an unchanged password if it is still `old`. Tells whether it was."""
+
+    def set_password(self, user: User, new: NewPassword) -> bool:
+        """Replace the password in one conditional step and begin a new `secret_generation`.
+
+        Tells whether hash and `secret_generation` were still those of `user`.
+        """
 
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""

@@ -30,11 +30,12 @@ from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
 from tests.contract import SERVED, path_of, snake_case
 from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
-from tests.rpc.account.calling import bearer
+from tests.rpc.account.calling import Account, bearer
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
 PASSWORD = "password-canary plum engine 88 meadow"
 WRONG = "wrong-canary slate comet 31 harbour"
+NEW = "new-canary birch trumpet 52 glacier"
 JWT_SECRET = "jwt-secret-canary-with-more-than-32-bytes"
 
 
@@ -75,6 +76,7 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
     ):
         text = refusal(bad)
         assert not any(secret in text.message + str(text.details) for secret in (PASSWORD, WRONG, second.access_token))
+    Account(channel, second.access_token).call("ChangePassword", old_password=PASSWORD, new_password=NEW)
     for method in UNARY:
         canaries, said = call_with_canaries(channel, method)
         assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"

@@ -11,6 +11,7 @@ from authservice.transport.caller import caller_of, deadline_of
 from authservice.transport.messages.account import listed_sessions
 from authservice.transport.registration import Registration
 from authservice.usecases.account import AccountStories
+from authservice.usecases.account.change_password import PasswordChange
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AccountService"]
 
@@ -44,6 +45,14 @@ class AccountServicer(rpc.AccountServiceServicer):
         """End all sessions of the caller but this one."""
         ended = self.stories.revoke_other_sessions(caller_of(context), self._deadline(context))
         return api.RevokeOtherSessionsResponse(ended_sessions=ended)
+
+    def ChangePassword(
+        self, request: api.ChangePasswordRequest, context: grpc.ServicerContext
+    ) -> api.ChangePasswordResponse:
+        """Replace the password of the caller."""
+        change = PasswordChange(request.old_password, request.new_password)
+        ended = self.stories.change_password(change, caller_of(context), self._deadline(context))
+        return api.ChangePasswordResponse(ended_sessions=ended)
 
     def _deadline(self, context: grpc.ServicerContext) -> Deadline:
         return deadline_of(context, self.default_deadline)

@@ -24,6 +24,7 @@ const (
 	AccountService_ListSessions_FullMethodName        = "/authapi.v1.AccountService/ListSessions"
 	AccountService_RevokeSession_FullMethodName       = "/authapi.v1.AccountService/RevokeSession"
 	AccountService_RevokeOtherSessions_FullMethodName = "/authapi.v1.AccountService/RevokeOtherSessions"
+	AccountService_ChangePassword_FullMethodName      = "/authapi.v1.AccountService/ChangePassword"
 )
 
 // AccountServiceClient is the client API for AccountService service.
@@ -52,6 +53,13 @@ type AccountServiceClient interface {
 	// Anyone with an access token may call it.
 	// Reasons: none but those of all RPCs.
 	RevokeOtherSessions(ctx context.Context, in *RevokeOtherSessionsRequest, opts ...grpc.CallOption) (*RevokeOtherSessionsResponse, error)
+	// ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+	// tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+	//
+	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+	// Reasons: CREDENTIALS_INVALID, OVERLOADED.
+	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
 }
 
 type accountServiceClient struct {
@@ -92,6 +100,16 @@ func (c *accountServiceClient) RevokeOtherSessions(ctx context.Context, in *Revo
 	return out, nil
 }
 
+func (c *accountServiceClient) ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangePasswordResponse)
+	err := c.cc.Invoke(ctx, AccountService_ChangePassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountServiceServer is the server API for AccountService service.
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
@@ -118,6 +136,13 @@ type AccountServiceServer interface {
 	// Anyone with an access token may call it.
 	// Reasons: none but those of all RPCs.
 	RevokeOtherSessions(context.Context, *RevokeOtherSessionsRequest) (*RevokeOtherSessionsResponse, error)
+	// ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+	// tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+	//
+	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+	// Reasons: CREDENTIALS_INVALID, OVERLOADED.
+	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
 }
 
@@ -136,6 +161,9 @@ func (UnimplementedAccountServiceServer) RevokeSession(context.Context, *RevokeS
 }
 func (UnimplementedAccountServiceServer) RevokeOtherSessions(context.Context, *RevokeOtherSessionsRequest) (*RevokeOtherSessionsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RevokeOtherSessions not implemented")
+}
+func (UnimplementedAccountServiceServer) ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ChangePassword not implemented")
 }
 func (UnimplementedAccountServiceServer) mustEmbedUnimplementedAccountServiceServer() {}
 func (UnimplementedAccountServiceServer) testEmbeddedByValue()                        {}
@@ -212,6 +240,24 @@ func _AccountService_RevokeOtherSessions_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_ChangePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangePasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ChangePassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ChangePassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ChangePassword(ctx, req.(*ChangePasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountService_ServiceDesc is the grpc.ServiceDesc for AccountService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -230,6 +276,10 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeOtherSessions",
 			Handler:    _AccountService_RevokeOtherSessions_Handler,
+		},
+		{
+			MethodName: "ChangePassword",
+			Handler:    _AccountService_ChangePassword_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

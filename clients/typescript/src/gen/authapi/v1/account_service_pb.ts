@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUyuQIKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiTQoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhkKDG9sZF9wYXNzd29yZBgBIAEoCUIDgAEBEhkKDG5ld19wYXNzd29yZBgCIAEoCUIDgAEBIjAKFkNoYW5nZVBhc3N3b3JkUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUymgMKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABEl8KDkNoYW5nZVBhc3N3b3JkEiEuYXV0aGFwaS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIi5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -217,6 +217,55 @@ export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsRe
   messageDesc(file_authapi_v1_account_service, 6);
 
 /**
+ * ChangePasswordRequest proves who the caller is, and holds what is to be.
+ *
+ * @generated from message authapi.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"authapi.v1.ChangePasswordRequest"> & {
+  /**
+   * Required, unless a second factor was shown within the last five minutes. 1 to 1,024 code points.
+   *
+   * @generated from field: string old_password = 1;
+   */
+  oldPassword: string;
+
+  /**
+   * Required. As `password` of RegisterRequest, and another one than the old.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message authapi.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 7);
+
+/**
+ * ChangePasswordResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"authapi.v1.ChangePasswordResponse"> & {
+  /**
+   * How many other sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 8);
+
+/**
  * AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
  *
  * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
@@ -265,6 +314,21 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof RevokeOtherSessionsRequestSchema;
     output: typeof RevokeOtherSessionsResponseSchema;
+  },
+  /**
+   * ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+   * tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+   *
+   * Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+   * minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+   * Reasons: CREDENTIALS_INVALID, OVERLOADED.
+   *
+   * @generated from rpc authapi.v1.AccountService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);
