@@ -3,7 +3,7 @@
 from uuid6 import uuid7
 
 from authservice.bootstrap.parts import Parts
-from authservice.bootstrap.passwords import password_rules, passwords
+from authservice.bootstrap.passwords import password_policy, passwords
 from authservice.bootstrap.secrets import REFRESH_TOKENS
 from authservice.bootstrap.sizes import session_limits
 from authservice.security.access_tokens import SignedAccessTokens
@@ -28,7 +28,7 @@ def build(parts: Parts) -> AuthStories:
     """Return the area's stories."""
     settings, database, clock, audit = parts.settings, parts.database, parts.clock, parts.audit
     names, emails, limits = PrecisNames(), Emails(), session_limits(settings)
-    rules, hashes = password_rules(parts), passwords(parts)
+    rules, hashes = password_policy(parts.settings), passwords(parts)
     access_tokens = SignedAccessTokens(settings.issuer, settings.audience, parts.keys)
     refresh_tokens = SealedRefreshTokens(parts.own_secrets[REFRESH_TOKENS])
     issue_tokens = IssueTokens(access_tokens, limits)

@@ -10,6 +10,7 @@ from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
+from authservice.domain.strength import Strength
 from authservice.domain.tokens import Identity, RefreshToken
 from authservice.domain.user import NewPassword, User, UserName, UserSummary
 
@@ -190,6 +191,13 @@ class PasswordRules(Protocol):
 
     def read(self, password: str, context: list[str]) -> str:
         """Return the password. `context` holds words it must not be built from. Raises FieldRejected."""
+
+
+class PasswordStrength(Protocol):
+    """What a password is worth, bounded in how much is judged at once."""
+
+    def estimate(self, password: str, context: list[str], deadline: Deadline) -> Strength:
+        """Return the estimate. Raises Overloaded, DeadlineTooShort, PasswordCheckUnavailable."""
 
 
 class AccessTokens(Protocol):

@@ -92,6 +92,9 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
             old_password=PASSWORD, new_password=f"{OTHER_PASSWORD} of {caller}"
         )
     ),
+    "/authapi.v1.AccountService/EstimatePassword": to_anyone(
+        lambda *_: account_api.EstimatePasswordRequest(password=PASSWORD)
+    ),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
     "/authapi.v1.TrustService/WatchRevocations": to_anyone(lambda *_: trust_api.WatchRevocationsRequest()),
 }

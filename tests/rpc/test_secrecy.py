@@ -13,6 +13,8 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from authapi.v1 import account_service_pb2 as account_api
+from authapi.v1 import account_service_pb2_grpc as account_rpc
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authapi.v1 import trust_service_pb2 as trust_api
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
@@ -77,6 +79,8 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
         text = refusal(bad)
         assert not any(secret in text.message + str(text.details) for secret in (PASSWORD, WRONG, second.access_token))
     Account(channel, second.access_token).call("ChangePassword", old_password=PASSWORD, new_password=NEW)
+    account = account_rpc.AccountServiceStub(channel)
+    account.EstimatePassword(account_api.EstimatePasswordRequest(password="estimated-canary plum"))
     for method in UNARY:
         canaries, said = call_with_canaries(channel, method)
         assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"

@@ -24,6 +24,9 @@ OPEN = {
     "history",
     "stream_id",
     "network",
+    "problem",
+    "description",
+    "advice",
 }
 """Fields with text that is no secret. All others are marked `debug_redact` in the contract."""
 STUBS = {

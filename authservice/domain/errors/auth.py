@@ -1,6 +1,6 @@
 """Accounts, credentials and tokens."""
 
-from authservice.domain.errors.roots import AuthError
+from authservice.domain.errors.roots import AuthError, Unavailable
 
 
 class UserNameTaken(AuthError):
@@ -70,3 +70,10 @@ class TokenTooLarge(AuthError):
             f"The access token would have {size} bytes, {budget} are allowed. Shorten the user name or the issuer, "
             "take roles away, or let the operator choose ES256."
         )
+
+
+class PasswordCheckUnavailable(Unavailable):
+    """What knows breached passwords does not answer, and no password is to be taken without it."""
+
+    def __init__(self) -> None:
+        super().__init__("New passwords cannot be checked right now. Nothing was changed; try again.", 5.0)

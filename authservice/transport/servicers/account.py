@@ -8,10 +8,11 @@ from authapi.v1 import account_service_pb2_grpc as rpc
 
 from authservice.domain.deadline import Deadline
 from authservice.transport.caller import caller_of, deadline_of
-from authservice.transport.messages.account import listed_sessions
+from authservice.transport.messages.account import estimated, listed_sessions
 from authservice.transport.registration import Registration
 from authservice.usecases.account import AccountStories
 from authservice.usecases.account.change_password import PasswordChange
+from authservice.usecases.account.estimate_password import Candidate
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AccountService"]
 
@@ -53,6 +54,13 @@ class AccountServicer(rpc.AccountServiceServicer):
         change = PasswordChange(request.old_password, request.new_password)
         ended = self.stories.change_password(change, caller_of(context), self._deadline(context))
         return api.ChangePasswordResponse(ended_sessions=ended)
+
+    def EstimatePassword(
+        self, request: api.EstimatePasswordRequest, context: grpc.ServicerContext
+    ) -> api.EstimatePasswordResponse:
+        """Say what a password would be worth."""
+        candidate = Candidate(request.password, request.user_name, request.email)
+        return estimated(self.stories.estimate_password(candidate, self._deadline(context)))
 
     def _deadline(self, context: grpc.ServicerContext) -> Deadline:
         return deadline_of(context, self.default_deadline)

@@ -99,7 +99,7 @@ def _owner(tx: AuthStores, caller: Caller) -> User:
 
 def _another(new: str, old: str) -> str:
     if new and new == old:
-        raise FieldRejected("is the old password. Choose another one")
+        raise FieldRejected("is the old password. Choose another one", "UNCHANGED")
     return new
 
 

@@ -1,25 +1,31 @@
 """C12: a password is changed by who knows the old one, and everything that it had opened ends with it."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from authapi.v1 import account_service_pb2 as account_api
+from authapi.v1 import account_service_pb2_grpc as account_rpc
 from authapi.v1 import auth_service_pb2_grpc as rpc
-from grpc import Channel, RpcError, StatusCode
+from grpc import Channel, RpcError, StatusCode, insecure_channel
 
 from authservice import bootstrap
+from authservice.config import ConfigError, Settings
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid, SessionEnded
 from authservice.domain.session import Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
+from authservice.security.breached_file import build
 from authservice.usecases.account.change_password import FRESH, PasswordChange
 from authservice.usecases.auth.login import Credentials
-from tests.conftest import RecordedAudit, SettableClock
+from tests.conftest import CHEAPEST, RecordedAudit, SettableClock, serve_in_process
 from tests.faults.seeding import Seeder
 from tests.observed import OTHER_PASSWORD, PASSWORD, Refusal, login, refresh, refusal, register, verify
 from tests.rpc.account.calling import Account
@@ -232,3 +238,101 @@ def test_a_change_begins_a_new_generation_of_secrets(channel: Channel, stub: Stu
     user = service.parts.database.read(lambda tx: tx.users.by_name("ada"), Deadline.after(5))
     assert user
     assert user.secret_generation == 2
+
+
+def estimate(channel: Channel, password: str, **fields: str) -> Any:
+    request = account_api.EstimatePasswordRequest(password=password, **fields)
+    return account_rpc.AccountServiceStub(channel).EstimatePassword(request, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        (PASSWORD, ""),
+        ("quiet copper", "TOO_SHORT"),
+        ("", "TOO_SHORT"),
+        ("x" * 1025, "TOO_LONG"),
+        ("passwordpassword", "GUESSABLE"),
+        ("adalovelace 1815 !", "LIKE_NAME"),
+        ("xa.kyng@exampel.org", "LIKE_NAME"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_c4_an_estimate_says_what_a_registration_would(
+    channel: Channel, stub: Stub, password: str, problem: str
+) -> None:
+    whose = {"user_name": "adalovelace", "email": "a.king@example.org"}
+    found = estimate(channel, password, **whose)
+    assert (found.acceptable, found.problem) == (not problem, problem)
+    assert bool(found.advice) is bool(problem)
+    if problem:
+        refused = refusal(register, stub, whose["user_name"], password, email=whose["email"])
+        assert refused.violations == {"password": found.description}
+        assert refused.violation_reasons == {"password": problem}
+    else:
+        assert register(stub, whose["user_name"], password, email=whose["email"])
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_stronger_password_has_more_bits(channel: Channel) -> None:
+    bits = [estimate(channel, text).bits for text in ("password", "quiet copper", PASSWORD)]
+    assert bits == sorted(bits)
+    assert bits[0] < 10 < 34 < bits[2]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_an_estimate_tells_nobody_who_has_an_account(channel: Channel, stub: Stub) -> None:
+    register(stub, "ada", email="ada@example.com")
+    there = estimate(channel, OTHER_PASSWORD, user_name="ada", email="ada@example.com")
+    assert there == estimate(channel, OTHER_PASSWORD, user_name="eve", email="eve@example.com")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_c4_what_is_in_the_file_of_the_setting_is_refused_by_each_rpc_that_takes_a_password(
+    settings: Settings, tmp_path: Path, clock: SettableClock
+) -> None:
+    digest = hashlib.sha1(OTHER_PASSWORD.encode()).hexdigest()
+    build([f"{digest}:7\n".encode()], tmp_path / "breached.bin")
+    strict = settings.model_copy(update={"password_breached_file": tmp_path / "breached.bin"})
+    service = bootstrap.assemble(strict, clock=clock, hash_cost=CHEAPEST)
+    served, port = serve_in_process(service)
+    try:
+        with insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = Stub(channel)
+            refused = refusal(register, stub, "ada", OTHER_PASSWORD)
+            assert refused.violation_reasons == {"password": "BREACHED"}
+            register(stub, "ada")
+            account = Account(channel, login(stub, "ada").access_token)
+            assert refusal(change, account, OTHER_PASSWORD).violation_reasons == {"new_password": "BREACHED"}
+            assert estimate(channel, OTHER_PASSWORD).problem == "BREACHED"
+            (tmp_path / "breached.bin").write_bytes(b"")
+            assert change(account, OTHER_PASSWORD) == 0, (
+                "a file that is broken later is passed over, unless set otherwise"
+            )
+    finally:
+        served.stop(0)
+        service.close()
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_file_that_is_none_stops_the_start(settings: Settings, tmp_path: Path) -> None:
+    strict = settings.model_copy(update={"password_breached_file": tmp_path / "breached.bin"})
+    with pytest.raises(ConfigError, match=r"AUTHSERVICE_PASSWORD_BREACHED_FILE: .*breached\.bin"):
+        bootstrap.assemble(strict)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_where_sources_have_to_answer_nothing_is_taken_without_them(settings: Settings, clock: SettableClock) -> None:
+    strict = settings.model_copy(
+        update={"password_range_url": "http://127.0.0.1:9/", "password_breach_failure": "refuse"}
+    )
+    service = bootstrap.assemble(strict, clock=clock, hash_cost=CHEAPEST)
+    served, port = serve_in_process(service)
+    try:
+        with insecure_channel(f"127.0.0.1:{port}") as channel:
+            refused = refusal(register, Stub(channel), "ada")
+            assert (refused.code, refused.reason) == (StatusCode.UNAVAILABLE, "PASSWORD_CHECK_UNAVAILABLE")
+            assert refused.retry_after
+    finally:
+        served.stop(0)
+        service.close()

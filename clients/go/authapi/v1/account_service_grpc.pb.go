@@ -25,6 +25,7 @@ const (
 	AccountService_RevokeSession_FullMethodName       = "/authapi.v1.AccountService/RevokeSession"
 	AccountService_RevokeOtherSessions_FullMethodName = "/authapi.v1.AccountService/RevokeOtherSessions"
 	AccountService_ChangePassword_FullMethodName      = "/authapi.v1.AccountService/ChangePassword"
+	AccountService_EstimatePassword_FullMethodName    = "/authapi.v1.AccountService/EstimatePassword"
 )
 
 // AccountServiceClient is the client API for AccountService service.
@@ -58,8 +59,15 @@ type AccountServiceClient interface {
 	//
 	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
 	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-	// Reasons: CREDENTIALS_INVALID, OVERLOADED.
+	// Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
+	// EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+	// Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+	// is acceptable here.
+	//
+	// Anyone may call it.
+	// Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	EstimatePassword(ctx context.Context, in *EstimatePasswordRequest, opts ...grpc.CallOption) (*EstimatePasswordResponse, error)
 }
 
 type accountServiceClient struct {
@@ -110,6 +118,16 @@ func (c *accountServiceClient) ChangePassword(ctx context.Context, in *ChangePas
 	return out, nil
 }
 
+func (c *accountServiceClient) EstimatePassword(ctx context.Context, in *EstimatePasswordRequest, opts ...grpc.CallOption) (*EstimatePasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EstimatePasswordResponse)
+	err := c.cc.Invoke(ctx, AccountService_EstimatePassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountServiceServer is the server API for AccountService service.
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
@@ -141,8 +159,15 @@ type AccountServiceServer interface {
 	//
 	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
 	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-	// Reasons: CREDENTIALS_INVALID, OVERLOADED.
+	// Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
+	// EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+	// Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+	// is acceptable here.
+	//
+	// Anyone may call it.
+	// Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	EstimatePassword(context.Context, *EstimatePasswordRequest) (*EstimatePasswordResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
 }
 
@@ -164,6 +189,9 @@ func (UnimplementedAccountServiceServer) RevokeOtherSessions(context.Context, *R
 }
 func (UnimplementedAccountServiceServer) ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ChangePassword not implemented")
+}
+func (UnimplementedAccountServiceServer) EstimatePassword(context.Context, *EstimatePasswordRequest) (*EstimatePasswordResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method EstimatePassword not implemented")
 }
 func (UnimplementedAccountServiceServer) mustEmbedUnimplementedAccountServiceServer() {}
 func (UnimplementedAccountServiceServer) testEmbeddedByValue()                        {}
@@ -258,6 +286,24 @@ func _AccountService_ChangePassword_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_EstimatePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EstimatePasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).EstimatePassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_EstimatePassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).EstimatePassword(ctx, req.(*EstimatePasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountService_ServiceDesc is the grpc.ServiceDesc for AccountService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -280,6 +326,10 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ChangePassword",
 			Handler:    _AccountService_ChangePassword_Handler,
+		},
+		{
+			MethodName: "EstimatePassword",
+			Handler:    _AccountService_EstimatePassword_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

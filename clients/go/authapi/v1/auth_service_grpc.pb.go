@@ -41,7 +41,7 @@ type AuthServiceClient interface {
 	// Register creates an account. It opens no session.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password.
 	//
@@ -143,7 +143,7 @@ type AuthServiceServer interface {
 	// Register creates an account. It opens no session.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password.
 	//

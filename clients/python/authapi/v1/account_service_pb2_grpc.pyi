@@ -63,7 +63,15 @@ class AccountServiceStub:
 
     Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
     minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-    Reasons: CREDENTIALS_INVALID, OVERLOADED.
+    Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    EstimatePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EstimatePasswordRequest, _account_service_pb2.EstimatePasswordResponse]
+    """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+    Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+    is acceptable here.
+
+    Anyone may call it.
+    Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -101,7 +109,15 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
     minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-    Reasons: CREDENTIALS_INVALID, OVERLOADED.
+    Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    EstimatePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EstimatePasswordRequest, _account_service_pb2.EstimatePasswordResponse]  # type: ignore[assignment]
+    """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+    Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+    is acceptable here.
+
+    Anyone may call it.
+    Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -160,7 +176,21 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
         minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-        Reasons: CREDENTIALS_INVALID, OVERLOADED.
+        Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def EstimatePassword(
+        self,
+        request: _account_service_pb2.EstimatePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.EstimatePasswordResponse, _abc.Awaitable[_account_service_pb2.EstimatePasswordResponse]]:
+        """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+        Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+        is acceptable here.
+
+        Anyone may call it.
+        Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -78,7 +78,7 @@ class AuthServiceServicer(object):
         """Register creates an account. It opens no session.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

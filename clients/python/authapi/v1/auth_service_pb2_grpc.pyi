@@ -42,7 +42,7 @@ class AuthServiceStub:
     """Register creates an account. It opens no session.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login opens a session for a user who knows the password.
@@ -90,7 +90,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Register creates an account. It opens no session.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login opens a session for a user who knows the password.
@@ -141,7 +141,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Register creates an account. It opens no session.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -508,7 +508,7 @@ export const AuthService: GenService<{
    * Register creates an account. It opens no session.
    *
    * Anyone may call it.
-   * Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+   * Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
    *
    * @generated from rpc authapi.v1.AuthService.Register
    */

@@ -1,0 +1,53 @@
+"""`authservice passwords`: the file of breached passwords."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from authservice.security.breached_file import BreachedFile
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> str:
+    """Return a dump of three passwords, one of them frequent."""
+    digests = {hashlib.sha1(text.encode()).hexdigest().upper(): count for text, count in (("a", 2), ("b", 1), ("c", 9))}
+    text = "".join(f"{digest}:{digests[digest]}\r\n" for digest in sorted(digests))
+    (tmp_path / "dump.txt").write_text(text)
+    return text
+
+
+def test_the_file_is_made_without_any_database(run: Run, dump: str, tmp_path: Path) -> None:
+    done = run("passwords", "build-breached", "dump.txt", "breached.bin")
+    assert (done.returncode, done.stdout) == (0, "breached.bin has 3 breached passwords.\n")
+    assert BreachedFile(tmp_path / "breached.bin").has(hashlib.sha1(b"b").digest())
+    assert {path.name for path in tmp_path.iterdir()} == {"dump.txt", "breached.bin"}
+
+
+def test_a_dump_may_come_through_a_pipe_and_rare_ones_be_left_out(run_apart: Run, dump: str, tmp_path: Path) -> None:
+    done = run_apart("passwords", "build-breached", "-", "breached.bin", "--least-count", "2", stdin=dump)
+    assert (done.returncode, done.stdout) == (0, "breached.bin has 2 breached passwords.\n")
+    assert not BreachedFile(tmp_path / "breached.bin").has(hashlib.sha1(b"b").digest())
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "says"),
+    [
+        ("password\n", "breached.bin", "Line 1 is not"),
+        ("", "no/folder/breached.bin", "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_made_is_said(run: Run, tmp_path: Path, text: str, target: str, says: str) -> None:
+    (tmp_path / "dump.txt").write_text(text)
+    done = run("passwords", "build-breached", "dump.txt", target)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["dump.txt"]
+
+
+def test_a_setting_that_names_no_such_file_is_named(run: Run, tmp_path: Path) -> None:
+    assert run("migrate").returncode == 0
+    done = run("users", "list", AUTHSERVICE_PASSWORD_BREACHED_FILE="breached.bin")
+    assert done.returncode == 3
+    assert "AUTHSERVICE_PASSWORD_BREACHED_FILE: breached.bin: No such file" in done.stderr
