@@ -5,6 +5,7 @@ import sys
 import click
 
 from authservice.cli.asking import new_password
+from authservice.cli.importing import import_users
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.printing import as_json, show
@@ -15,7 +16,10 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, list, disable and enable accounts; grant and revoke their roles."""
+    """Create, import, list, disable and enable accounts; grant and revoke their roles."""
+
+
+users.add_command(import_users)
 
 
 @users.command()

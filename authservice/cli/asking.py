@@ -20,7 +20,7 @@ def new_password() -> str:
 def pasted_secret(question: str) -> str:
     """Return the first line of standard input; at a terminal, after a question and unseen."""
     if not sys.stdin.isatty():
-        return sys.stdin.buffer.readline().decode("ascii", "replace")
+        return sys.stdin.buffer.readline().decode("utf-8", "replace")
     with interruptible():
         pasted: str = click.prompt(question, hide_input=True, err=True, default="", show_default=False)
     return pasted

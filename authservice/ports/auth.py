@@ -1,7 +1,7 @@
 """What stories about accounts, sessions and tokens need."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -60,6 +60,27 @@ class Users(Protocol):
 
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who has canonical names, by id and registration key, and who has claimed canonical addresses."""
+
+    names: dict[str, tuple[UUID, bytes | None]] = field(repr=False)
+    emails: dict[str, UUID]
+
+
+class Imports(Protocol):
+    """Accounts from another system, many at a time."""
+
+    def add_each(self, new: Sequence[User]) -> Holders:
+        """Keep new accounts, each unless its name is taken, and return who has these names and addresses then.
+
+        An e-mail address that another account has claimed stays with that account.
+        """
+
+    def holders(self, names: Collection[str], emails: Collection[str]) -> Holders:
+        """Return who has names and addresses, and change nothing."""
 
 
 class Sessions(Protocol):

@@ -32,6 +32,13 @@ class RoleTaken(AuditEvent):
     role: Name
 
 
+class UsersImported(AuditEvent):
+    """An operator brought accounts in from another system. Also for what was done of an import that was interrupted."""
+
+    imported: int
+    refused: int
+
+
 class SessionsEndedByOperator(AuditEvent):
     """An operator ended a session, those of a user, or everybody's where both are empty."""
 
