@@ -37,7 +37,7 @@ def build(parts: Parts) -> AuthStories:
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     return AuthStories(
         register=Register(database, names, emails, rules, hashes, new_id=uuid7, clock=clock, audit=audit),
-        login=Login(database, names, emails, hashes, count_attempt, open_session, audit),
+        login=Login(database, names, emails, rules, hashes, count_attempt, open_session, clock, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, parts.live_sessions, clock),

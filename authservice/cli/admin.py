@@ -105,6 +105,22 @@ def revoke(name: str, role: str) -> None:
     click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
 
 
+@users.command("set-password")
+@click.argument("name")
+def set_password(name: str) -> None:
+    """Make a one-time password for the account NAME, for somebody who cannot log in any more.
+
+    It is shown once, on standard output. At the login it has to be replaced by one that the user chooses, and it
+    expires. The password before it, and all sessions, are over at once.
+    """
+    require_names(name)
+    with service() as opened:
+        made = opened.admin.make_one_time_password(name, deadline())
+    click.echo(made.text)
+    until = made.expires_at.isoformat(timespec="minutes")
+    click.echo(f"{name} can log in with it once, until {until}; {made.ended} live sessions ended.", err=True)
+
+
 @users.command()
 @click.argument("name")
 def disable(name: str) -> None:

@@ -32,6 +32,11 @@ class PasswordSettings(Area):
         "accept", description="what becomes of a new password while that file or service cannot be asked"
     )
 
+    # ASVS 5.0 section 6.4.1: they expire after a short time, and never become the ones that stay.
+    one_time_password_seconds: int = Field(
+        86400, ge=60, le=7 * 86400, description="life of a one-time password from `users set-password`"
+    )
+
     @field_validator("password_range_url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:

@@ -54,6 +54,13 @@ def bounded_bytes(value: str, *, most: int) -> str:
     return value
 
 
+def another_password(new: str, old: str) -> str:
+    """Return a new password that is not the old one. Raises FieldRejected."""
+    if new and new == old:
+        raise FieldRejected("is the old password. Choose another one", "UNCHANGED")
+    return new
+
+
 def client_label(value: str) -> str:
     """Return the label of a client.
 

@@ -41,6 +41,15 @@ class User:
         """Whether the user may log in and hold sessions."""
         return self.disabled_at is None
 
+    @property
+    def has_one_time_password(self) -> bool:
+        """Whether the password has to be replaced before anything else."""
+        return self.password_expires_at is not None
+
+    def has_password(self, now: datetime) -> bool:
+        """Tell whether the password proves anything at `now`: one-time passwords expire."""
+        return self.password_expires_at is None or now < self.password_expires_at
+
     def is_same_registration(self, other: "User") -> bool:
         """Tell whether `other` is this account, or was sent to become it with the same idempotency key."""
         return self.id == other.id or (

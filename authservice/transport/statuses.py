@@ -30,6 +30,10 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.ShuttingDown: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_SHUTTING_DOWN),
     errors.Overloaded: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED),
     errors.StorageUnavailable: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_STORAGE_UNAVAILABLE),
+    errors.PasswordChangeRequired: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_PASSWORD_CHANGE_REQUIRED,
+    ),
     errors.PasswordCheckUnavailable: (
         grpc.StatusCode.UNAVAILABLE,
         ErrorReason.ERROR_REASON_PASSWORD_CHECK_UNAVAILABLE,

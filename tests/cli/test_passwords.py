@@ -1,6 +1,7 @@
-"""`authservice passwords`: the file of breached passwords."""
+"""`authservice passwords`, the file of breached passwords, and `users set-password`."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,16 @@ def test_a_setting_that_names_no_such_file_is_named(run: Run, tmp_path: Path) ->
     done = run("users", "list", AUTHSERVICE_PASSWORD_BREACHED_FILE="breached.bin")
     assert done.returncode == 3
     assert "AUTHSERVICE_PASSWORD_BREACHED_FILE: breached.bin: No such file" in done.stderr
+
+
+def test_a_one_time_password_alone_is_on_standard_output(run: Run) -> None:
+    run("users", "create", "ada", "--password-stdin", stdin="quiet copper lantern 47 rivers\n")
+    made = run("users", "set-password", "ADA")
+    assert made.returncode == 0
+    assert re.fullmatch(r"[a-z2-9]{5}(-[a-z2-9]{5}){3}\n", made.stdout)
+    assert "ADA can log in with it once, until 2" in made.stderr
+    assert made.stdout.strip() not in made.stderr
+    assert run("users", "set-password", "ada").stdout != made.stdout
+    nobody = run("users", "set-password", "eve")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "There is no user eve" in nobody.stderr

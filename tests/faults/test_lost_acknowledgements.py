@@ -18,6 +18,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState
 from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.auth.login import Credentials
 from authservice.usecases.trust.rotate_keys import RotateKeys
 from tests.conftest import RecordedAudit, SettableClock
 from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
@@ -139,12 +140,49 @@ def test_d5_l4_a_password_whose_change_was_never_acknowledged_is_changed_as_far_
         ended = change(PasswordChange(PASSWORD, OTHER_PASSWORD), caller, Deadline.after(SECONDS))
         return ended, [event for event, _ in desk.audit.events]
 
+    assert lost(desk, outcome) == (2, ["password_changed"])
+
+
+def lost(desk: Desk, outcome: Callable[[], Any]) -> Any:
+    """Return an outcome, after making sure that it is the same where the last acknowledgement is lost."""
     desk.faulty.plan.record()
     usual = outcome()
-    assert usual == (2, ["password_changed"])
     at = max(at for at, text in enumerate(desk.faulty.plan.sent, 1) if text == COMMIT)
     desk.faulty.plan.arm(hang_up, at, after_commit=True)
     assert outcome() == usual
+    return usual
+
+
+def test_d5_l4_a_one_time_password_that_was_never_acknowledged_is_made(desk: Desk) -> None:
+    make = replace(desk.service.admin.make_one_time_password, database=desk.faulty)
+
+    def outcome() -> tuple[int, list[str]]:
+        name = desk.user()
+        desk.audit.events.clear()
+        ended = make(name, Deadline.after(SECONDS)).ended
+        return ended, [event for event, _ in desk.audit.events]
+
+    assert lost(desk, outcome) == (2, ["one_time_password_made"])
+
+
+def test_d5_l4_a_one_time_password_whose_replacement_was_never_acknowledged_is_replaced_and_the_session_lives(
+    desk: Desk,
+) -> None:
+    login = desk.service.auth.login
+    late = replace(login, open_session=replace(login.open_session, database=desk.faulty))
+
+    def outcome() -> tuple[int, list[str]]:
+        name = desk.user()
+        made = desk.service.admin.make_one_time_password(name, Deadline.after(SECONDS))
+        desk.audit.events.clear()
+        tokens = late(Credentials(name, made.text, new_password=OTHER_PASSWORD), Deadline.after(SECONDS))
+        live = desk.service.parts.database.read(
+            lambda tx: tx.sessions.live_of(tokens.user_id, desk.clock()), Deadline.after(SECONDS)
+        )
+        assert [each.id for each in live] == [tokens.session_id]
+        return len(live), [event for event, _ in desk.audit.events]
+
+    assert lost(desk, outcome) == (1, ["login", "one_time_password_replaced"])
 
 
 def test_every_change_of_operators_and_keys_is_tried_here(backend: str) -> None:

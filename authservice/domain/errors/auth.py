@@ -77,3 +77,10 @@ class PasswordCheckUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("New passwords cannot be checked right now. Nothing was changed; try again.", 5.0)
+
+
+class PasswordChangeRequired(AuthError):
+    """The password is a one-time password, and nothing else was wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("This password is good for one login, which replaces it. Send a new one with it.")

@@ -27,6 +27,13 @@ class LoginRefused(AuditEvent):
     user_id: UUID | None
 
 
+class OneTimePasswordReplaced(AuditEvent):
+    """A user logged in with a one-time password, and replaced it by one of their own."""
+
+    user_id: UUID
+    session_id: UUID
+
+
 class SessionRefreshed(AuditEvent):
     """A refresh token was spent. Not for repetitions in the grace window."""
 

@@ -45,6 +45,7 @@ class AuthServicer(rpc.AuthServiceServicer):
             request.password,
             request.client_label,
             is_remembered=request.remember,
+            new_password=request.new_password,
             network=network_of(context.peer()),
         )
         tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))

@@ -7,7 +7,7 @@ from authservice.domain import events
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid, FieldRejected, SessionEnded
-from authservice.domain.fields import Fields, bounded_text
+from authservice.domain.fields import Fields, another_password, bounded_text
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import NewPassword, User
 from authservice.ports import Audit, AuthStores, Clock, Database, PasswordRules, Passwords
@@ -63,8 +63,8 @@ class ChangePassword:
     def _check_form(self, request: PasswordChange, caller: Caller, user: User) -> None:
         fields = Fields()
         fields.read("old_password", self._old_password, request.old_password, caller)
+        fields.read("new_password", another_password, request.new_password, request.old_password)
         fields.read("new_password", self.password_rules.read, request.new_password, [user.name.typed, user.email or ""])
-        fields.read("new_password", _another, request.new_password, request.old_password)
         fields.require_valid()
 
     def _old_password(self, text: str, caller: Caller) -> str:
@@ -95,12 +95,6 @@ def _owner(tx: AuthStores, caller: Caller) -> User:
     if found is None:
         raise SessionEnded
     return found[1]
-
-
-def _another(new: str, old: str) -> str:
-    if new and new == old:
-        raise FieldRejected("is the old password. Choose another one", "UNCHANGED")
-    return new
 
 
 def _settle(earlier: int | None, last: int | None) -> int | None:

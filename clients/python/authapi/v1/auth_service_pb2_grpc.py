@@ -85,10 +85,10 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Login opens a session for a user who knows the password.
+        """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, OVERLOADED, TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

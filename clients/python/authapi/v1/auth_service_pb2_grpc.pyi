@@ -45,10 +45,10 @@ class AuthServiceStub:
     Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
-    """Login opens a session for a user who knows the password.
+    """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, OVERLOADED, TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -93,10 +93,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Login opens a session for a user who knows the password.
+    """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, OVERLOADED, TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -150,10 +150,10 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
-        """Login opens a session for a user who knows the password.
+        """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, OVERLOADED, TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
