@@ -1,15 +1,15 @@
 """A table of users in the database of another application, read and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Column, Engine, MetaData, Table, create_engine, event, func, select
+from sqlalchemy import URL, Column, Engine, MetaData, Row, Table, create_engine, event, func, select, tuple_
 from sqlalchemy.exc import NoSuchTableError
 
 from authservice.domain.user_import import ForeignUser
 
-_BATCH = 500
+_PAGE = 1000
 _CONNECT_SECONDS = 10
 
 
@@ -41,12 +41,31 @@ class ForeignTable:
             return connection.execute(select(func.count()).select_from(self._table)).scalar_one()
 
     def rows(self) -> Iterator[ForeignUser]:
-        """Yield the rows in the order of the primary key, without holding more than a few of them."""
-        query = select(*self._columns).order_by(*self._table.primary_key.columns)
-        with self._engine.connect().execution_options(yield_per=_BATCH) as connection:
-            for number, row in enumerate(connection.execute(query), 1):
-                name, password_hash, *email = map(_text, row)
+        """Yield the rows in the order of the primary key, a page at a time.
+
+        So nothing that runs for as long as the import holds up the other application, or has to be read to its end
+        where the import is interrupted. A table without a primary key is read at once.
+        """
+        number, last = 0, None
+        while page := self._page(last):
+            for row in page:
+                number += 1
+                name, password_hash, *email = map(_text, row[: len(self._columns)])
                 yield ForeignUser(number, name, password_hash, *email)
+            last = page[-1][len(self._columns) :]
+            if not last:
+                return
+
+    def _page(self, last: Sequence[Any] | None) -> Sequence[Row[Any]]:
+        """Return the rows that follow the key `last`, each with its key behind it."""
+        key = list(self._table.primary_key.columns)
+        query = select(*self._columns, *(column.label(f"key_{n}") for n, column in enumerate(key)))
+        if key:
+            query = query.order_by(*key).limit(_PAGE)
+        if last:
+            query = query.where(tuple_(*key) > tuple_(*last))
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
 
     def close(self) -> None:
         """Give the connection back."""
