@@ -152,9 +152,9 @@ def test_a_file_is_imported_with_the_columns_that_it_has(run: Run, tmp_path: Pat
 
 
 def test_a_file_may_come_through_a_pipe_and_leaves_no_report_where_nothing_is_wrong(
-    run_apart: Run, tmp_path: Path
+    run: Run, run_apart: Run, tmp_path: Path
 ) -> None:
-    run_apart("migrate")
+    run("migrate")
     done = run_apart("users", "import", "-", stdin=f"username,password\nada,{hash_of('s3cret')}\n")
     assert (done.returncode, done.stdout) == (0, "1 imported, 0 there already, 0 refused.\n")
     assert {path.name for path in tmp_path.iterdir()} == {"data"}

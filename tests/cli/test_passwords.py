@@ -2,12 +2,16 @@
 
 import hashlib
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from authservice.security.breached_file import BreachedFile
 from tests.cli.conftest import Run
+from tests.faults.processes import wait_until
 
 
 @pytest.fixture
@@ -30,6 +34,17 @@ def test_a_dump_may_come_through_a_pipe_and_rare_ones_be_left_out(run_apart: Run
     done = run_apart("passwords", "build-breached", "-", "breached.bin", "--least-count", "2", stdin=dump)
     assert (done.returncode, done.stdout) == (0, "breached.bin has 2 breached passwords.\n")
     assert not BreachedFile(tmp_path / "breached.bin").has(hashlib.sha1(b"b").digest())
+
+
+def test_an_interrupted_command_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "authservice", "passwords", "build-breached", "-", "breached.bin"]
+    with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as building:
+        wait_until(lambda: list(tmp_path.iterdir()), 60, "the file is begun")
+        building.send_signal(signal.SIGINT)
+        assert building.wait(60) == 130
+        assert building.stderr
+        assert b"Interrupted" in building.stderr.read()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
