@@ -1,6 +1,9 @@
 """`authservice passwords`, the file of breached passwords, and `users set-password`."""
 
+import contextlib
 import hashlib
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -36,6 +39,22 @@ def test_a_dump_may_come_through_a_pipe_and_rare_ones_be_left_out(run_apart: Run
     assert not BreachedFile(tmp_path / "breached.bin").has(hashlib.sha1(b"b").digest())
 
 
+def test_whoever_waits_at_a_terminal_sees_how_far_it_is(dump: str, tmp_path: Path) -> None:
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-m", "authservice", "passwords", "build-breached", "dump.txt", "breached.bin"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs) as building:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more.
+            while more := os.read(terminal, 1000):
+                shown += more
+        assert building.stdout
+        assert building.stdout.read() == b"breached.bin has 3 breached passwords.\n"
+    os.close(terminal)
+    assert b"Reading the dump" in shown
+    assert b"100%" in shown
+
+
 def test_an_interrupted_command_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "authservice", "passwords", "build-breached", "-", "breached.bin"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as building:
@@ -67,6 +86,18 @@ def test_a_setting_that_names_no_such_file_is_named(run: Run, tmp_path: Path) ->
     done = run("users", "list", AUTHSERVICE_PASSWORD_BREACHED_FILE="breached.bin")
     assert done.returncode == 3
     assert "AUTHSERVICE_PASSWORD_BREACHED_FILE: breached.bin: No such file" in done.stderr
+
+
+def test_the_doctor_tells_what_is_in_the_file_and_what_is_wrong_with_it(run: Run, dump: str, tmp_path: Path) -> None:
+    run("migrate")
+    run("passwords", "build-breached", "dump.txt", "breached.bin")
+    variable = {"AUTHSERVICE_PASSWORD_BREACHED_FILE": "breached.bin"}
+    assert re.search(r"breached passwords +ok +3 in breached\.bin", run("doctor", **variable).stdout)
+    (tmp_path / "breached.bin").write_bytes(b"")
+    done = run("doctor", **variable)
+    failed = [line for line in done.stdout.splitlines() if "failed" in line]
+    assert (done.returncode, len(failed)) == (1, 1)
+    assert "build the file again" in failed[0]
 
 
 def test_a_one_time_password_alone_is_on_standard_output(run: Run) -> None:
