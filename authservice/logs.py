@@ -5,6 +5,9 @@ JSON by default, which escapes line breaks and terminal codes in whatever a call
 
 import logging
 import sys
+import threading
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
@@ -68,3 +71,21 @@ class LogAudit:
         # Put together once: for each event it would take a third of what the event takes.
         self._configured = _configured
         self._log = structlog.get_logger().bind()
+
+
+class RareWarning:
+    """Writes what may happen with every call as one line a minute. Lives as long as the process."""
+
+    def __init__(self, event: str, every: float = 60.0, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._event, self._every, self._monotonic = event, every, monotonic
+        self._lock = threading.Lock()
+        self._next = float("-inf")
+
+    def __call__(self, error: Exception) -> None:
+        """Tell of an error, unless one was told lately."""
+        with self._lock:
+            now = self._monotonic()
+            if now < self._next:
+                return
+            self._next = now + self._every
+        structlog.get_logger().warning(self._event, cause=str(error))

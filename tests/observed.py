@@ -57,6 +57,12 @@ class Refusal:
         return {item.field: item.description for item in request.field_violations} if request else {}
 
     @property
+    def violation_reasons(self) -> dict[str, str]:
+        """Field and reason of each violation that has one."""
+        request = self._find(BadRequest)
+        return {item.field: item.reason for item in request.field_violations if item.reason} if request else {}
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds after which to try again."""
         info = self._find(RetryInfo)

@@ -3,13 +3,13 @@
 from uuid6 import uuid7
 
 from authservice.bootstrap.parts import Parts
-from authservice.bootstrap.secrets import PEPPER, REFRESH_TOKENS
-from authservice.bootstrap.sizes import attempt_limits, registration_limit, session_limits
+from authservice.bootstrap.passwords import password_policy, passwords
+from authservice.bootstrap.secrets import REFRESH_TOKENS
+from authservice.bootstrap.sizes import session_limits
+from authservice.bootstrap.throttling import admit_attempt, admit_registration
 from authservice.security.access_tokens import SignedAccessTokens
 from authservice.security.emails import Emails
 from authservice.security.examination import TokenExamination
-from authservice.security.password_rules import GuessabilityRules
-from authservice.security.passwords import BcryptPasswords
 from authservice.security.refresh_tokens import SealedRefreshTokens
 from authservice.security.user_names import PrecisNames
 from authservice.storage.auth.session_ends import BatchedSessionEnds
@@ -20,8 +20,6 @@ from authservice.usecases.auth.logout import Logout
 from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register
 from authservice.usecases.auth.verify import Verify
-from authservice.usecases.steps.admit_attempt import AdmitAttempt
-from authservice.usecases.steps.admit_request import AdmitRequest
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.open_session import OpenSession
 
@@ -30,20 +28,17 @@ def build(parts: Parts) -> AuthStories:
     """Return the area's stories."""
     settings, database, clock, audit = parts.settings, parts.database, parts.clock, parts.audit
     names, emails, limits = PrecisNames(), Emails(), session_limits(settings)
-    rules = GuessabilityRules(settings.password_min_length)
-    passwords = BcryptPasswords(parts.own_secrets[PEPPER], parts.hash_pool, parts.hash_cost)
+    rules, hashes = password_policy(parts.settings), passwords(parts)
     access_tokens = SignedAccessTokens(settings.issuer, settings.audience, parts.keys)
     refresh_tokens = SealedRefreshTokens(parts.own_secrets[REFRESH_TOKENS])
     issue_tokens = IssueTokens(access_tokens, limits)
-    admit_attempt = AdmitAttempt(database, parts.fingerprints, attempt_limits(settings), clock, audit)
-    admit_registration = AdmitRequest(database, parts.fingerprints, "register", registration_limit(settings), clock)
     open_session = OpenSession(database, refresh_tokens, issue_tokens, limits, new_id=uuid7, clock=clock, audit=audit)
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     return AuthStories(
         register=Register(
-            database, names, emails, rules, passwords, admit_registration, new_id=uuid7, clock=clock, audit=audit
+            database, names, emails, rules, hashes, admit_registration(parts), new_id=uuid7, clock=clock, audit=audit
         ),
-        login=Login(database, names, emails, passwords, admit_attempt, open_session, audit),
+        login=Login(database, names, emails, rules, hashes, admit_attempt(parts), open_session, clock, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, parts.live_sessions, clock),

@@ -5,6 +5,7 @@ import sys
 import click
 
 from authservice.cli.asking import new_password
+from authservice.cli.importing import import_users
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.printing import as_json, show
@@ -15,7 +16,10 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, list, disable and enable accounts; grant and revoke their roles."""
+    """Create, import, list, disable and enable accounts; grant and revoke their roles."""
+
+
+users.add_command(import_users)
 
 
 @users.command()
@@ -99,6 +103,22 @@ def revoke(name: str, role: str) -> None:
     with service() as opened:
         taken = opened.admin.operate_users.take(name, role, deadline())
     click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
+
+
+@users.command("set-password")
+@click.argument("name")
+def set_password(name: str) -> None:
+    """Make a one-time password for the account NAME, for somebody who cannot log in any more.
+
+    It is shown once, on standard output. At the login it has to be replaced by one that the user chooses, and it
+    expires. The password before it, and all sessions, are over at once.
+    """
+    require_names(name)
+    with service() as opened:
+        made = opened.admin.make_one_time_password(name, deadline())
+    click.echo(made.text)
+    until = made.expires_at.isoformat(timespec="minutes")
+    click.echo(f"{name} can log in with it once, until {until}; {made.ended} live sessions ended.", err=True)
 
 
 @users.command()

@@ -12,7 +12,7 @@ def new_password() -> str:
     """Ask for a password twice, unseen. Raises UsageError where there is no terminal."""
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask at. Give the password with --password-stdin.")
-    with _interruptible():
+    with interruptible():
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     return password
 
@@ -20,8 +20,8 @@ def new_password() -> str:
 def pasted_secret(question: str) -> str:
     """Return the first line of standard input; at a terminal, after a question and unseen."""
     if not sys.stdin.isatty():
-        return sys.stdin.buffer.readline().decode("ascii", "replace")
-    with _interruptible():
+        return sys.stdin.buffer.readline().decode("utf-8", "replace")
+    with interruptible():
         pasted: str = click.prompt(question, hide_input=True, err=True, default="", show_default=False)
     return pasted
 
@@ -29,7 +29,7 @@ def pasted_secret(question: str) -> str:
 def require_yes(question: str) -> None:
     """Ask, and raise ClickException unless the answer is yes, UsageError if there is none."""
     try:
-        with _interruptible():
+        with interruptible():
             agreed = click.confirm(question, err=True)
     except click.Abort as abort:
         click.echo(err=True)  # Nobody has ended the line of the question.
@@ -43,7 +43,7 @@ def require_yes(question: str) -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let Ctrl-C raise, so that a terminal that shows nothing is put back first."""
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,6 +21,7 @@ from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
 from authservice.domain.clocks import MOST_APART
 from authservice.domain.errors import AuthError, StorageUnavailable
+from authservice.security.breached_file import BreachedFile, BreachedFileUnusable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.cores import usable_cores
@@ -86,6 +87,7 @@ def examine() -> Iterator[Result]:
     yield from _check_tls(settings)
     yield _check_port(settings)
     yield _count_cores(settings)
+    yield from _check_breached(settings)
     yield _check_entrance(settings)
     if missing := missing_file(settings):
         yield Result("database", "failed", f"there is no file {missing}", remedy_for_missing(settings, missing))
@@ -161,8 +163,10 @@ def _check_clock(difference: timedelta) -> Result:
 
 
 def _check_service(settings: Settings) -> Iterator[Result]:
+    # Of that file there is a result already, and it would be told as one of the keys.
+    without_file = settings.model_copy(update={"password_breached_file": None})
     try:
-        service = bootstrap.assemble(settings, hash_cost=4)
+        service = bootstrap.assemble(without_file, hash_cost=4)
     except ConfigError as error:
         yield Result("keys", "failed", str(error), "set the master key")
     except CannotOpen as error:
@@ -217,6 +221,17 @@ def _check_entrance(settings: Settings) -> Result:
         finding = f"{version} does not fit ({'; '.join(problems)}): calls take a thread before their request"
         return Result("entrance", "warning", finding, "install the grpcio of requirements/server.txt")
     return Result("entrance", "ok", f"{version}; calls take a thread once their request is there")
+
+
+def _check_breached(settings: Settings) -> Iterator[Result]:
+    if settings.password_breached_file:
+        try:
+            count = BreachedFile(settings.password_breached_file).count()
+        except BreachedFileUnusable as error:
+            remedy = "correct AUTHSERVICE_PASSWORD_BREACHED_FILE, or build the file again"
+            yield Result("breached passwords", "failed", str(error), remedy)
+        else:
+            yield Result("breached passwords", "ok", f"{count:,} in {settings.password_breached_file}")
 
 
 def _check_tls(settings: Settings) -> Iterator[Result]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from authservice.cli.databases import COULD_NOT, NO_DATABASE, WRONG_SETTINGS, trouble_with
 from authservice.config import ConfigError
 from authservice.domain.errors import AuthError, FieldRejected, InvalidInput, StorageUnavailable
+from authservice.security.breached_file import DumpUnusable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
 from authservice.serving.port import CannotListen
@@ -74,6 +75,7 @@ FORESEEN: dict[type[Exception], Callable[[Any], Failure]] = {
     FieldRejected: _request,
     TooEarly: _request,
     CannotListen: _request,
+    DumpUnusable: _request,
     NoSuchUser: lambda error: (COULD_NOT, f"There is no user {error}. `authservice users list` shows the names."),
     NoSuchSession: lambda error: (COULD_NOT, f"There is no session {error}. `authservice sessions list` shows them."),
     NoSuchKey: lambda error: (COULD_NOT, f"There is no key {error}. `authservice keys list` shows them."),

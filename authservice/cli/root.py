@@ -20,6 +20,7 @@ _VERBS = {
     "health": "health",
     "keys": "trust",
     "migrate": "migrate",
+    "passwords": "passwords",
     "serve": "serve",
     "sessions": "sessions",
     "users": "admin",

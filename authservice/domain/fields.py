@@ -25,7 +25,7 @@ class Fields:
         try:
             return reader(*args, **kwargs)
         except FieldRejected as rejected:
-            self._violations.append(Violation(field, str(rejected)))
+            self._violations.append(Violation(field, str(rejected), rejected.reason))
             return None
 
     def require_valid(self) -> None:
@@ -37,9 +37,9 @@ class Fields:
 def bounded_text(value: str, *, least: int = 0, most: int) -> str:
     """Return `value` if it has `least` to `most` code points. Raises FieldRejected."""
     if len(value) < least:
-        raise FieldRejected("is required" if not value else f"must have at least {least} characters")
+        raise FieldRejected("is required" if not value else f"must have at least {least} characters", "TOO_SHORT")
     if len(value) > most:
-        raise FieldRejected(f"must have at most {most} characters")
+        raise FieldRejected(f"must have at most {most} characters", "TOO_LONG")
     return value
 
 
@@ -52,6 +52,13 @@ def bounded_bytes(value: str, *, most: int) -> str:
     if size > most:
         raise FieldRejected(f"must have at most {most} bytes of UTF-8")
     return value
+
+
+def another_password(new: str, old: str) -> str:
+    """Return a new password that is not the old one. Raises FieldRejected."""
+    if new and new == old:
+        raise FieldRejected("is the old password. Choose another one", "UNCHANGED")
+    return new
 
 
 def client_label(value: str) -> str:

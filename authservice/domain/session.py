@@ -32,6 +32,14 @@ class SessionEnd(Enum):
     BY_OPERATOR = "by_operator"
     REFRESH_REUSE = "refresh_reuse"
     USER_DISABLED = "user_disabled"
+    PASSWORD_SET = "password_set"  # noqa: S105  # as the next
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # it is none
+    OTHER = "other"
+    """What a later version calls it, whose servers may run beside those of this one."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "SessionEnd":
+        return cls.OTHER
 
 
 class Scope(Enum):

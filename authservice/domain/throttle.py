@@ -19,6 +19,8 @@ MOST_IN_A_ROW = 100
 """Failures in a row on one account, NIST's limit."""
 WORTH = 5
 """Failures that a success takes off its network."""
+COMPARED_WITHIN = timedelta(minutes=1)
+"""How long a secret is kept of which it is not known yet whether it is right."""
 UNTIL_HELPED = timedelta(minutes=15)
 """What is said to who meets a limit that no waiting lifts: they should not learn which one it is."""
 
@@ -109,6 +111,19 @@ class Bucket:
     subject: bytes
     limit: Limit
     owner: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A secret that is about to be compared. The same one again is no other guess, and is not counted while it is kept.
+
+    Args:
+        fingerprint: 32 bytes that stand for the account and the secret.
+        owner: 32 bytes that stand for the account.
+    """
+
+    fingerprint: bytes
+    owner: bytes
 
 
 IN_A_ROW = Growing(MOST_IN_A_ROW, timedelta(), timedelta(), most=MOST_IN_A_ROW, kept=timedelta(days=30))

@@ -19,7 +19,9 @@ class User:
 
     `email` is canonical and may be None. `registration_key` is the SHA-256 of the idempotency key that created the
     account, if there was one. `roles` are sorted. `generation` grows with each change of what tokens say about the
-    user, so that older ones can be told. Times are UTC in microseconds.
+    user, so that older ones can be told. `secret_generation` grows with each change of what proves the user, so that
+    what was proved or handed out before it counts no longer. `password_expires_at` says until when a one-time password
+    may be replaced, and is None for a password that the user has chosen. Times are UTC in microseconds.
     """
 
     id: UUID
@@ -31,17 +33,36 @@ class User:
     disabled_at: datetime | None = None
     generation: int = 0
     roles: tuple[str, ...] = ()
+    secret_generation: int = 0
+    password_expires_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
         """Whether the user may log in and hold sessions."""
         return self.disabled_at is None
 
+    @property
+    def has_one_time_password(self) -> bool:
+        """Whether the password has to be replaced before anything else."""
+        return self.password_expires_at is not None
+
+    def has_password(self, now: datetime) -> bool:
+        """Tell whether the password proves anything at `now`: one-time passwords expire."""
+        return self.password_expires_at is None or now < self.password_expires_at
+
     def is_same_registration(self, other: "User") -> bool:
         """Tell whether `other` is this account, or was sent to become it with the same idempotency key."""
         return self.id == other.id or (
             self.registration_key is not None and self.registration_key == other.registration_key
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """What is stored of a password that is set. `expires_at` is None unless it is a one-time password."""
+
+    hash: str = field(repr=False)
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

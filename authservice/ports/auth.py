@@ -1,7 +1,7 @@
 """What stories about accounts, sessions and tokens need."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -10,9 +10,10 @@ from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
-from authservice.domain.throttle import Bucket
+from authservice.domain.strength import Strength
+from authservice.domain.throttle import Bucket, Tried
 from authservice.domain.tokens import Identity, RefreshToken
-from authservice.domain.user import User, UserName, UserSummary
+from authservice.domain.user import NewPassword, User, UserName, UserSummary
 
 
 class Users(Protocol):
@@ -35,7 +36,13 @@ class Users(Protocol):
         """Return the account as it is now and keep others from changing it until the transaction ends."""
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
-        """Replace the hash if it is still `old`. Tells whether it was."""
+        """Replace the hash of an unchanged password if it is still `old`. Tells whether it was."""
+
+    def set_password(self, user: User, new: NewPassword) -> bool:
+        """Replace the password in one conditional step and begin a new `secret_generation`.
+
+        Tells whether hash and `secret_generation` were still those of `user`.
+        """
 
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
@@ -54,6 +61,27 @@ class Users(Protocol):
 
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who has canonical names, by id and registration key, and who has claimed canonical addresses."""
+
+    names: dict[str, tuple[UUID, bytes | None]] = field(repr=False)
+    emails: dict[str, UUID]
+
+
+class Imports(Protocol):
+    """Accounts from another system, many at a time."""
+
+    def add_each(self, new: Sequence[User]) -> Holders:
+        """Keep new accounts, each unless its name is taken, and return who has these names and addresses then.
+
+        An e-mail address that another account has claimed stays with that account.
+        """
+
+    def holders(self, names: Collection[str], emails: Collection[str]) -> Holders:
+        """Return who has names and addresses, and change nothing."""
 
 
 class Sessions(Protocol):
@@ -112,10 +140,11 @@ class Attempts(Protocol):
     def count(self, subject: bytes, now: datetime, keep_until: datetime) -> int:
         """Add one attempt to a subject of 32 bytes and return how many there are now. Parallel calls all count."""
 
-    def admit(self, buckets: Sequence[Bucket], now: datetime) -> timedelta:
+    def admit(self, buckets: Sequence[Bucket], now: datetime, tried: Tried | None = None) -> timedelta:
         """Count one attempt in each bucket if all of them have room. Returns zero, or how long there is none.
 
-        Parallel calls come one after the other.
+        Parallel calls come one after the other. What is `tried` is remembered, and admitted without a count if it is
+        remembered already.
         """
 
     def clear(self, *subjects: bytes) -> None:
@@ -125,13 +154,13 @@ class Attempts(Protocol):
         """Take some attempts off a subject, so that there are none left at least."""
 
     def clear_owned(self, owner: bytes) -> int:
-        """Forget the attempts and the wrong passwords of an account. Returns how many rows there were."""
+        """Forget the attempts on an account, and what was tried. Returns how many rows there were."""
 
-    def note_wrong(self, owner: bytes, fingerprint: bytes, until: datetime) -> None:
-        """Remember that a secret was wrong."""
+    def remember(self, tried: Tried, until: datetime) -> None:
+        """Remember what was tried."""
 
-    def is_wrong(self, fingerprint: bytes, now: datetime) -> bool:
-        """Tell whether a secret is remembered as wrong."""
+    def forget(self, tried: Tried) -> None:
+        """Forget what was tried."""
 
     def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
         """Remember that a user has come from a network."""
@@ -209,6 +238,13 @@ class PasswordRules(Protocol):
 
     def read(self, password: str, context: list[str]) -> str:
         """Return the password. `context` holds words it must not be built from. Raises FieldRejected."""
+
+
+class PasswordStrength(Protocol):
+    """What a password is worth, bounded in how much is judged at once."""
+
+    def estimate(self, password: str, context: list[str], deadline: Deadline) -> Strength:
+        """Return the estimate. Raises Overloaded, DeadlineTooShort, PasswordCheckUnavailable."""
 
 
 class AccessTokens(Protocol):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from authservice.domain.deadline import Deadline
-from authservice.ports.auth import Attempts, Sessions, Users
+from authservice.ports.auth import Attempts, Imports, Sessions, Users
 from authservice.ports.trust import SealedSecrets, SigningKeys
 
 T = TypeVar("T")
@@ -39,6 +39,13 @@ class AuthStores(Protocol):
     def attempts(self) -> Attempts: ...
 
 
+class ImportStores(Protocol):
+    """What bringing accounts in uses."""
+
+    @property
+    def imports(self) -> Imports: ...
+
+
 class TrustStores(Protocol):
     """What stories about keys use."""
 
@@ -55,7 +62,7 @@ class UpkeepStores(Protocol):
     def expired(self) -> Expired: ...
 
 
-class Transaction(AuthStores, TrustStores, UpkeepStores, Protocol):
+class Transaction(AuthStores, ImportStores, TrustStores, UpkeepStores, Protocol):
     """Every store inside one transaction."""
 
 

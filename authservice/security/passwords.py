@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import bcrypt
 
 from authservice.domain.deadline import Deadline
+from authservice.domain.errors import FieldRejected
 from authservice.ports import PasswordCheck
 from authservice.security.hash_pool import HashPool
 from authservice.security.password_rules import normal_form
@@ -61,11 +62,20 @@ class BcryptPasswords:
         """Compare. Without a readable hash the same work is done on the decoy. Raises Overloaded, DeadlineTooShort."""
         readable = stored is not None and _cost(stored) is not None
         target = stored if stored is not None and readable else self._decoy
-        equal = self.pool.run(lambda: self._equal(password, target), deadline)
+        equal = self.pool.run(lambda: self._compared(password, target), deadline)
         return PasswordCheck(matches=equal and readable, outdated=self._is_outdated(target))
 
     def _hash(self, password: str) -> str:
         return SCHEME + bcrypt.hashpw(self._digest(password), bcrypt.gensalt(self.cost)).decode("ascii")
+
+    def _compared(self, password: str, stored: str) -> bool:
+        equal = self._equal(password, stored)
+        if not equal:
+            # An imported hash may cost less than the decoy of users that do not exist, and would tell that this one
+            # does. 2^n, 2^n, 2^(n+1) ... and 2^(m-1) are 2^m together.
+            for cost in range(_cost(stored) or self.cost, self.cost):
+                bcrypt.hashpw(b"", bcrypt.gensalt(cost))
+        return equal
 
     def _equal(self, password: str, stored: str) -> bool:
         if stored.startswith(SCHEME):
@@ -88,6 +98,18 @@ def _decoy(cost: int) -> str:
     """
     digest = bcrypt.hashpw(secrets.token_hex(16).encode(), bcrypt.gensalt(_LOWEST_COST))[-_DIGEST_CHARACTERS:]
     return SCHEME + (bcrypt.gensalt(cost) + digest).decode("ascii")
+
+
+def imported_hash(text: str) -> str:
+    """Return the hash of another system as it is stored: a whole bcrypt text. Raises FieldRejected."""
+    text = text.strip()
+    if not text:
+        raise FieldRejected("is required")
+    if not _BCRYPT.fullmatch(text):
+        raise FieldRejected("is no bcrypt hash: 60 characters that begin with $2a$, $2b$ or $2y$")
+    if _cost(text) is None:
+        raise FieldRejected(f"has a cost beyond {_LOWEST_COST} to {MAX_COST}")
+    return text
 
 
 def _cost(stored: str) -> int | None:

@@ -4,13 +4,13 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, delete, select
 
-from authservice.storage.tables.auth import known_networks, login_attempts, sessions, wrong_passwords
+from authservice.storage.tables.auth import known_networks, login_attempts, sessions, tried_secrets
 from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
     sessions.c.absolute_end,
     login_attempts.c.expires_at,
-    wrong_passwords.c.expires_at,
+    tried_secrets.c.expires_at,
     known_networks.c.expires_at,
     revocations.c.token_end,
 )

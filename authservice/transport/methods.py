@@ -42,6 +42,9 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AccountService/ListSessions": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/RevokeSession": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/RevokeOtherSessions": Method(Threads.CALLS, is_repeatable=True),
+    # The second call finds that its old password is none any more.
+    "/authapi.v1.AccountService/ChangePassword": Method(Threads.PASSWORDS, is_repeatable=False),
+    "/authapi.v1.AccountService/EstimatePassword": Method(Threads.PASSWORDS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

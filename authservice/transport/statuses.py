@@ -31,6 +31,14 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.Overloaded: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED),
     errors.Throttled: (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_THROTTLED),
     errors.StorageUnavailable: (grpc.StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_STORAGE_UNAVAILABLE),
+    errors.PasswordChangeRequired: (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        ErrorReason.ERROR_REASON_PASSWORD_CHANGE_REQUIRED,
+    ),
+    errors.PasswordCheckUnavailable: (
+        grpc.StatusCode.UNAVAILABLE,
+        ErrorReason.ERROR_REASON_PASSWORD_CHECK_UNAVAILABLE,
+    ),
     errors.Conflict: (grpc.StatusCode.ABORTED, ErrorReason.ERROR_REASON_CONFLICT),
     errors.DeadlineTooShort: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT),
     errors.RequestMissing: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_REQUEST_MISSING),
@@ -46,7 +54,9 @@ def status_of(error: errors.AuthError) -> Status:
         details.append(
             BadRequest(
                 field_violations=[
-                    BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                    BadRequest.FieldViolation(
+                        field=violation.field, description=violation.description, reason=violation.reason
+                    )
                     for violation in error.violations
                 ]
             )

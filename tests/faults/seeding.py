@@ -32,7 +32,7 @@ class Seeder:
         """Register a user with the password of all tests."""
         return self.service.auth.register(Registration(name, PASSWORD), Deadline.after(SECONDS))
 
-    def sessions(self, user: User, count: int) -> list[SessionTokens]:
+    def sessions(self, user: User, count: int, how: Opening = Opening()) -> list[SessionTokens]:  # noqa: B008
         """Open sessions in one transaction."""
         opening = self.service.auth.login.open_session
         now = opening.clock()
@@ -41,7 +41,7 @@ class Seeder:
             return opening.refresh_tokens.first(uuid7())
 
         opened = [
-            (new_session(first.session_id, user, Opening(), first, opening.limits, now), first)
+            (new_session(first.session_id, user, how, first, opening.limits, now), first)
             for first in (token() for _ in range(count))
         ]
 

@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 
 from authservice import bootstrap
+from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState
+from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.auth.login import Credentials
 from authservice.usecases.trust.rotate_keys import RotateKeys
 from tests.conftest import RecordedAudit, SettableClock
 from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
 from tests.faults.seeding import Seeder
+from tests.observed import OTHER_PASSWORD, PASSWORD
 
 SECONDS = 30.0
 ROLE = "support"
@@ -124,6 +128,61 @@ def test_d5_l4_nobody_can_tell_that_an_acknowledgement_was_lost(desk: Desk, name
         subject = change.prepare(desk)
         desk.faulty.plan.arm(hang_up, at, after_commit=True)
         assert outcome(desk, change, subject) == usual, f"the acknowledgement of statement {at} was lost"
+
+
+def test_d5_l4_a_password_whose_change_was_never_acknowledged_is_changed_as_far_as_anybody_can_tell(desk: Desk) -> None:
+    seeds, change = Seeder(desk.service), replace(desk.service.account.change_password, database=desk.faulty)
+
+    def outcome() -> tuple[int, list[str]]:
+        mine = seeds.sessions(seeds.user(f"user{next(_numbers)}"), 3)[0]
+        caller = Caller(mine.user_id, mine.session_id, desk.clock(), ("pwd",))
+        desk.audit.events.clear()
+        ended = change(PasswordChange(PASSWORD, OTHER_PASSWORD), caller, Deadline.after(SECONDS))
+        return ended, [event for event, _ in desk.audit.events]
+
+    assert lost(desk, outcome) == (2, ["password_changed"])
+
+
+def lost(desk: Desk, outcome: Callable[[], Any]) -> Any:
+    """Return an outcome, after making sure that it is the same where the last acknowledgement is lost."""
+    desk.faulty.plan.record()
+    usual = outcome()
+    at = max(at for at, text in enumerate(desk.faulty.plan.sent, 1) if text == COMMIT)
+    desk.faulty.plan.arm(hang_up, at, after_commit=True)
+    assert outcome() == usual
+    return usual
+
+
+def test_d5_l4_a_one_time_password_that_was_never_acknowledged_is_made(desk: Desk) -> None:
+    make = replace(desk.service.admin.make_one_time_password, database=desk.faulty)
+
+    def outcome() -> tuple[int, list[str]]:
+        name = desk.user()
+        desk.audit.events.clear()
+        ended = make(name, Deadline.after(SECONDS)).ended
+        return ended, [event for event, _ in desk.audit.events]
+
+    assert lost(desk, outcome) == (2, ["one_time_password_made"])
+
+
+def test_d5_l4_a_one_time_password_whose_replacement_was_never_acknowledged_is_replaced_and_the_session_lives(
+    desk: Desk,
+) -> None:
+    login = desk.service.auth.login
+    late = replace(login, open_session=replace(login.open_session, database=desk.faulty))
+
+    def outcome() -> tuple[int, list[str]]:
+        name = desk.user()
+        made = desk.service.admin.make_one_time_password(name, Deadline.after(SECONDS))
+        desk.audit.events.clear()
+        tokens = late(Credentials(name, made.text, new_password=OTHER_PASSWORD), Deadline.after(SECONDS))
+        live = desk.service.parts.database.read(
+            lambda tx: tx.sessions.live_of(tokens.user_id, desk.clock()), Deadline.after(SECONDS)
+        )
+        assert [each.id for each in live] == [tokens.session_id]
+        return len(live), [event for event, _ in desk.audit.events]
+
+    assert lost(desk, outcome) == (1, ["login", "one_time_password_replaced"])
 
 
 def test_every_change_of_operators_and_keys_is_tried_here(backend: str) -> None:

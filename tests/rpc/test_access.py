@@ -16,7 +16,7 @@ from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from tests.conftest import SettableClock
 from tests.contract import ALL, FILES
-from tests.observed import PASSWORD, Refusal, login, logout, register
+from tests.observed import OTHER_PASSWORD, PASSWORD, Refusal, login, logout, register
 
 SECONDS = 10
 CALLERS = ("nobody", "no bearer", "garbage", "expired", "ended", "outdated", "user", "other user", "clerk")
@@ -87,6 +87,14 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
         lambda world, caller: account_api.RevokeSessionRequest(session_id=world.session_of(caller))
     ),
     "/authapi.v1.AccountService/RevokeOtherSessions": to_users(lambda *_: account_api.RevokeOtherSessionsRequest()),
+    "/authapi.v1.AccountService/ChangePassword": to_users(
+        lambda _, caller: account_api.ChangePasswordRequest(
+            old_password=PASSWORD, new_password=f"{OTHER_PASSWORD} of {caller}"
+        )
+    ),
+    "/authapi.v1.AccountService/EstimatePassword": to_anyone(
+        lambda *_: account_api.EstimatePasswordRequest(password=PASSWORD)
+    ),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
     "/authapi.v1.TrustService/WatchRevocations": to_anyone(lambda *_: trust_api.WatchRevocationsRequest()),
 }

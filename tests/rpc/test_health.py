@@ -75,10 +75,10 @@ def stage(service: bootstrap.Service) -> Iterator[Stage]:
 
 
 def test_check_and_list_say_how_the_services_are(stage: Stage) -> None:
-    assert [stage.check(service) for service in KNOWN] == [SERVING] * 3
+    assert [stage.check(service) for service in KNOWN] == [SERVING] * len(KNOWN)
     assert stage.list() == dict.fromkeys((*KNOWN, health.LIVENESS), SERVING)
     stage.server.set_healthy(False)
-    assert [stage.check(service) for service in KNOWN] == [NOT_SERVING] * 3
+    assert [stage.check(service) for service in KNOWN] == [NOT_SERVING] * len(KNOWN)
     assert stage.check(health.LIVENESS) == SERVING
     with pytest.raises(grpc.RpcError) as raised:
         stage.check("orders.v1.Orders")

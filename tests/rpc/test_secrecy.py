@@ -13,6 +13,9 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from authapi.v1 import account_service_pb2 as account_api
+from authapi.v1 import account_service_pb2_grpc as account_rpc
+from authapi.v1 import auth_service_pb2 as auth_api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authapi.v1 import trust_service_pb2 as trust_api
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
@@ -22,6 +25,7 @@ from uuid6 import uuid7
 from authservice import bootstrap, domain, logs, usecases
 from authservice.config import Settings
 from authservice.domain import events
+from authservice.domain.deadline import Deadline
 from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
@@ -30,11 +34,12 @@ from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
 from tests.contract import SERVED, path_of, snake_case
 from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
-from tests.rpc.account.calling import bearer
+from tests.rpc.account.calling import Account, bearer
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
 PASSWORD = "password-canary plum engine 88 meadow"
 WRONG = "wrong-canary slate comet 31 harbour"
+NEW = "new-canary birch trumpet 52 glacier"
 JWT_SECRET = "jwt-secret-canary-with-more-than-32-bytes"
 
 
@@ -55,7 +60,7 @@ def logged_service(settings: Settings, log: io.StringIO) -> Iterator[bootstrap.S
     structlog.configure(**before)
 
 
-def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
+def live_through_everything(channel: grpc.Channel, service: bootstrap.Service) -> ObservedCalls:
     """Make every kind of call, good and bad. Returns what was seen of them."""
     observed = ObservedCalls()
     channel = grpc.intercept_channel(channel, observed)
@@ -75,6 +80,12 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
     ):
         text = refusal(bad)
         assert not any(secret in text.message + str(text.details) for secret in (PASSWORD, WRONG, second.access_token))
+    Account(channel, second.access_token).call("ChangePassword", old_password=PASSWORD, new_password=NEW)
+    account = account_rpc.AccountServiceStub(channel)
+    account.EstimatePassword(account_api.EstimatePasswordRequest(password="estimated-canary plum"))
+    register(stub, "bob", PASSWORD)
+    made = service.admin.make_one_time_password("bob", Deadline.after(30))
+    stub.Login(auth_api.LoginRequest(user_name_or_email="bob", password=made.text, new_password=NEW))
     for method in UNARY:
         canaries, said = call_with_canaries(channel, method)
         assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"
@@ -87,7 +98,7 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
 def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io.StringIO) -> None:
     server, port = serve_in_process(logged_service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        observed = live_through_everything(ObservedChannel.around(channel))
+        observed = live_through_everything(ObservedChannel.around(channel), logged_service)
     server.stop(0)
     output = log.getvalue()
     assert '"audit": "login"' in output, "the log was written"
@@ -98,8 +109,10 @@ def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Settings) -> None:
-    observed = live_through_everything(channel)
+def test_c5_no_secret_is_stored_in_the_clear(
+    channel: grpc.Channel, service: bootstrap.Service, settings: Settings
+) -> None:
+    observed = live_through_everything(channel, service)
     stored = b"".join(path.read_bytes() for path in Path(settings.data_dir).glob("authservice.db*"))
     assert b"hmac-sha256+$2b$" in stored
     for secret in (*observed.secrets, *BESIDE_REQUESTS):
@@ -108,8 +121,10 @@ def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Se
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(channel: grpc.Channel) -> None:
-    observed = live_through_everything(channel)
+def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(
+    channel: grpc.Channel, service: bootstrap.Service
+) -> None:
+    observed = live_through_everything(channel, service)
     assert observed.methods == set(map(path_of, SERVED)), "what is never called here may log what it likes"
     assert observed.shown == SECRET_FIELDS, "a good call with each has to be made in `live_through_everything`"
     assert {PASSWORD, WRONG, "idempotency-canary", "password-canary", "access-token-canary"} <= observed.secrets

@@ -77,3 +77,17 @@ class TokenTooLarge(AuthError):
             f"The access token would have {size} bytes, {budget} are allowed. Shorten the user name or the issuer, "
             "take roles away, or let the operator choose ES256."
         )
+
+
+class PasswordCheckUnavailable(Unavailable):
+    """What knows breached passwords does not answer, and no password is to be taken without it."""
+
+    def __init__(self) -> None:
+        super().__init__("New passwords cannot be checked right now. Nothing was changed; try again.", 5.0)
+
+
+class PasswordChangeRequired(AuthError):
+    """The password is a one-time password, and nothing else was wrong."""
+
+    def __init__(self) -> None:
+        super().__init__("This password is good for one login, which replaces it. Send a new one with it.")

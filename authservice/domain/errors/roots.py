@@ -16,10 +16,14 @@ class AuthError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong with one field of a request. Never holds the value."""
+    """What is wrong with one field of a request. Never holds the value.
+
+    `description` is for people. `reason` is for programs, in capital letters, and empty where nobody branches on it.
+    """
 
     field: str
     description: str
+    reason: str = ""
 
 
 class InvalidInput(AuthError):
@@ -107,3 +111,7 @@ class FieldRejected(Exception):
 
     The text says why, for people, without the value. Use cases turn it into a Violation.
     """
+
+    def __init__(self, text: str, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason

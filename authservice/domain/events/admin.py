@@ -39,6 +39,20 @@ class RoleTaken(AuditEvent):
     role: Name
 
 
+class OneTimePasswordMade(AuditEvent):
+    """An operator had a one-time password made in place of the user's own, and all sessions were ended."""
+
+    user_id: UUID
+    ended: int
+
+
+class UsersImported(AuditEvent):
+    """An operator brought accounts in from another system. Also for what was done of an import that was interrupted."""
+
+    imported: int
+    refused: int
+
+
 class SessionsEndedByOperator(AuditEvent):
     """An operator ended a session, those of a user, or everybody's where both are empty."""
 

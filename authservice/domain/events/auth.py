@@ -33,6 +33,13 @@ class AttemptThrottled(AuditEvent):
     user_id: UUID | None
 
 
+class OneTimePasswordReplaced(AuditEvent):
+    """A user logged in with a one-time password, and replaced it by one of their own."""
+
+    user_id: UUID
+    session_id: UUID
+
+
 class SessionRefreshed(AuditEvent):
     """A refresh token was spent. Not for repetitions in the grace window."""
 

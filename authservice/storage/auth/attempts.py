@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, case, delete, select, update
 
-from authservice.domain.throttle import Bucket, Count
-from authservice.storage.tables.auth import known_networks, login_attempts, wrong_passwords
+from authservice.domain.throttle import COMPARED_WITHIN, Bucket, Count, Tried
+from authservice.storage.tables.auth import known_networks, login_attempts, tried_secrets
 from authservice.storage.upsert import insert_or_update, insert_unless_there
 
 _NONE = timedelta()
@@ -30,17 +30,21 @@ class SqlAttempts:
         query = select(login_attempts.c.failures).where(login_attempts.c.subject == subject)
         return int(self._connection.execute(query).scalar_one())
 
-    def admit(self, buckets: Sequence[Bucket], now: datetime) -> timedelta:
+    def admit(self, buckets: Sequence[Bucket], now: datetime, tried: Tried | None = None) -> timedelta:
         """Count one attempt in each bucket if all of them have room."""
         # Locked in the order of their subjects, so that two such calls do not wait for each other.
         ordered = sorted(buckets, key=lambda bucket: bucket.subject)
         counts = [self._hold(bucket, now) for bucket in ordered]
+        if tried and self._is_remembered(tried, now):
+            return _NONE
         pairs = list(zip(ordered, counts, strict=True))
         longest = max((bucket.limit.wait(count, now) for bucket, count in pairs), default=_NONE)
         if longest > _NONE:
             return longest
         for bucket, count in pairs:
             self._keep(bucket, bucket.limit.admitted(count, now), now)
+        if tried:
+            self.remember(tried, now + COMPARED_WITHIN)
         return _NONE
 
     def clear(self, *subjects: bytes) -> None:
@@ -57,20 +61,18 @@ class SqlAttempts:
         )
 
     def clear_owned(self, owner: bytes) -> int:
-        """Forget the attempts and the wrong passwords of an account."""
-        tables = (login_attempts, wrong_passwords)
+        """Forget the attempts on an account, and what was tried."""
+        tables = (login_attempts, tried_secrets)
         return sum(self._connection.execute(delete(each).where(each.c.owner == owner)).rowcount for each in tables)
 
-    def note_wrong(self, owner: bytes, fingerprint: bytes, until: datetime) -> None:
-        """Remember that a secret was wrong."""
-        row = {"fingerprint": fingerprint, "owner": owner, "expires_at": until}
-        insert_or_update(self._connection, wrong_passwords, row, {"expires_at": until})
+    def remember(self, tried: Tried, until: datetime) -> None:
+        """Remember what was tried."""
+        row = {"fingerprint": tried.fingerprint, "owner": tried.owner, "expires_at": until}
+        insert_or_update(self._connection, tried_secrets, row, {"expires_at": until})
 
-    def is_wrong(self, fingerprint: bytes, now: datetime) -> bool:
-        """Tell whether a secret is remembered as wrong."""
-        known = wrong_passwords.c
-        query = select(known.owner).where(known.fingerprint == fingerprint, known.expires_at > now)
-        return self._connection.execute(query).first() is not None
+    def forget(self, tried: Tried) -> None:
+        """Forget what was tried."""
+        self._connection.execute(delete(tried_secrets).where(tried_secrets.c.fingerprint == tried.fingerprint))
 
     def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
         """Remember that a user has come from a network."""
@@ -81,6 +83,11 @@ class SqlAttempts:
         """Tell whether a user has come from a network."""
         known = known_networks.c
         query = select(known.user_id).where(known.fingerprint == fingerprint, known.expires_at > now)
+        return self._connection.execute(query).first() is not None
+
+    def _is_remembered(self, tried: Tried, now: datetime) -> bool:
+        known = tried_secrets.c
+        query = select(known.owner).where(known.fingerprint == tried.fingerprint, known.expires_at > now)
         return self._connection.execute(query).first() is not None
 
     def _hold(self, bucket: Bucket, now: datetime) -> Count:

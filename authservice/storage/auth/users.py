@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, fun
 from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.errors import UserNameTaken
-from authservice.domain.user import User, UserName, UserSummary
+from authservice.domain.user import NewPassword, User, UserName, UserSummary
 from authservice.storage.columns import Keys
 from authservice.storage.tables.auth import email_claims, sessions, user_roles, users
 from authservice.storage.upsert import insert_unless_there
@@ -73,6 +73,24 @@ class SqlUsers:
         """Replace the hash if it is still `old`."""
         changed = self._connection.execute(
             update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
+        )
+        return changed.rowcount == 1
+
+    def set_password(self, user: User, new: NewPassword) -> bool:
+        """Replace the password: one conditional update, whose row count decides."""
+        unchanged = (
+            users.c.id == user.id,
+            users.c.password_hash == user.password_hash,
+            users.c.secret_generation == user.secret_generation,
+        )
+        changed = self._connection.execute(
+            update(users)
+            .where(*unchanged)
+            .values(
+                password_hash=new.hash,
+                password_expires_at=new.expires_at,
+                secret_generation=users.c.secret_generation + 1,
+            )
         )
         return changed.rowcount == 1
 
@@ -148,4 +166,6 @@ def to_user(row: Row[Any], roles: tuple[str, ...] | None = None) -> User:
         disabled_at=value[users.c.disabled_at],
         generation=value[users.c.generation],
         roles=value[ROLES] if roles is None else roles,
+        secret_generation=value[users.c.secret_generation],
+        password_expires_at=value[users.c.password_expires_at],
     )

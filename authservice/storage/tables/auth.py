@@ -18,6 +18,8 @@ users = Table(
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
     Column("generation", Integer, nullable=False, server_default="0"),
+    Column("secret_generation", Integer, nullable=False, server_default="0"),
+    Column("password_expires_at", Time),
     **OPTIONS,
 )
 
@@ -75,8 +77,8 @@ login_attempts = Table(
     **OPTIONS,
 )
 
-wrong_passwords = Table(
-    "wrong_passwords",
+tried_secrets = Table(
+    "tried_secrets",
     metadata,
     Column("fingerprint", Bytes(32), primary_key=True),
     Column("owner", Bytes(32), nullable=False, index=True),

@@ -6,6 +6,7 @@ from authapi.v1 import account_service_pb2 as api
 
 from authservice.domain.caller import Caller
 from authservice.domain.session import Session
+from authservice.domain.strength import Strength
 from authservice.transport.messages.times import timestamp
 
 MOST_LISTED = 100
@@ -16,6 +17,17 @@ def listed_sessions(sessions: Sequence[Session], caller: Caller) -> api.ListSess
     return api.ListSessionsResponse(
         sessions=[_session(each, is_current=each.id == caller.session_id) for each in sessions[:MOST_LISTED]],
         total_size=len(sessions),
+    )
+
+
+def estimated(strength: Strength) -> api.EstimatePasswordResponse:
+    """Return what a password is worth as whoever chooses it is told."""
+    return api.EstimatePasswordResponse(
+        bits=strength.bits,
+        acceptable=strength.is_acceptable,
+        problem=strength.reason,
+        description=strength.problem,
+        advice=strength.advice,
     )
 
 

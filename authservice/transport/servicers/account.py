@@ -9,10 +9,12 @@ from authapi.v1 import account_service_pb2_grpc as rpc
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.transport.caller import caller_of, deadline_of
-from authservice.transport.messages.account import listed_sessions
+from authservice.transport.messages.account import estimated, listed_sessions
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
 from authservice.usecases.account import AccountStories
+from authservice.usecases.account.change_password import PasswordChange
+from authservice.usecases.account.estimate_password import Candidate
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AccountService"]
 
@@ -47,6 +49,21 @@ class AccountServicer(rpc.AccountServiceServicer):
         """End all sessions of the caller but this one."""
         ended = self.stories.revoke_other_sessions(self._caller(context), self._deadline(context))
         return api.RevokeOtherSessionsResponse(ended_sessions=ended)
+
+    def ChangePassword(
+        self, request: api.ChangePasswordRequest, context: grpc.ServicerContext
+    ) -> api.ChangePasswordResponse:
+        """Replace the password of the caller."""
+        change = PasswordChange(request.old_password, request.new_password)
+        ended = self.stories.change_password(change, self._caller(context), self._deadline(context))
+        return api.ChangePasswordResponse(ended_sessions=ended)
+
+    def EstimatePassword(
+        self, request: api.EstimatePasswordRequest, context: grpc.ServicerContext
+    ) -> api.EstimatePasswordResponse:
+        """Say what a password would be worth."""
+        candidate = Candidate(request.password, request.user_name, request.email)
+        return estimated(self.stories.estimate_password(candidate, self._deadline(context)))
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:
         return caller_of(context, self.networks)

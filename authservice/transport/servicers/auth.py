@@ -53,6 +53,7 @@ class AuthServicer(rpc.AuthServiceServicer):
             request.password,
             request.client_label,
             is_remembered=request.remember,
+            new_password=request.new_password,
             network=self.networks.of_attempt(context),
         )
         tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))

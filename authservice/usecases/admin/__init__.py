@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.admin.import_users import ImportUsers
+from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
 
@@ -12,3 +14,5 @@ class AdminStories:
 
     operate_users: OperateUsers
     operate_sessions: OperateSessions
+    import_users: ImportUsers
+    make_one_time_password: MakeOneTimePassword

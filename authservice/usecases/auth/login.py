@@ -5,21 +5,30 @@ from dataclasses import dataclass, field
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import AuthError, CredentialsInvalid, FieldRejected
-from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
+from authservice.domain.errors import (
+    AuthError,
+    CredentialsInvalid,
+    FieldRejected,
+    InvalidInput,
+    PasswordChangeRequired,
+    Violation,
+)
+from authservice.domain.fields import Fields, another_password, bounded_bytes, bounded_text, client_label
 from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
-from authservice.domain.user import User
+from authservice.domain.user import NewPassword, User
 from authservice.ports import (
     Audit,
     AuthStores,
+    Clock,
     Database,
     EmailRules,
     NameRules,
+    PasswordRules,
     Passwords,
     first_change_counts,
 )
-from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_attempt import AdmitAttempt, Attempt
 from authservice.usecases.steps.open_session import OpenSession
 
 
@@ -32,6 +41,7 @@ class Credentials:
     client_label: str = ""
     is_remembered: bool = False
     network: str = ""
+    new_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +56,18 @@ class Login:
     database: Database[AuthStores]
     names: NameRules
     emails: EmailRules
+    password_rules: PasswordRules
     passwords: Passwords
     admit_attempt: AdmitAttempt
     open_session: OpenSession
+    clock: Clock
     audit: Audit
 
     def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens:
         """Return the tokens of a new session.
 
-        Raises InvalidInput, CredentialsInvalid, Throttled, Overloaded, TokenTooLarge, DeadlineTooShort,
-        StorageUnavailable, Conflict.
+        Raises InvalidInput, CredentialsInvalid, PasswordChangeRequired, PasswordCheckUnavailable, Throttled,
+        Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         self._check_form(request)
         self.passwords.require_room()
@@ -64,13 +76,34 @@ class Login:
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if not check.matches:
             self.admit_attempt.failed(attempt, deadline)
-        if user is None or not check.matches or not user.is_active:
+        if user is None or not check.matches or not user.is_active or not user.has_password(self.clock()):
             self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
+        if user.has_one_time_password or request.new_password:
+            return self._replace_one_time_password(request, user, attempt, opening, deadline)
         tokens = self.open_session(user, attempt, opening, deadline)
         if check.outdated:
             self._upgrade_hash(user, request.password, deadline)
+        return tokens
+
+    def _replace_one_time_password(
+        self, request: Credentials, user: User, attempt: Attempt, opening: Opening, deadline: Deadline
+    ) -> SessionTokens:
+        """Open a session with the new password that comes with a one-time password."""
+        if not user.has_one_time_password:
+            raise InvalidInput(Violation("new_password", "replaces a one-time password only. Call ChangePassword"))
+        if not request.new_password:
+            raise PasswordChangeRequired
+        # Judged only now: what is said about it may tell a name and an address.
+        fields = Fields()
+        names = [user.name.typed, user.email or ""]
+        fields.read("new_password", another_password, request.new_password, request.password)
+        fields.read("new_password", self.password_rules.read, request.new_password, names)
+        fields.require_valid()
+        new = NewPassword(self.passwords.hash(request.new_password, deadline))
+        tokens = self.open_session(user, attempt, opening, deadline, new)
+        self.audit.record(events.OneTimePasswordReplaced(user_id=user.id, session_id=tokens.session_id))
         return tokens
 
     def _check_form(self, request: Credentials) -> None:

@@ -12,6 +12,7 @@ from authservice.domain.throttle import (
     WORTH,
     Bucket,
     Growing,
+    Tried,
 )
 from authservice.domain.user import User
 from authservice.ports import Audit, AuthStores, Clock, Database, Fingerprints, last_counts
@@ -48,19 +49,18 @@ class Attempt:
         account: 32 bytes that stand for the account, however its name was spelled, or for what was typed.
         pair: the same, from one network.
         network: 32 bytes that stand for the network.
-        secret: 32 bytes that stand for the account and what was sent to prove who one is.
-        is_repeated: whether that was wrong before, lately.
+        tried: what was sent to prove who one is.
     """
 
     account: bytes
     pair: bytes
     network: bytes
-    secret: bytes
-    is_repeated: bool
+    tried: Tried
 
     def succeeded(self, tx: AuthStores, user: User, now: datetime) -> None:
         """Empty the buckets of the account, in the transaction of what the attempt was for."""
         tx.attempts.clear(self.account, self.pair)
+        tx.attempts.forget(self.tried)
         tx.attempts.forgive(self.network, WORTH)
         tx.attempts.know_network(user.id, self.pair, now + NETWORK_KEPT)
 
@@ -91,16 +91,14 @@ class AdmitAttempt:
         # A password that is set anew has wrong ones of its own.
         sent = f"{account.hex()}\0{user.password_hash if user else ''}\0{secret}"
         pair, from_network = of("user_network", f"{account.hex()}\0{network}"), of("network", network)
-        fingerprint = of("wrong_password", sent)
-
-        is_repeated, is_known = self.database.read(
-            lambda tx: (tx.attempts.is_wrong(fingerprint, now), tx.attempts.is_known_network(pair, now)), deadline
-        )
-        attempt = Attempt(account, pair, from_network, fingerprint, is_repeated)
-        if is_repeated:
-            return attempt
+        attempt = Attempt(account, pair, from_network, Tried(of("tried", sent), account))
+        is_known = self.database.read(lambda tx: tx.attempts.is_known_network(pair, now), deadline)
         buckets = self._buckets(attempt, is_known=is_known)
-        wait = self.database.transact(lambda tx: tx.attempts.admit(buckets, now), deadline, settle=last_counts)
+        # A transaction of its own, which begins with what locks: after another read, parallel attempts would be
+        # conflicts.
+        wait = self.database.transact(
+            lambda tx: tx.attempts.admit(buckets, now, attempt.tried), deadline, settle=last_counts
+        )
         if wait:
             self.audit.record(events.AttemptThrottled(user_id=user.id if user else None))
             raise Throttled(wait.total_seconds())
@@ -109,9 +107,7 @@ class AdmitAttempt:
     def failed(self, attempt: Attempt, deadline: Deadline) -> None:
         """Remember what was sent as wrong."""
         until = self.clock() + WRONG_KEPT
-        self.database.transact(
-            lambda tx: tx.attempts.note_wrong(attempt.account, attempt.secret, until), deadline, settle=last_counts
-        )
+        self.database.transact(lambda tx: tx.attempts.remember(attempt.tried, until), deadline, settle=last_counts)
 
     def _buckets(self, attempt: Attempt, *, is_known: bool) -> list[Bucket]:
         if is_known:

@@ -9,7 +9,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid
 from authservice.domain.session import Opening, Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
-from authservice.domain.user import User
+from authservice.domain.user import NewPassword, User
 from authservice.ports import (
     Audit,
     AuthStores,
@@ -21,6 +21,7 @@ from authservice.ports import (
 )
 from authservice.usecases.steps.admit_attempt import Attempt
 from authservice.usecases.steps.issue_tokens import IssueTokens
+from authservice.usecases.steps.set_password import set_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,33 @@ class OpenSession:
     clock: Clock
     audit: Audit
 
-    def __call__(self, user: User, attempt: Attempt, opening: Opening, deadline: Deadline) -> SessionTokens:
+    def __call__(
+        self,
+        user: User,
+        attempt: Attempt,
+        opening: Opening,
+        deadline: Deadline,
+        new_password: NewPassword | None = None,
+    ) -> SessionTokens:
         """Return the tokens. The attempt has succeeded.
 
-        Where the user has more sessions than allowed, those that were used longest ago end.
+        A `new_password` is set in the same transaction, and other sessions end. Where the user has more sessions than
+        allowed, those that were used longest ago end.
 
-        Raises CredentialsInvalid if the user was disabled meanwhile, TokenTooLarge, DeadlineTooShort,
-        StorageUnavailable, Conflict.
+        Raises CredentialsInvalid if the user was disabled meanwhile, or what proved them was changed; TokenTooLarge,
+        DeadlineTooShort, StorageUnavailable, Conflict.
         """
         now = self.clock()
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
         session = new_session(session_id, user, opening, refresh, self.limits, now)
+        secret_generation = user.secret_generation + (new_password is not None)
 
         def store(tx: AuthStores) -> SessionTokens:
+            if new_password and not self._replaced(tx, user, new_password, session, now):
+                raise CredentialsInvalid
             current = tx.users.lock(user.id)
-            if current is None or not current.is_active:
+            if current is None or not current.is_active or current.secret_generation != secret_generation:
                 raise CredentialsInvalid
             attempt.succeeded(tx, current, now)
             self._make_room(tx, session, now)
@@ -62,6 +74,10 @@ class OpenSession:
         tokens = self.database.transact(store, deadline, settle=last_counts)
         self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=opening.label))
         return tokens
+
+    def _replaced(self, tx: AuthStores, user: User, new: NewPassword, session: Session, now: datetime) -> bool:
+        # The session is kept, which an earlier run of the transaction may have opened.
+        return set_password(tx, user, new, SessionEnd.PASSWORD_CHANGED, now, keep=session.id) is not None
 
     def _make_room(self, tx: AuthStores, session: Session, now: datetime) -> None:
         if not self.limits.most:

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from authservice.domain.throttle import IN_A_ROW, Bucket, Growing, Steady
+from authservice.domain.throttle import COMPARED_WITHIN, IN_A_ROW, Bucket, Growing, Steady, Tried
 from tests.contracts.conftest import Stored
 from tests.contracts.things import NOW, a_user, digest
 
@@ -56,35 +56,56 @@ def test_c9_an_operator_empties_all_buckets_of_an_account_and_no_others(stored: 
     theirs = Bucket(digest("bob"), THREE, digest("bob"))
     for _ in range(3):
         admit(stored, *mine, theirs)
-    stored.run(lambda tx: tx.attempts.note_wrong(digest("ada"), digest("secret"), NOW + timedelta(hours=1)))
+    stored.run(lambda tx: tx.attempts.remember(Tried(digest("secret"), digest("ada")), NOW + timedelta(hours=1)))
     assert stored.run(lambda tx: tx.attempts.clear_owned(digest("ada"))) == 4
     assert admit(stored, *mine) == NONE
     assert admit(stored, theirs) > NONE
-    assert not stored.run(lambda tx: tx.attempts.is_wrong(digest("secret"), NOW))
 
 
-def remembered(stored: Stored, moment: datetime) -> tuple[bool, bool]:
-    return stored.run(
-        lambda tx: (
-            tx.attempts.is_wrong(digest("secret"), moment),
-            tx.attempts.is_known_network(digest("home"), moment),
-        )
-    )
+def test_c8_one_secret_that_many_try_at_once_is_one_guess(stored: Stored) -> None:
+    account, tried = Bucket(digest("ada"), THREE, digest("ada")), Tried(digest("secret"), digest("ada"))
+
+    def attempt(_: int) -> timedelta:
+        return stored.run(lambda tx: tx.attempts.admit([account], NOW, tried))
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(attempt, range(32))) == {NONE}
+    assert [admit(stored, account) for _ in range(2)] == [NONE] * 2
+    assert admit(stored, account) > NONE
 
 
-def test_wrong_secrets_and_known_networks_are_remembered_for_their_time(stored: Stored) -> None:
+def test_what_was_tried_is_remembered_for_its_time_or_until_it_is_forgotten(stored: Stored) -> None:
+    bucket, tried = Bucket(digest("ada"), Growing(9, most=1)), Tried(digest("secret"), digest("ada"))
+
+    def again(later: timedelta) -> timedelta:
+        return stored.run(lambda tx: tx.attempts.admit([bucket], NOW + later, tried))
+
+    hour = timedelta(hours=1)
+    assert again(NONE) == NONE
+    assert again(COMPARED_WITHIN) > NONE
+    stored.run(lambda tx: tx.attempts.remember(tried, NOW + hour))
+    assert again(COMPARED_WITHIN) == NONE
+    assert again(hour) > NONE
+    stored.run(lambda tx: tx.attempts.forget(tried))
+    assert again(NONE) > NONE
+
+
+def known(stored: Stored, what: str, moment: datetime) -> bool:
+    return stored.run(lambda tx: tx.attempts.is_known_network(digest(what), moment))
+
+
+def test_networks_are_known_for_their_time(stored: Stored) -> None:
     user, until = stored.keep_user(a_user()), NOW + timedelta(hours=1)
     for _ in range(2):
-        stored.run(lambda tx: tx.attempts.note_wrong(digest("ada"), digest("secret"), until))
         stored.run(lambda tx: tx.attempts.know_network(user.id, digest("home"), until))
-    assert remembered(stored, NOW) == (True, True)
-    assert remembered(stored, until) == (False, False)
-    assert not stored.run(lambda tx: tx.attempts.is_known_network(digest("elsewhere"), NOW))
+    assert known(stored, "home", NOW)
+    assert not known(stored, "home", until)
+    assert not known(stored, "elsewhere", NOW)
 
 
 def test_what_is_over_is_cleaned_up(stored: Stored) -> None:
     user = stored.keep_user(a_user())
-    stored.run(lambda tx: tx.attempts.note_wrong(digest("ada"), digest("secret"), NOW))
+    stored.run(lambda tx: tx.attempts.remember(Tried(digest("secret"), digest("ada")), NOW))
     stored.run(lambda tx: tx.attempts.know_network(user.id, digest("home"), NOW))
     admit(stored, Bucket(digest("ada"), IN_A_ROW))
     assert stored.run(lambda tx: tx.expired.purge(NOW, 100)) == 2

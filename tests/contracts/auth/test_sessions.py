@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import DeadlineTooShort
 from authservice.domain.session import Presented, Session, SessionEnd, SessionLimits, Standing
 from authservice.domain.user import User
+from authservice.storage.engine import open_engine
+from authservice.storage.tables.auth import sessions
 from tests.contracts.conftest import Stored
 from tests.contracts.things import NOW, a_session, a_token, a_user, digest, spent
 
@@ -189,3 +192,18 @@ def test_s1_a_read_that_starts_after_an_end_sees_it(stored: Stored, user: User) 
 def test_a_caller_whose_deadline_has_passed_gets_no_transaction(stored: Stored) -> None:
     with pytest.raises(DeadlineTooShort):
         stored.run(lambda tx: tx.users.by_name("ada"), seconds=-1)
+
+
+def test_the_reason_that_a_later_version_has_given_is_read_as_another(
+    stored: Stored, session: Session, database_url: str
+) -> None:
+    stored.end_session(session, NOW)
+    engine = open_engine(database_url, pool_size=1)
+    with engine.begin() as connection:
+        connection.execute(update(sessions).values(end_reason="of_a_later_version"))
+    engine.dispose()
+    found = stored.run(lambda tx: tx.sessions.get(session.id))
+    assert found
+    assert found[0].end_reason is SessionEnd.OTHER
+    held = stored.run(lambda tx: tx.sessions.hold_each({session.id}))
+    assert held[session.id][0].end_reason is SessionEnd.OTHER

@@ -1,12 +1,16 @@
 """What every store of accounts promises."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from authservice.domain.errors import UserNameTaken
-from authservice.domain.user import User
+from authservice.domain.user import NewPassword, User
+from authservice.storage import schema
+from authservice.storage.engine import open_engine
 from tests.contracts.conftest import Stored
 from tests.contracts.things import NOW, a_session, a_user, digest
 
@@ -111,3 +115,32 @@ def test_a_transaction_that_raises_leaves_nothing(stored: Stored) -> None:
     with pytest.raises(ZeroDivisionError):
         stored.run(fail)
     assert stored.run(lambda tx: tx.users.by_name("ada")) is None
+
+
+def test_a_password_is_set_only_if_hash_and_generation_are_still_those_that_were_read(stored: Stored) -> None:
+    user = stored.run(lambda tx: tx.users.add(a_user()))
+    assert stored.run(lambda tx: tx.users.set_password(user, NewPassword("new", NOW)))
+    assert not stored.run(lambda tx: tx.users.set_password(user, NewPassword("newer")))
+    found = stored.run(lambda tx: tx.users.lock(user.id))
+    assert found
+    assert (found.password_hash, found.secret_generation, found.password_expires_at) == ("new", 1, NOW)
+    stale = replace(found, secret_generation=0)
+    assert not stored.run(lambda tx: tx.users.set_password(stale, NewPassword("newer")))
+    assert stored.run(lambda tx: tx.users.set_password(found, NewPassword("newer")))
+    last = stored.run(lambda tx: tx.users.lock(user.id))
+    assert last
+    assert (last.password_hash, last.secret_generation, last.password_expires_at) == ("newer", 2, None)
+
+
+def test_accounts_are_as_they_were_after_the_migration_that_gave_them_generations(
+    stored: Stored, database_url: str
+) -> None:
+    user = stored.run(lambda tx: tx.users.add(a_user()))
+    engine = open_engine(database_url, pool_size=1)
+    with engine.begin() as connection:
+        for column in ("secret_generation", "password_expires_at"):
+            connection.execute(text(f"ALTER TABLE users DROP COLUMN {column}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+    assert schema.migrate(engine) == ("0004", schema.newest())
+    engine.dispose()
+    assert stored.run(lambda tx: tx.users.lock(user.id)) == user

@@ -114,6 +114,16 @@ def test_c8_a_program_that_repeats_one_wrong_password_is_no_attack(
     assert attempt(stub, "ada", PASSWORD) == "OK"
 
 
+def test_c9_many_who_log_in_at_once_with_the_right_password_are_all_let_in(
+    behind_a_proxy: tuple[Stub, bootstrap.Service],
+) -> None:
+    stub, _ = behind_a_proxy
+    register(stub, "robot")
+    with ThreadPoolExecutor(24) as threads:
+        reasons = set(threads.map(lambda _: attempt(stub, "robot", PASSWORD), range(24)))
+    assert reasons <= {"OK", "OVERLOADED"}, "a fleet that starts is no attack"
+
+
 def test_c11_all_spellings_and_identifiers_of_an_account_have_one_count(
     behind_a_proxy: tuple[Stub, bootstrap.Service],
 ) -> None:

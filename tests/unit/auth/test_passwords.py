@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 import unicodedata
 from collections.abc import Iterator
 
@@ -9,10 +10,10 @@ import bcrypt
 import pytest
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import Overloaded
+from authservice.domain.errors import FieldRejected, Overloaded
 from authservice.ports import PasswordCheck
 from authservice.security.hash_pool import HashPool
-from authservice.security.passwords import MAX_COST, SCHEME, BcryptPasswords
+from authservice.security.passwords import MAX_COST, SCHEME, BcryptPasswords, imported_hash
 from tests.conftest import CHEAPEST
 
 PEPPER = b"pepper-canary-of-thirty-two-byte"
@@ -259,3 +260,43 @@ def test_a_full_pool_is_named_before_any_other_work() -> None:
         passwords.require_room()
     finally:
         full.close()
+
+
+def test_c6_c10_a_wrong_password_costs_as_much_with_a_cheap_imported_hash_as_without_a_user() -> None:
+    pool = HashPool(threads=1, queue=1)
+    costly = BcryptPasswords(PEPPER, pool, CHEAPEST + 6)
+    imported = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(CHEAPEST)).decode()
+
+    def seconds(stored: str | None) -> float:
+        """Return the least of a few attempts, on the one thread of the pool."""
+        taken = []
+        for _ in range(5):
+            begin = pool.run(time.thread_time, soon())
+            assert not matches(costly, PASSWORD + "!", stored)
+            taken.append(pool.run(time.thread_time, soon()) - begin)
+        return min(taken)
+
+    assert 0.8 < seconds(imported) / seconds(None) < 1.25, "64 times as cheap by itself"
+    pool.close()
+
+
+@pytest.mark.parametrize("prefix", ["2a", "2b", "2y"])
+def test_c6_a_hash_of_another_system_is_taken_whole(prefix: str) -> None:
+    text = f"${prefix}$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
+    assert imported_hash(f" {text}\n") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "required"),
+        ("password", "no bcrypt hash"),
+        ("$2x$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "no bcrypt hash"),
+        ("$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhW", "no bcrypt hash"),
+        ("$2b$31$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy", "cost beyond 4 to 15"),
+        ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA", "no bcrypt hash"),
+    ],
+)
+def test_c6_what_is_no_bcrypt_hash_is_not_imported(text: str, says: str) -> None:
+    with pytest.raises(FieldRejected, match=says):
+        imported_hash(text)

@@ -1,4 +1,4 @@
-"""Attempts that have to wait, the wrong passwords that were tried lately, and the networks that users come from.
+"""Attempts that have to wait, the passwords that were tried lately and wrong, and the networks that users come from.
 
 Servers of the version before go on working on this schema. They count the attempts on accounts and hold nobody up.
 """
@@ -12,7 +12,7 @@ from authservice.storage.columns import Bytes, Id, Time
 from authservice.storage.migrations import steps
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -29,15 +29,15 @@ def upgrade() -> None:
     steps.add_column("login_attempts", sa.Column("owner", Bytes(32)))
     steps.create_index("ix_login_attempts_owner", "login_attempts", ["owner"])
     steps.create_table(
-        "wrong_passwords",
+        "tried_secrets",
         sa.Column("fingerprint", Bytes(32)),
         sa.Column("owner", Bytes(32), nullable=False),
         sa.Column("expires_at", Time, nullable=False),
-        sa.PrimaryKeyConstraint("fingerprint", name="pk_wrong_passwords"),
+        sa.PrimaryKeyConstraint("fingerprint", name="pk_tried_secrets"),
         **OPTIONS,
     )
-    steps.create_index("ix_wrong_passwords_owner", "wrong_passwords", ["owner"])
-    steps.create_index("ix_wrong_passwords_expires_at", "wrong_passwords", ["expires_at"])
+    steps.create_index("ix_tried_secrets_owner", "tried_secrets", ["owner"])
+    steps.create_index("ix_tried_secrets_expires_at", "tried_secrets", ["expires_at"])
     steps.create_table(
         "known_networks",
         sa.Column("fingerprint", Bytes(32)),
@@ -53,7 +53,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("known_networks")
-    op.drop_table("wrong_passwords")
+    op.drop_table("tried_secrets")
     op.drop_index("ix_login_attempts_owner", "login_attempts")
     op.drop_column("login_attempts", "owner")
     op.drop_column("login_attempts", "next_at")

@@ -24,6 +24,8 @@ const (
 	AccountService_ListSessions_FullMethodName        = "/authapi.v1.AccountService/ListSessions"
 	AccountService_RevokeSession_FullMethodName       = "/authapi.v1.AccountService/RevokeSession"
 	AccountService_RevokeOtherSessions_FullMethodName = "/authapi.v1.AccountService/RevokeOtherSessions"
+	AccountService_ChangePassword_FullMethodName      = "/authapi.v1.AccountService/ChangePassword"
+	AccountService_EstimatePassword_FullMethodName    = "/authapi.v1.AccountService/EstimatePassword"
 )
 
 // AccountServiceClient is the client API for AccountService service.
@@ -52,6 +54,20 @@ type AccountServiceClient interface {
 	// Anyone with an access token may call it.
 	// Reasons: none but those of all RPCs.
 	RevokeOtherSessions(ctx context.Context, in *RevokeOtherSessionsRequest, opts ...grpc.CallOption) (*RevokeOtherSessionsResponse, error)
+	// ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+	// tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+	//
+	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+	// Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
+	// EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+	// Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+	// is acceptable here.
+	//
+	// Anyone may call it.
+	// Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	EstimatePassword(ctx context.Context, in *EstimatePasswordRequest, opts ...grpc.CallOption) (*EstimatePasswordResponse, error)
 }
 
 type accountServiceClient struct {
@@ -92,6 +108,26 @@ func (c *accountServiceClient) RevokeOtherSessions(ctx context.Context, in *Revo
 	return out, nil
 }
 
+func (c *accountServiceClient) ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangePasswordResponse)
+	err := c.cc.Invoke(ctx, AccountService_ChangePassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) EstimatePassword(ctx context.Context, in *EstimatePasswordRequest, opts ...grpc.CallOption) (*EstimatePasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EstimatePasswordResponse)
+	err := c.cc.Invoke(ctx, AccountService_EstimatePassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountServiceServer is the server API for AccountService service.
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
@@ -118,6 +154,20 @@ type AccountServiceServer interface {
 	// Anyone with an access token may call it.
 	// Reasons: none but those of all RPCs.
 	RevokeOtherSessions(context.Context, *RevokeOtherSessionsRequest) (*RevokeOtherSessionsResponse, error)
+	// ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+	// tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+	//
+	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+	// Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
+	// EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+	// Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+	// is acceptable here.
+	//
+	// Anyone may call it.
+	// Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	EstimatePassword(context.Context, *EstimatePasswordRequest) (*EstimatePasswordResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
 }
 
@@ -136,6 +186,12 @@ func (UnimplementedAccountServiceServer) RevokeSession(context.Context, *RevokeS
 }
 func (UnimplementedAccountServiceServer) RevokeOtherSessions(context.Context, *RevokeOtherSessionsRequest) (*RevokeOtherSessionsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RevokeOtherSessions not implemented")
+}
+func (UnimplementedAccountServiceServer) ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ChangePassword not implemented")
+}
+func (UnimplementedAccountServiceServer) EstimatePassword(context.Context, *EstimatePasswordRequest) (*EstimatePasswordResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method EstimatePassword not implemented")
 }
 func (UnimplementedAccountServiceServer) mustEmbedUnimplementedAccountServiceServer() {}
 func (UnimplementedAccountServiceServer) testEmbeddedByValue()                        {}
@@ -212,6 +268,42 @@ func _AccountService_RevokeOtherSessions_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_ChangePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangePasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ChangePassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ChangePassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ChangePassword(ctx, req.(*ChangePasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_EstimatePassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EstimatePasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).EstimatePassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_EstimatePassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).EstimatePassword(ctx, req.(*EstimatePasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountService_ServiceDesc is the grpc.ServiceDesc for AccountService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -230,6 +322,14 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeOtherSessions",
 			Handler:    _AccountService_RevokeOtherSessions_Handler,
+		},
+		{
+			MethodName: "ChangePassword",
+			Handler:    _AccountService_ChangePassword_Handler,
+		},
+		{
+			MethodName: "EstimatePassword",
+			Handler:    _AccountService_EstimatePassword_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

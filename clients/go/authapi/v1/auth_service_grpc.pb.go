@@ -41,12 +41,13 @@ type AuthServiceClient interface {
 	// Register creates an account. It opens no session.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
-	// Login opens a session for a user who knows the password.
+	// Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
+	// PASSWORD_CHECK_UNAVAILABLE.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
@@ -143,12 +144,13 @@ type AuthServiceServer interface {
 	// Register creates an account. It opens no session.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
-	// Login opens a session for a user who knows the password.
+	// Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
+	// PASSWORD_CHECK_UNAVAILABLE.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//

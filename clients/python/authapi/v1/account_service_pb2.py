@@ -26,7 +26,7 @@ from authapi.v1 import rule_pb2 as authapi_dot_v1_dot_rule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x32\xb9\x02\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"C\n\x15\x43hangePasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"M\n\x17\x45stimatePasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"r\n\x18\x45stimatePasswordResponse\x12\x0c\n\x04\x62its\x18\x01 \x01(\x01\x12\x12\n\nacceptable\x18\x02 \x01(\x08\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x05 \x03(\t2\x81\x04\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12_\n\x0e\x43hangePassword\x12!.authapi.v1.ChangePasswordRequest\x1a\".authapi.v1.ChangePasswordResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\x65\n\x10\x45stimatePassword\x12#.authapi.v1.EstimatePasswordRequest\x1a$.authapi.v1.EstimatePasswordResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeOtherSessions']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeOtherSessions']._serialized_options = b'\232\270\030\002\020\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\232\270\030\002\020\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['EstimatePassword']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['EstimatePassword']._serialized_options = b'\232\270\030\002\010\001'
   _globals['_LISTSESSIONSREQUEST']._serialized_start=104
   _globals['_LISTSESSIONSREQUEST']._serialized_end=125
   _globals['_LISTSESSIONSRESPONSE']._serialized_start=127
@@ -54,6 +58,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_end=645
   _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=647
   _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=700
-  _globals['_ACCOUNTSERVICE']._serialized_start=703
-  _globals['_ACCOUNTSERVICE']._serialized_end=1016
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=702
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=769
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=771
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=819
+  _globals['_ESTIMATEPASSWORDREQUEST']._serialized_start=821
+  _globals['_ESTIMATEPASSWORDREQUEST']._serialized_end=898
+  _globals['_ESTIMATEPASSWORDRESPONSE']._serialized_start=900
+  _globals['_ESTIMATEPASSWORDRESPONSE']._serialized_end=1014
+  _globals['_ACCOUNTSERVICE']._serialized_start=1017
+  _globals['_ACCOUNTSERVICE']._serialized_end=1530
 # @@protoc_insertion_point(module_scope)

@@ -212,3 +212,123 @@ class RevokeOtherSessionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeOtherSessionsResponse: _TypeAlias = RevokeOtherSessionsResponse  # noqa: Y015
+
+@_typing.final
+class ChangePasswordRequest(_message.Message):
+    """ChangePasswordRequest proves who the caller is, and holds what is to be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLD_PASSWORD_FIELD_NUMBER: _builtins.int
+    NEW_PASSWORD_FIELD_NUMBER: _builtins.int
+    old_password: _builtins.str
+    """Required, unless a second factor was shown within the last five minutes. 1 to 1,024 code points."""
+    new_password: _builtins.str
+    """Required. As `password` of RegisterRequest, and another one than the old."""
+    def __init__(
+        self,
+        *,
+        old_password: _builtins.str = ...,
+        new_password: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_password", b"new_password", "old_password", b"old_password"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePasswordRequest: _TypeAlias = ChangePasswordRequest  # noqa: Y015
+
+@_typing.final
+class ChangePasswordResponse(_message.Message):
+    """ChangePasswordResponse counts what was ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
+    ended_sessions: _builtins.int
+    """How many other sessions were alive and are ended now."""
+    def __init__(
+        self,
+        *,
+        ended_sessions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_sessions", b"ended_sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangePasswordResponse: _TypeAlias = ChangePasswordResponse  # noqa: Y015
+
+@_typing.final
+class EstimatePasswordRequest(_message.Message):
+    """EstimatePasswordRequest holds the password, and whose it would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    USER_NAME_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    password: _builtins.str
+    """Required. At most 1,024 code points are looked at."""
+    user_name: _builtins.str
+    """Optional. The user name, which adds nothing to a password that it is in; at most 254 code points."""
+    email: _builtins.str
+    """Optional. The same of the e-mail address."""
+    def __init__(
+        self,
+        *,
+        password: _builtins.str = ...,
+        user_name: _builtins.str = ...,
+        email: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "password", b"password", "user_name", b"user_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimatePasswordRequest: _TypeAlias = EstimatePasswordRequest  # noqa: Y015
+
+@_typing.final
+class EstimatePasswordResponse(_message.Message):
+    """EstimatePasswordResponse says what it is worth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BITS_FIELD_NUMBER: _builtins.int
+    ACCEPTABLE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    bits: _builtins.float
+    """The binary logarithm of the number of guesses that it would cost somebody who knows how people choose passwords."""
+    acceptable: _builtins.bool
+    """Whether it would be taken."""
+    problem: _builtins.str
+    """Why not, for programs: `TOO_SHORT`, `TOO_LONG`, `COMMON`, `LIKE_NAME`, `GUESSABLE`, `BREACHED`. Empty where it would be. The
+    `reason` of the field violation says the same where Register or ChangePassword refuse it.
+    """
+    description: _builtins.str
+    """The same in words, to be put behind `The password`."""
+    @_builtins.property
+    def advice(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What would make it better, in English sentences. Empty where it would be taken."""
+
+    def __init__(
+        self,
+        *,
+        bits: _builtins.float = ...,
+        acceptable: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+        description: _builtins.str = ...,
+        advice: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptable", b"acceptable", "advice", b"advice", "bits", b"bits", "description", b"description", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimatePasswordResponse: _TypeAlias = EstimatePasswordResponse  # noqa: Y015

@@ -54,6 +54,16 @@ class AccountServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_account__service__pb2.RevokeOtherSessionsRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_account__service__pb2.RevokeOtherSessionsResponse.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/authapi.v1.AccountService/ChangePassword',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.EstimatePassword = channel.unary_unary(
+                '/authapi.v1.AccountService/EstimatePassword',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer(object):
@@ -95,6 +105,30 @@ class AccountServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangePassword(self, request, context):
+        """ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+        tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+
+        Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+        minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+        Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimatePassword(self, request, context):
+        """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+        Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+        is acceptable here.
+
+        Anyone may call it.
+        Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +146,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.RevokeOtherSessions,
                     request_deserializer=authapi_dot_v1_dot_account__service__pb2.RevokeOtherSessionsRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_account__service__pb2.RevokeOtherSessionsResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'EstimatePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimatePassword,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -200,6 +244,60 @@ class AccountService(object):
             '/authapi.v1.AccountService/RevokeOtherSessions',
             authapi_dot_v1_dot_account__service__pb2.RevokeOtherSessionsRequest.SerializeToString,
             authapi_dot_v1_dot_account__service__pb2.RevokeOtherSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/ChangePassword',
+            authapi_dot_v1_dot_account__service__pb2.ChangePasswordRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimatePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/EstimatePassword',
+            authapi_dot_v1_dot_account__service__pb2.EstimatePasswordRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.EstimatePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,22 @@ class AccountServiceStub:
     Anyone with an access token may call it.
     Reasons: none but those of all RPCs.
     """
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]
+    """ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+    tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+
+    Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+    minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+    Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    EstimatePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EstimatePasswordRequest, _account_service_pb2.EstimatePasswordResponse]
+    """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+    Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+    is acceptable here.
+
+    Anyone may call it.
+    Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -86,6 +102,22 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Anyone with an access token may call it.
     Reasons: none but those of all RPCs.
+    """
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ChangePasswordRequest, _account_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+    tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+
+    Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+    minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+    Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    EstimatePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EstimatePasswordRequest, _account_service_pb2.EstimatePasswordResponse]  # type: ignore[assignment]
+    """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+    Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+    is acceptable here.
+
+    Anyone may call it.
+    Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +163,34 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone with an access token may call it.
         Reasons: none but those of all RPCs.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _account_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ChangePasswordResponse, _abc.Awaitable[_account_service_pb2.ChangePasswordResponse]]:
+        """ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+        tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+
+        Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+        minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+        Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def EstimatePassword(
+        self,
+        request: _account_service_pb2.EstimatePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.EstimatePasswordResponse, _abc.Awaitable[_account_service_pb2.EstimatePasswordResponse]]:
+        """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+        Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+        is acceptable here.
+
+        Anyone may call it.
+        Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

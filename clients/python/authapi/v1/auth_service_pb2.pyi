@@ -133,6 +133,7 @@ class LoginRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     CLIENT_LABEL_FIELD_NUMBER: _builtins.int
     REMEMBER_FIELD_NUMBER: _builtins.int
+    NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     user_name_or_email: _builtins.str
     """Required. User name or e-mail address, at most 254 bytes of UTF-8, in any spelling that Register treats as the same."""
     password: _builtins.str
@@ -145,6 +146,10 @@ class LoginRequest(_message.Message):
     """Optional. Ask for a session that lasts longer: 7 days without use and 30 days in all, unless configured. Where the server
     remembers nobody, the session is as any other.
     """
+    new_password: _builtins.str
+    """Optional. Replaces a one-time password, which an operator has made, in the same step that opens the session; as `password` of
+    RegisterRequest, and another one. Refused beside any other password: ChangePassword is for those.
+    """
     def __init__(
         self,
         *,
@@ -152,10 +157,11 @@ class LoginRequest(_message.Message):
         password: _builtins.str = ...,
         client_label: _builtins.str = ...,
         remember: _builtins.bool = ...,
+        new_password: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_label", b"client_label", "password", b"password", "remember", b"remember", "user_name_or_email", b"user_name_or_email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_label", b"client_label", "new_password", b"new_password", "password", b"password", "remember", b"remember", "user_name_or_email", b"user_name_or_email"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

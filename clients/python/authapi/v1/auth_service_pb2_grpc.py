@@ -78,17 +78,18 @@ class AuthServiceServicer(object):
         """Register creates an account. It opens no session.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Login opens a session for a user who knows the password.
+        """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
+        PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

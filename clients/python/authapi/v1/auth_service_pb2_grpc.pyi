@@ -42,13 +42,14 @@ class AuthServiceStub:
     """Register creates an account. It opens no session.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
-    """Login opens a session for a user who knows the password.
+    """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
+    PASSWORD_CHECK_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -90,13 +91,14 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Register creates an account. It opens no session.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
-    """Login opens a session for a user who knows the password.
+    """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
+    PASSWORD_CHECK_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -141,7 +143,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Register creates an account. It opens no session.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -150,10 +152,11 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
-        """Login opens a session for a user who knows the password.
+        """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
+        PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -100,6 +100,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
     send the call again.
     """
+    ERROR_REASON_PASSWORD_CHANGE_REQUIRED: _ErrorReason.ValueType  # 27
+    """The password is right, and it is a one-time password that an operator has made. Status FAILED_PRECONDITION. Ask for a new one,
+    and log in again with both (`new_password`).
+    """
+    ERROR_REASON_PASSWORD_CHECK_UNAVAILABLE: _ErrorReason.ValueType  # 28
+    """What knows breached passwords does not answer, and the server takes no new password without it. Status UNAVAILABLE with a
+    `google.rpc.RetryInfo`. Nothing was changed; try again.
+    """
     ERROR_REASON_THROTTLED: _ErrorReason.ValueType  # 41
     """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
     a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
@@ -192,6 +200,14 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
 ERROR_REASON_REQUEST_MISSING: ErrorReason.ValueType  # 26
 """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
 send the call again.
+"""
+ERROR_REASON_PASSWORD_CHANGE_REQUIRED: ErrorReason.ValueType  # 27
+"""The password is right, and it is a one-time password that an operator has made. Status FAILED_PRECONDITION. Ask for a new one,
+and log in again with both (`new_password`).
+"""
+ERROR_REASON_PASSWORD_CHECK_UNAVAILABLE: ErrorReason.ValueType  # 28
+"""What knows breached passwords does not answer, and the server takes no new password without it. Status UNAVAILABLE with a
+`google.rpc.RetryInfo`. Nothing was changed; try again.
 """
 ERROR_REASON_THROTTLED: ErrorReason.ValueType  # 41
 """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with

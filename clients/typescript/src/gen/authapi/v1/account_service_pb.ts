@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUyuQIKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCTKBBAoOQWNjb3VudFNlcnZpY2USWQoMTGlzdFNlc3Npb25zEh8uYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABElwKDVJldm9rZVNlc3Npb24SIC5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiEuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiBpq4GAIQARJuChNSZXZva2VPdGhlclNlc3Npb25zEiYuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBonLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXwoOQ2hhbmdlUGFzc3dvcmQSIS5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBoiLmF1dGhhcGkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIGmrgYAhABEmUKEEVzdGltYXRlUGFzc3dvcmQSIy5hdXRoYXBpLnYxLkVzdGltYXRlUGFzc3dvcmRSZXF1ZXN0GiQuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -217,6 +217,140 @@ export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsRe
   messageDesc(file_authapi_v1_account_service, 6);
 
 /**
+ * ChangePasswordRequest proves who the caller is, and holds what is to be.
+ *
+ * @generated from message authapi.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"authapi.v1.ChangePasswordRequest"> & {
+  /**
+   * Required, unless a second factor was shown within the last five minutes. 1 to 1,024 code points.
+   *
+   * @generated from field: string old_password = 1;
+   */
+  oldPassword: string;
+
+  /**
+   * Required. As `password` of RegisterRequest, and another one than the old.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message authapi.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 7);
+
+/**
+ * ChangePasswordResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"authapi.v1.ChangePasswordResponse"> & {
+  /**
+   * How many other sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 8);
+
+/**
+ * EstimatePasswordRequest holds the password, and whose it would be.
+ *
+ * @generated from message authapi.v1.EstimatePasswordRequest
+ */
+export type EstimatePasswordRequest = Message<"authapi.v1.EstimatePasswordRequest"> & {
+  /**
+   * Required. At most 1,024 code points are looked at.
+   *
+   * @generated from field: string password = 1;
+   */
+  password: string;
+
+  /**
+   * Optional. The user name, which adds nothing to a password that it is in; at most 254 code points.
+   *
+   * @generated from field: string user_name = 2;
+   */
+  userName: string;
+
+  /**
+   * Optional. The same of the e-mail address.
+   *
+   * @generated from field: string email = 3;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message authapi.v1.EstimatePasswordRequest.
+ * Use `create(EstimatePasswordRequestSchema)` to create a new message.
+ */
+export const EstimatePasswordRequestSchema: GenMessage<EstimatePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 9);
+
+/**
+ * EstimatePasswordResponse says what it is worth.
+ *
+ * @generated from message authapi.v1.EstimatePasswordResponse
+ */
+export type EstimatePasswordResponse = Message<"authapi.v1.EstimatePasswordResponse"> & {
+  /**
+   * The binary logarithm of the number of guesses that it would cost somebody who knows how people choose passwords.
+   *
+   * @generated from field: double bits = 1;
+   */
+  bits: number;
+
+  /**
+   * Whether it would be taken.
+   *
+   * @generated from field: bool acceptable = 2;
+   */
+  acceptable: boolean;
+
+  /**
+   * Why not, for programs: `TOO_SHORT`, `TOO_LONG`, `COMMON`, `LIKE_NAME`, `GUESSABLE`, `BREACHED`. Empty where it would be. The
+   * `reason` of the field violation says the same where Register or ChangePassword refuse it.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+
+  /**
+   * The same in words, to be put behind `The password`.
+   *
+   * @generated from field: string description = 4;
+   */
+  description: string;
+
+  /**
+   * What would make it better, in English sentences. Empty where it would be taken.
+   *
+   * @generated from field: repeated string advice = 5;
+   */
+  advice: string[];
+};
+
+/**
+ * Describes the message authapi.v1.EstimatePasswordResponse.
+ * Use `create(EstimatePasswordResponseSchema)` to create a new message.
+ */
+export const EstimatePasswordResponseSchema: GenMessage<EstimatePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 10);
+
+/**
  * AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
  *
  * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
@@ -265,6 +399,36 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof RevokeOtherSessionsRequestSchema;
     output: typeof RevokeOtherSessionsResponseSchema;
+  },
+  /**
+   * ChangePassword replaces the caller's password. The calling session goes on; once it has answered, Verify refuses the access
+   * tokens of all others on every server, and Refresh their refresh tokens. A login that is under way with the old password fails.
+   *
+   * Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
+   * minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
+   * Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+   *
+   * @generated from rpc authapi.v1.AccountService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
+  },
+  /**
+   * EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
+   * Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
+   * is acceptable here.
+   *
+   * Anyone may call it.
+   * Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+   *
+   * @generated from rpc authapi.v1.AccountService.EstimatePassword
+   */
+  estimatePassword: {
+    methodKind: "unary";
+    input: typeof EstimatePasswordRequestSchema;
+    output: typeof EstimatePasswordResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);

@@ -1,0 +1,18 @@
+"""Puts together what counts attempts, for the areas in which one can try."""
+
+from authservice.bootstrap.parts import Parts
+from authservice.bootstrap.sizes import attempt_limits, registration_limit
+from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_request import AdmitRequest
+
+
+def admit_attempt(parts: Parts) -> AdmitAttempt:
+    """Return what admits attempts to prove who one is."""
+    limits = attempt_limits(parts.settings)
+    return AdmitAttempt(parts.database, parts.fingerprints, limits, parts.clock, parts.audit)
+
+
+def admit_registration(parts: Parts) -> AdmitRequest:
+    """Return what admits new accounts."""
+    limit = registration_limit(parts.settings)
+    return AdmitRequest(parts.database, parts.fingerprints, "register", limit, parts.clock)

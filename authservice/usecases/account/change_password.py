@@ -1,0 +1,103 @@
+"""ChangePassword: replace the password of the caller."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from authservice.domain import events
+from authservice.domain.caller import Caller
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import CredentialsInvalid, FieldRejected, SessionEnded
+from authservice.domain.fields import Fields, another_password, bounded_text
+from authservice.domain.session import SessionEnd
+from authservice.domain.user import NewPassword, User
+from authservice.ports import Audit, AuthStores, Clock, Database, PasswordRules, Passwords
+from authservice.usecases.steps.admit_attempt import AdmitAttempt, account_of
+from authservice.usecases.steps.set_password import set_password
+
+FRESH = timedelta(minutes=5)
+"""How long ago a second factor may have been shown that stands in for the old password."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange:
+    """What a caller sends. The old password may be left out by whoever has just shown a second factor."""
+
+    old_password: str = field(repr=False)
+    new_password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassword:
+    """Replaces the password of the caller, and ends their other sessions.
+
+    Whoever has only found an open session knows neither the old password nor the second factor, and must not be able to
+    shut its owner out. The old password is proved as at Login: the attempt is counted before the hash.
+    """
+
+    database: Database[AuthStores]
+    password_rules: PasswordRules
+    passwords: Passwords
+    admit_attempt: AdmitAttempt
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, request: PasswordChange, caller: Caller, deadline: Deadline) -> int:
+        """Return how many other sessions were live and are ended now.
+
+        Raises InvalidInput, CredentialsInvalid, SessionEnded, Throttled, Overloaded, DeadlineTooShort,
+        StorageUnavailable, Conflict.
+        """
+        user = self.database.read(lambda tx: _owner(tx, caller), deadline)
+        self._check_form(request, caller, user)
+        self.passwords.require_room()
+        if request.old_password:
+            self._prove(user, request.old_password, caller.network, deadline)
+        new = NewPassword(self.passwords.hash(request.new_password, deadline))
+        now = self.clock()
+        ended = self.database.transact(lambda tx: self._change(tx, user, new, caller, now), deadline, settle=_settle)
+        if ended is None:  # Another change was faster, so what was proved is true no longer.
+            raise CredentialsInvalid
+        self.audit.record(events.PasswordChanged(user_id=user.id, session_id=caller.session_id, ended=ended))
+        return ended
+
+    def _check_form(self, request: PasswordChange, caller: Caller, user: User) -> None:
+        fields = Fields()
+        fields.read("old_password", self._old_password, request.old_password, caller)
+        fields.read("new_password", another_password, request.new_password, request.old_password)
+        fields.read("new_password", self.password_rules.read, request.new_password, [user.name.typed, user.email or ""])
+        fields.require_valid()
+
+    def _old_password(self, text: str, caller: Caller) -> str:
+        if not text and not ("mfa" in caller.auth_methods and self.clock() - caller.authenticated_at <= FRESH):
+            raise FieldRejected("is required, unless a second factor was shown within the last five minutes")
+        return bounded_text(text, most=1024)
+
+    def _prove(self, user: User, password: str, network: str, deadline: Deadline) -> None:
+        attempt = self.admit_attempt(user, user.name.canonical, password, network, deadline)
+        if not self.passwords.check(password, user.password_hash, deadline).matches:
+            self.admit_attempt.failed(attempt, deadline)
+            self.audit.record(events.PasswordChangeRefused(user_id=user.id))
+            raise CredentialsInvalid
+
+    def _change(self, tx: AuthStores, user: User, new: NewPassword, caller: Caller, now: datetime) -> int | None:
+        ended = set_password(tx, user, new, SessionEnd.PASSWORD_CHANGED, now, keep=caller.session_id)
+        if ended is None:
+            return None
+        # Held, so that it does not end while it changes the password: another session may be ending it.
+        session, _ = tx.sessions.hold_each({caller.session_id}).get(caller.session_id, (None, None))
+        if session is None or not session.is_live(now):
+            raise SessionEnded
+        tx.attempts.clear_owned(account_of(user, self.admit_attempt.fingerprints))
+        return ended
+
+
+def _owner(tx: AuthStores, caller: Caller) -> User:
+    found = tx.sessions.get(caller.session_id)
+    if found is None:
+        raise SessionEnded
+    return found[1]
+
+
+def _settle(earlier: int | None, last: int | None) -> int | None:
+    # The last run knows whether the password is ours; what the earlier one ended, it finds ended.
+    return last if last is None or earlier is None else max(earlier, last)
