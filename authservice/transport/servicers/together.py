@@ -96,6 +96,7 @@ class AuthTogether:
     def _refusal(self, error: AuthError) -> grpc.Status:
         if isinstance(error, StorageUnavailable):
             self.on_unavailable(error)
+        error.forget_frames()
         return final_status(error)
 
 
