@@ -14,6 +14,7 @@ import pytest
 from authapi.v1 import trust_service_pb2 as trust_api
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
 
+from authservice.transport.memory import HEAPS
 from tests.faults.processes import ServerProcess, running_server, wait_until
 from tests.faults.seeding import Seeder
 from tests.observed import login, logout, refresh, refusal, verify
@@ -25,6 +26,8 @@ LOOKS = 20
 """How often the memory is looked at while all are there."""
 MOST_MB = 110
 """Of one worker, in millions of bytes."""
+HEAP_BYTES = 64 << 20
+"""What glibc reserves for the heap of a thread, and begins at a multiple of."""
 LEAST_ROUNDS = 3
 """Of each client while all are there, however short the time."""
 USER = "ada"
@@ -149,6 +152,7 @@ def test_o7_the_memory_of_a_worker_stays_within_bounds(server: ServerProcess) ->
     everybody, seconds = (*KINDS, _come_and_go), SECONDS * (1 - SHARE_ALONE * len(KINDS))
     used += _soak(server, worker, everybody, seconds, looks=LOOKS, least=LEAST_ROUNDS)
     assert max(used) <= MOST_MB
+    assert _heaps(worker) <= HEAPS
 
 
 def _soak(
@@ -172,6 +176,13 @@ def _soak(
     print(f"in {seconds:.0f} s: {' '.join(f'{each:.0f}' for each in used)} MB; {said}")
     assert clients.wrong == []
     return used
+
+
+def _heaps(pid: int) -> int:
+    """Return how many heaps the C library (glibc) has made for threads beside that of the process."""
+    ranges = [line.split()[0].split("-") for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    ends = {int(end, 16) for _, end in ranges}
+    return sum(int(start, 16) % HEAP_BYTES == 0 and int(start, 16) + HEAP_BYTES in ends for start, _ in ranges)
 
 
 def _megabytes(pid: int) -> float:
