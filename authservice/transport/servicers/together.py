@@ -157,6 +157,6 @@ def _true_reason(error: AuthError, call: Call) -> AuthError:
     return StorageUnavailable() if isinstance(error, DeadlineTooShort) and call.until > time.monotonic() else error
 
 
-@functools.lru_cache(16384)
+@functools.lru_cache(12288)  # Each keeps its identity: no more of them than are remembered of good tokens at least.
 def _whose(found: Identity) -> bytes:
     return api.VerifyResponse(identity=identity(found)).SerializeToString()
