@@ -126,7 +126,7 @@ kills: setup ## Kill workers and servers under load, KILLS=50 times on each data
 restarts: setup ## Restart a server under load, RESTARTS=100 times, and watch the memory of its clients
 	AUTHSERVICE_TEST_RESTARTS=$(RESTARTS) $(BIN)/pytest -s tests/faults/test_restarts_under_load.py
 
-soak: setup ## Everything at once for SOAK=3600 seconds, and what memory a worker takes meanwhile
+soak: setup ## Each kind of client, then all, for SOAK=3600 seconds, and what memory a worker takes meanwhile
 	AUTHSERVICE_TEST_SOAK_SECONDS=$(SOAK) $(BIN)/pytest -s tests/faults/test_soak.py --timeout=0
 
 connection-age: setup ## Make CALLS=100000 while connections come of age and two servers are replaced in turn

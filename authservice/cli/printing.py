@@ -19,7 +19,9 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -
     if not sys.stdout.isatty():
         _show_unfolded(columns, rows)
         return
-    # Here, because it takes long to import, and what goes into a pipe is not folded.
+    # Here, because it takes long to import, and what goes into a pipe is not folded. See authservice/__init__.py.
+    if sys.modules.get("rich") is None:
+        sys.modules.pop("rich", None)
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

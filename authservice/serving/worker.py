@@ -22,6 +22,7 @@ from authservice.transport.boundary import OnUnavailable, nobody_hears
 from authservice.transport.entrance.grpcio import grpc_version
 from authservice.transport.entrance.trial import trial
 from authservice.transport.guard import open_to_anyone, own_guard
+from authservice.transport.memory import share_heaps
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration, files_of
 from authservice.transport.server import Limits, Server
@@ -48,6 +49,7 @@ def work(
     file: FileId | None,
 ) -> None:
     """Run one worker on its addresses until `stop` is set. See blueprint.Blueprint."""
+    share_heaps()
     service = bootstrap.assemble(settings, cores=cores.count, hash_cores=cores.numbers, file=file)
     password_calls = bootstrap.hash_threads(settings, cores.count) + settings.hash_queue + SPARE_PASSWORD_CALLS
     limits = Limits(

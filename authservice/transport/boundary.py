@@ -90,6 +90,7 @@ def _guarded(method: str, handler: Handler, on_unavailable: OnUnavailable) -> Be
         except AuthError as error:
             if isinstance(error, StorageUnavailable):
                 on_unavailable(error)
+            error.forget_frames()
             status = status_of(error)
         except Exception:
             status = unforeseen(method)

@@ -42,9 +42,9 @@ def test_each_verb_ends_with_its_exit_code(run_apart: Run) -> None:
     ("arguments", "not_imported"),
     [
         (("--version",), {"structlog", "pydantic", "sqlalchemy", "grpc", "alembic", "rich"}),
-        (("serve", "--help"), {"sqlalchemy", "grpc", "alembic"}),
-        (("config",), {"sqlalchemy", "grpc", "alembic"}),
-        (("users", "list"), {"alembic", "authservice.transport.server", "authservice.serving.worker"}),
+        (("serve", "--help"), {"sqlalchemy", "grpc", "alembic", "rich.console"}),
+        (("config",), {"sqlalchemy", "grpc", "alembic", "rich.console"}),
+        (("users", "list"), {"alembic", "rich.console", "authservice.transport.server", "authservice.serving.worker"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(

@@ -13,6 +13,17 @@ class AuthError(Exception):
     The text is for people: what is wrong and what to do next, without any secret or input.
     """
 
+    def forget_frames(self) -> None:
+        """Forget the frames that the condition and its causes came through, once it has become a value.
+
+        They hold the calls that are answered together, and the list that the condition is in: a ring, which stays
+        until the garbage collector comes, with all that grpc keeps of those calls and their connections.
+        """
+        error: BaseException | None = self
+        while error:
+            error.__traceback__ = None
+            error = error.__context__
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:

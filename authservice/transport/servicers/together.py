@@ -96,6 +96,7 @@ class AuthTogether:
     def _refusal(self, error: AuthError) -> grpc.Status:
         if isinstance(error, StorageUnavailable):
             self.on_unavailable(error)
+        error.forget_frames()
         return final_status(error)
 
 
@@ -156,6 +157,6 @@ def _true_reason(error: AuthError, call: Call) -> AuthError:
     return StorageUnavailable() if isinstance(error, DeadlineTooShort) and call.until > time.monotonic() else error
 
 
-@functools.lru_cache(16384)
+@functools.lru_cache(12288)  # Each keeps its identity: no more of them than are remembered of good tokens at least.
 def _whose(found: Identity) -> bytes:
     return api.VerifyResponse(identity=identity(found)).SerializeToString()

@@ -14,6 +14,7 @@ from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Guarded, handler
 from tests.clients.scripted import identity, refuse, token, uuid
 from tests.clients.serving.open_streams import Stream
 from tests.clients.stand_ins import Hands
+from tests.leftovers import leftover_calls
 
 BEYOND = 11.0
 """Seconds after which a view is too old for a rule that leaves it open."""
@@ -53,6 +54,17 @@ def test_a_slow_answer_about_one_keeps_no_other_waiting(auth: AuthServer, timed:
         some = opened(shop, 2 * leases.ASKED_AT_ONCE)
         silence(auth, hands)
         assert {summary(stream.end()) for stream in some} == {"UNAUTHENTICATED SESSION_ENDED"}
+
+
+def test_a_stream_that_is_ended_leaves_nothing_to_the_collector(auth: AuthServer, timed: Trust, hands: Hands) -> None:
+    auth.verify = lambda _request, context: refuse(context, UNAUTHENTICATED, "SESSION_ENDED")
+    with Guarded(timed, {"stays": handler("unary_stream", stays_open)}) as shop, leftover_calls() as found:
+        some = opened(shop, 5)
+        silence(auth, hands)
+        assert {summary(stream.end()) for stream in some} == {"UNAUTHENTICATED SESSION_ENDED"}
+        eventually(lambda: shop.leases == 0, "all are over")
+        auth.cut()
+    assert found == []
 
 
 def test_streams_whose_turn_does_not_come_in_time_end(

@@ -63,6 +63,7 @@ class Gate:
 
 def abort(context: grpc.ServicerContext, refused: Refused) -> NoReturn:
     """End a call with a refusal. grpc raises a bare Exception to unwind it."""
+    refused.forget_frames()
     context.set_trailing_metadata(refused.trailing_metadata)
     context.abort(refused.code, refused.details)
     raise AssertionError("abort returned")

@@ -193,6 +193,7 @@ class Leases:
                 lease.asked_at = asked_at
 
     def _end(self, lease: Lease, refused: Refused) -> None:
+        refused.forget_frames()
         lease.refused = refused
         if self.close(lease):
             lease.end(refused)

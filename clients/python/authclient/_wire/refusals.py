@@ -55,6 +55,17 @@ class Refused(Exception):
         self.reason = reason
         self._words = words or reason
 
+    def forget_frames(self) -> None:
+        """Forget the frames that the refusal and its causes came through, once they are of no more use.
+
+        They hold the call, and the variable that the refusal is in: a ring, which stays until the garbage collector
+        comes, with all that grpc keeps of the call and its connection.
+        """
+        error: BaseException | None = self
+        while error:
+            error.__traceback__ = None
+            error = error.__context__
+
     @property
     def code(self) -> grpc.StatusCode:
         """The status of the call."""
