@@ -65,6 +65,9 @@ class Growing:
         """Return how long it is until the next attempt is admitted; zero if one is admitted now."""
         if self.most and count.attempts >= self.most:
             return UNTIL_HELPED
+        if count.attempts < self.free:
+            # Not by the clock: of two that come together, the one that read it first may be counted second.
+            return timedelta()
         return max(timedelta(), count.next_at - now)
 
     def admitted(self, count: Count, now: datetime) -> Count:

@@ -14,6 +14,8 @@ CONNECT_SECONDS = 3.0
 """How long all hosts together may take to take a connection and greet."""
 LEAST_SECONDS = 0.5
 """What each of them gets, however many there are."""
+LAST_SECONDS = 30.0
+"""How long one that did not answer is asked after the others, so that not each new connection waits for it again."""
 
 IS_READ_ONLY = "CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')"
 """1 at a host that may only be read, else 0. The variable is a number or a word, by the server and its version."""
@@ -37,27 +39,46 @@ def split(address: str) -> tuple[URL, ...]:
     return tuple(make_url(parts[1] + place.strip() + parts[3]) for place in parts[2].split(","))
 
 
-def connect(urls: Sequence[URL], open_one: Callable[..., Driver]) -> Driver:
-    """Return a connection to the first host that answers, is part of its cluster and may be written to.
+class Hosts:
+    """The hosts of one database, and who of them was silent lately. Lives as long as its engine; for many threads.
 
     Args:
         urls: the hosts, in the order in which they are asked.
-        open_one: connects, given `host`, `port`, and `connect_timeout` and `read_timeout` in seconds.
-
-    Raises the error of a host that answered, if one did, otherwise that of the first.
     """
-    refusals: list[pymysql.MySQLError | OSError] = []
-    until = monotonic() + CONNECT_SECONDS
-    for number, url in enumerate(urls):
-        # The last ones get what the first ones have left, so that one that hangs leaves time for the others.
-        seconds = max(LEAST_SECONDS, (until - monotonic()) / (len(urls) - number))
-        try:
-            return _opened(open_one, url, seconds)
-        except (pymysql.MySQLError, OSError) as error:
-            if judge(error) is Fault.UNFORESEEN:
-                raise
-            refusals.append(error)
-    raise next((error for error in refusals if error.args[0] not in _SILENT), refusals[0])
+
+    def __init__(self, urls: Sequence[URL]) -> None:
+        self._urls = urls
+        self._last_until: dict[URL, float] = {}
+
+    def connect(self, open_one: Callable[..., Driver]) -> Driver:
+        """Return a connection to the first host that answers, is part of its cluster and may be written to.
+
+        Args:
+            open_one: connects, given `host`, `port`, and `connect_timeout` and `read_timeout` in seconds.
+
+        Raises the error of a host that answered, if one did, otherwise that of the first.
+        """
+        refusals: list[pymysql.MySQLError | OSError] = []
+        until = monotonic() + CONNECT_SECONDS
+        for number, url in enumerate(self._in_turn()):
+            # The last ones get what the first ones have left, so that one that hangs leaves time for the others.
+            seconds = max(LEAST_SECONDS, (until - monotonic()) / (len(self._urls) - number))
+            try:
+                connection = _opened(open_one, url, seconds)
+            except (pymysql.MySQLError, OSError) as error:
+                if judge(error) is Fault.UNFORESEEN:
+                    raise
+                if error.args[0] in _SILENT:
+                    self._last_until[url] = monotonic() + LAST_SECONDS
+                refusals.append(error)
+            else:
+                self._last_until.pop(url, None)
+                return connection
+        raise next((error for error in refusals if error.args[0] not in _SILENT), refusals[0])
+
+    def _in_turn(self) -> list[URL]:
+        now = monotonic()
+        return sorted(self._urls, key=lambda url: self._last_until.get(url, now) > now)
 
 
 def _opened(open_one: Callable[..., Driver], url: URL, seconds: float) -> Driver:

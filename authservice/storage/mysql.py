@@ -68,9 +68,11 @@ def open_mysql(urls: Sequence[URL], pool_size: int, ca_file: Path | None) -> Eng
         hide_parameters=True,
     )
 
+    places = hosts.Hosts(urls)
+
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Dialect, _entry: ConnectionPoolEntry, _: Any, options: dict[str, Any]) -> DBAPIConnection:
-        connection = hosts.connect(urls, lambda **place: Connection(**{**options, **place}))
+        connection = places.connect(lambda **place: Connection(**{**options, **place}))
         give(cast(DBAPIConnection, connection), STATEMENT_SECONDS)
         # Before SQLAlchemy looks at it: in a server's mode of its own, names would have other quotes.
         _set_up(connection)

@@ -24,7 +24,7 @@ from authservice.storage.engine import open_engine
 from tests.conftest import CHEAPEST, MASTER_KEY, RecordedAudit, migrate, serve_in_process
 from tests.faults.seeding import Seeder
 from tests.gateway import Gateway
-from tests.mariadb import MariaDb
+from tests.mariadb import MariaDb, connect
 from tests.observed import ObservedChannel, logout, refresh, refusal, register, verify
 
 
@@ -103,8 +103,54 @@ def test_hosts_that_all_hang_take_no_longer_than_one(monkeypatch: pytest.MonkeyP
         raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
 
     with pytest.raises(pymysql.err.OperationalError):
-        hosts.connect(hosts.split("mysql://user@a,b:1,[::1]:2,d/name"), hang)
+        hosts.Hosts(hosts.split("mysql://user@a,b:1,[::1]:2,d/name")).connect(hang)
     assert now == pytest.approx(hosts.CONNECT_SECONDS)
+
+
+class Cluster:
+    """Hosts that answer or are silent, and a note of who is asked. Those that answer are the database at `url`."""
+
+    def __init__(self, url: str, *names: str) -> None:
+        self._url = make_url(url)
+        self._hosts = hosts.Hosts(hosts.split(f"mysql://user@{','.join(names)}/name"))
+        self.answering: set[str] = set()
+
+    def asked(self) -> list[str]:
+        """Return who is asked for a new connection, in turn."""
+        names: list[str] = []
+
+        def open_one(*, host: str, **_: object) -> hosts.Driver:
+            names.append(host)
+            if host in self.answering:
+                return connect(self._url)
+            raise pymysql.err.OperationalError(2013, "Lost connection to MySQL server during query")
+
+        self._hosts.connect(open_one).close()
+        return names
+
+
+def test_a_host_that_did_not_answer_is_asked_after_the_others_for_a_while(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(hosts, "monotonic", lambda: now)
+    cluster = Cluster(url, "a", "b", "c")
+    cluster.answering = {"b", "c"}
+    assert [cluster.asked(), cluster.asked()] == [["a", "b"], ["b"]]
+    cluster.answering = {"a", "c"}
+    assert [cluster.asked(), cluster.asked()] == [["b", "c"], ["c"]]
+    now += hosts.LAST_SECONDS
+    assert cluster.asked() == ["a"]
+
+
+def test_a_host_that_answers_again_has_its_place_back_at_once(url: str) -> None:
+    cluster = Cluster(url, "a", "b")
+    cluster.answering = {"b"}
+    assert cluster.asked() == ["a", "b"]
+    cluster.answering = {"a"}
+    assert cluster.asked() == ["b", "a"]
+    cluster.answering = {"a", "b"}
+    assert cluster.asked() == ["a"]
 
 
 def test_where_none_serves_the_one_that_answered_says_why(url: str, nobody: int) -> None:

@@ -216,13 +216,16 @@ def running_server(database_url: str, folder: Path, **settings: str | float) -> 
 
 
 @contextlib.contextmanager
-def two_running_servers(folder: Path, first_url: str, second_url: str = "") -> Iterator[list[ServerProcess]]:
+def two_running_servers(
+    folder: Path, first_url: str, second_url: str = "", **settings: str | float
+) -> Iterator[list[ServerProcess]]:
     """Yield two started servers of one database that know nothing of each other, and leave nothing of them behind.
 
     Args:
         second_url: where the second one finds the database, if elsewhere.
     """
-    servers = [ServerProcess(first_url, folder / "a"), ServerProcess(second_url or first_url, folder / "b")]
+    places = {"a": first_url, "b": second_url or first_url}
+    servers = [ServerProcess(url, folder / name, **settings) for name, url in places.items()]
     with contextlib.ExitStack() as stack:
         for server in servers:
             stack.callback(server.kill_all)

@@ -26,6 +26,15 @@ def test_after_the_free_ones_each_pause_is_twice_the_one_before_until_the_longes
     assert waits(limit, 9) == [0, 0, 0, 1, 2, 4, 8, 10, 10]
 
 
+def test_what_is_free_waits_for_no_clock_that_is_ahead() -> None:
+    limit = Growing(3)
+    count = limit.admitted(Count(0, NOW), NOW + timedelta(seconds=1))
+    assert limit.wait(count, NOW) == NONE
+    for _ in range(2):
+        count = limit.admitted(count, NOW)
+    assert limit.wait(count, NOW) == timedelta(seconds=1)
+
+
 def test_a_pause_that_nobody_can_count_to_is_the_longest() -> None:
     assert Growing(1).admitted(Count(10_000, NOW), NOW).next_at == NOW + timedelta(minutes=15)
 
