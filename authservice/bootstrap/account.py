@@ -1,17 +1,32 @@
 """Puts the area `account` together."""
 
+from datetime import timedelta
+
 from authservice.bootstrap.parts import Parts
+from authservice.storage.wiping import wipe
 from authservice.usecases.account import AccountStories
+from authservice.usecases.account.delete_account import CancelDeletion, DeleteAccount
+from authservice.usecases.account.erase_accounts import EraseAccounts
+from authservice.usecases.account.export_account import ExportAccount
+from authservice.usecases.account.get_account import GetAccount
 from authservice.usecases.account.list_sessions import ListSessions
 from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
 from authservice.usecases.account.revoke_session import RevokeSession
+from authservice.usecases.account.update_account import UpdateAccount
 
 
 def build(parts: Parts) -> AccountStories:
     """Return the area's stories."""
-    database, clock, audit = parts.database, parts.clock, parts.audit
+    database, fingerprints, clock, audit = parts.database, parts.fingerprints, parts.clock, parts.audit
+    grace = timedelta(days=parts.settings.deletion_grace_days)
     return AccountStories(
         list_sessions=ListSessions(database, clock),
         revoke_session=RevokeSession(database, clock, audit),
         revoke_other_sessions=RevokeOtherSessions(database, clock, audit),
+        get_account=GetAccount(database),
+        update_account=UpdateAccount(database, audit),
+        export_account=ExportAccount(database, fingerprints, clock, audit),
+        delete_account=DeleteAccount(database, grace, clock, audit),
+        cancel_deletion=CancelDeletion(database, clock, audit),
+        erase_accounts=EraseAccounts(database, fingerprints, lambda: wipe(parts.engine), clock, audit),
     )

@@ -41,7 +41,16 @@ def build(parts: Parts) -> AuthStories:
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     return AuthStories(
         register=Register(
-            database, names, emails, rules, passwords, admit_registration, new_id=uuid7, clock=clock, audit=audit
+            database,
+            names,
+            emails,
+            rules,
+            passwords,
+            admit_registration,
+            parts.fingerprints,
+            new_id=uuid7,
+            clock=clock,
+            audit=audit,
         ),
         login=Login(database, names, emails, passwords, admit_attempt, open_session, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),

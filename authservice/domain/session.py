@@ -32,6 +32,7 @@ class SessionEnd(Enum):
     BY_OPERATOR = "by_operator"
     REFRESH_REUSE = "refresh_reuse"
     USER_DISABLED = "user_disabled"
+    ACCOUNT_DELETED = "account_deleted"
 
 
 class Scope(Enum):

@@ -19,7 +19,8 @@ class User:
 
     `email` is canonical and may be None. `registration_key` is the SHA-256 of the idempotency key that created the
     account, if there was one. `roles` are sorted. `generation` grows with each change of what tokens say about the
-    user, so that older ones can be told. Times are UTC in microseconds.
+    user, so that older ones can be told. `locale` is a language tag. `erase_at` is when the account is to be erased, if
+    that was asked for. Times are UTC in microseconds.
     """
 
     id: UUID
@@ -31,11 +32,18 @@ class User:
     disabled_at: datetime | None = None
     generation: int = 0
     roles: tuple[str, ...] = ()
+    display_name: str | None = None
+    locale: str | None = None
+    erase_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
         """Whether the user may log in and hold sessions."""
         return self.disabled_at is None
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether nothing keeps the account from being erased any more."""
+        return self.erase_at is not None and self.erase_at <= now
 
     def is_same_registration(self, other: "User") -> bool:
         """Tell whether `other` is this account, or was sent to become it with the same idempotency key."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
+from authservice.domain.person import Person
 from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
 from authservice.domain.throttle import Bucket
@@ -25,6 +26,9 @@ class Users(Protocol):
         e-mail address that another account has claimed stays with that account. Raises UserNameTaken.
         """
 
+    def get(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+
     def by_name(self, canonical: str) -> User | None:
         """Return the account with this canonical name."""
 
@@ -36,6 +40,24 @@ class Users(Protocol):
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash if it is still `old`. Tells whether it was."""
+
+    def set_profile(self, user_id: UUID, display_name: str | None, locale: str | None) -> None:
+        """Replace what people say about themselves."""
+
+    def set_erase_at(self, user_id: UUID, at: datetime | None) -> None:
+        """Have the account erased at a moment, or never."""
+
+    def due_for_erasure(self, now: datetime, limit: int) -> list[UUID]:
+        """Return up to `limit` accounts that are to be erased by `now`, those first that have waited longest."""
+
+    def remove(self, user_id: UUID) -> bool:
+        """Delete the account itself, of which nothing else is left. Tells whether it was there."""
+
+    def retire_name(self, fingerprint: bytes, now: datetime) -> None:
+        """Keep a name from being used again, by 32 bytes that stand for it."""
+
+    def is_retired(self, fingerprint: bytes) -> bool:
+        """Tell whether a name was retired. What is not yet stays so until the transaction ends."""
 
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
@@ -138,6 +160,23 @@ class Attempts(Protocol):
 
     def is_known_network(self, fingerprint: bytes, now: datetime) -> bool:
         """Tell whether a user has come from a network, by what stands for both."""
+
+
+class PersonalData(Protocol):
+    """Everything that is held about one person, in whatever table."""
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables that hold something about people, in the order of an export."""
+
+    def page(self, person: Person, name: str, after: object, limit: int) -> tuple[list[dict[str, object]], object]:
+        """Return the next rows of one table about a person, without any secret, and where to go on after them.
+
+        Args:
+            after: where the page before has ended; None for the first. None is also what the last page answers.
+        """
+
+    def erase(self, person: Person, limit: int) -> int:
+        """Delete up to `limit` rows about a person, in whatever table, but not the account. Returns how many went."""
 
 
 class LiveSessions(Protocol):

@@ -42,6 +42,11 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AccountService/ListSessions": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/RevokeSession": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/RevokeOtherSessions": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/GetAccount": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/UpdateAccount": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/ExportAccount": Method(Threads.NONE, is_repeatable=True),
+    "/authapi.v1.AccountService/DeleteAccount": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/CancelDeletion": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

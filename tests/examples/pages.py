@@ -7,13 +7,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-BESIDE, ERRORS, GO_PAGE, OPERATIONS, PROTECT, RULES, TEST, TOKENS, TYPESCRIPT_PAGE = (
+ACCOUNTS, BESIDE, ERRORS, GO_PAGE, OPERATIONS, PRIVACY, PROTECT, RULES, TEST, TOKENS, TYPESCRIPT_PAGE = (
     ROOT / "docs" / f"{name}.md"
     for name in (
+        "accounts",
         "beside-others",
         "errors",
         "go",
         "operations",
+        "privacy",
         "protect-a-service",
         "rules",
         "test-a-service",

@@ -13,6 +13,8 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from authapi.v1 import account_service_pb2 as account_api
+from authapi.v1 import account_service_pb2_grpc as account_rpc
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authapi.v1 import trust_service_pb2 as trust_api
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
@@ -78,6 +80,9 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
     for method in UNARY:
         canaries, said = call_with_canaries(channel, method)
         assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"
+    accounts = account_rpc.AccountServiceStub(channel)
+    export = accounts.ExportAccount(account_api.ExportAccountRequest(), metadata=bearer(second.access_token))
+    assert "ada@example.com" in "".join(part.json for part in export)
     logout(stub, second.access_token, refresh_token=second.refresh_token)
     trust = trust_rpc.TrustServiceStub(channel)
     trust.WatchRevocations(trust_api.WatchRevocationsRequest()).cancel()

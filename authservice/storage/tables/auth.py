@@ -18,6 +18,10 @@ users = Table(
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
     Column("generation", Integer, nullable=False, server_default="0"),
+    Column("display_name", text(64)),
+    Column("locale", Key(35)),
+    # When the account is to be erased.
+    Column("erase_at", Time, index=True),
     **OPTIONS,
 )
 
@@ -90,5 +94,13 @@ known_networks = Table(
     Column("fingerprint", Bytes(32), primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("expires_at", Time, nullable=False, index=True),
+    **OPTIONS,
+)
+
+retired_names = Table(
+    "retired_names",
+    metadata,
+    Column("fingerprint", Bytes(32), primary_key=True),
+    Column("retired_at", Time, nullable=False),
     **OPTIONS,
 )

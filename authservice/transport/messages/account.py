@@ -6,7 +6,9 @@ from authapi.v1 import account_service_pb2 as api
 
 from authservice.domain.caller import Caller
 from authservice.domain.session import Session
+from authservice.domain.user import User
 from authservice.transport.messages.times import timestamp
+from authservice.usecases.account.update_account import AccountChanges
 
 MOST_LISTED = 100
 
@@ -16,6 +18,28 @@ def listed_sessions(sessions: Sequence[Session], caller: Caller) -> api.ListSess
     return api.ListSessionsResponse(
         sessions=[_session(each, is_current=each.id == caller.session_id) for each in sessions[:MOST_LISTED]],
         total_size=len(sessions),
+    )
+
+
+def account(user: User) -> api.Account:
+    """Return an account as its owner sees it."""
+    return api.Account(
+        user_id=str(user.id),
+        user_name=user.name.typed,
+        email=user.email or "",
+        display_name=user.display_name or "",
+        locale=user.locale or "",
+        roles=user.roles,
+        create_time=timestamp(user.created_at),
+        erase_time=timestamp(user.erase_at) if user.erase_at else None,
+    )
+
+
+def account_changes(request: api.UpdateAccountRequest) -> AccountChanges:
+    """Return what is to change of an account."""
+    return AccountChanges(
+        request.display_name if request.HasField("display_name") else None,
+        request.locale if request.HasField("locale") else None,
     )
 
 

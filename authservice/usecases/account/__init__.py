@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.account.delete_account import CancelDeletion, DeleteAccount
+from authservice.usecases.account.erase_accounts import EraseAccounts
+from authservice.usecases.account.export_account import ExportAccount
+from authservice.usecases.account.get_account import GetAccount
 from authservice.usecases.account.list_sessions import ListSessions
 from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
 from authservice.usecases.account.revoke_session import RevokeSession
+from authservice.usecases.account.update_account import UpdateAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +19,9 @@ class AccountStories:
     list_sessions: ListSessions
     revoke_session: RevokeSession
     revoke_other_sessions: RevokeOtherSessions
+    get_account: GetAccount
+    update_account: UpdateAccount
+    export_account: ExportAccount
+    delete_account: DeleteAccount
+    cancel_deletion: CancelDeletion
+    erase_accounts: EraseAccounts

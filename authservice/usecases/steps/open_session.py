@@ -40,8 +40,8 @@ class OpenSession:
 
         Where the user has more sessions than allowed, those that were used longest ago end.
 
-        Raises CredentialsInvalid if the user was disabled meanwhile, TokenTooLarge, DeadlineTooShort,
-        StorageUnavailable, Conflict.
+        Raises CredentialsInvalid if the user was disabled meanwhile or is being erased, TokenTooLarge,
+        DeadlineTooShort, StorageUnavailable, Conflict.
         """
         now = self.clock()
         session_id = self.new_id()
@@ -50,7 +50,7 @@ class OpenSession:
 
         def store(tx: AuthStores) -> SessionTokens:
             current = tx.users.lock(user.id)
-            if current is None or not current.is_active:
+            if current is None or not current.is_active or current.is_due(now):
                 raise CredentialsInvalid
             attempt.succeeded(tx, current, now)
             self._make_room(tx, session, now)
