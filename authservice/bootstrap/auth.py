@@ -36,7 +36,16 @@ def build(parts: Parts) -> AuthStories:
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     return AuthStories(
         register=Register(
-            database, names, emails, rules, hashes, admit_registration(parts), new_id=uuid7, clock=clock, audit=audit
+            database,
+            names,
+            emails,
+            rules,
+            hashes,
+            admit_registration(parts),
+            parts.fingerprints,
+            new_id=uuid7,
+            clock=clock,
+            audit=audit,
         ),
         login=Login(database, names, emails, rules, hashes, admit_attempt(parts), open_session, clock, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),

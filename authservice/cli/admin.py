@@ -8,6 +8,7 @@ from authservice.cli.asking import new_password
 from authservice.cli.importing import import_users
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
+from authservice.cli.people import delete_user, export_user, show_user
 from authservice.cli.printing import as_json, show
 from authservice.usecases.auth.register import Registration
 
@@ -16,9 +17,12 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, import, list, disable and enable accounts; grant and revoke their roles."""
+    """Create, import, list, disable, enable, export and delete accounts; grant and revoke their roles."""
 
 
+users.add_command(show_user)
+users.add_command(export_user)
+users.add_command(delete_user)
 users.add_command(import_users)
 
 

@@ -4,6 +4,7 @@ The only package that looks at the environment. The five variables of the Node a
 (`DB_HOST`, `DB_USER`, `DB_PASSWORD`, `DB_NAME`, `JWT_SECRET`) work as they are; all others begin with `AUTHSERVICE_`.
 """
 
+from authservice.config.account import AccountSettings
 from authservice.config.database import DatabaseSettings, without_password
 from authservice.config.exposure import Exposure, exposures
 from authservice.config.passwords import PasswordSettings
@@ -19,6 +20,7 @@ from authservice.config.variables import ConfigError
 
 __all__ = [
     "WAYS_BACK",
+    "AccountSettings",
     "ConfigError",
     "DatabaseSettings",
     "Exposure",

@@ -1,5 +1,6 @@
 """All settings, put together from those of each area."""
 
+from authservice.config.account import AccountSettings
 from authservice.config.database import DatabaseSettings
 from authservice.config.logs import LogSettings
 from authservice.config.passwords import PasswordSettings
@@ -11,6 +12,13 @@ from authservice.config.tokens import TokenSettings
 
 # They are listed from the last to the first.
 class Settings(
-    LogSettings, ThrottleSettings, PasswordSettings, TokenSettings, ServingSettings, SealingSettings, DatabaseSettings
+    LogSettings,
+    AccountSettings,
+    ThrottleSettings,
+    PasswordSettings,
+    TokenSettings,
+    ServingSettings,
+    SealingSettings,
+    DatabaseSettings,
 ):
     """Every setting under its own name. Whoever needs those of one area asks for that area's class."""

@@ -11,6 +11,7 @@ from authservice.domain.errors import FieldRejected, InvalidInput, Violation
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -69,6 +70,21 @@ def client_label(value: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in value):
         raise FieldRejected("must not contain control or invisible characters")
     return bounded_text(value, most=64)
+
+
+def display_name(value: str) -> str:
+    """Return what a person wants to be called: as `client_label`. Raises FieldRejected."""
+    return client_label(value)
+
+
+def language_tag(value: str) -> str:
+    """Return a language tag of the form of BCP 47, of at most 35 characters (RFC 5646 section 4.4.1), or an empty text.
+
+    Raises FieldRejected.
+    """
+    if value and not (len(value) <= 35 and _LANGUAGE_TAG.fullmatch(value)):
+        raise FieldRejected("must be a language tag of at most 35 characters, such as 'en' or 'de-CH'")
+    return value
 
 
 def session_id(value: str) -> UUID:

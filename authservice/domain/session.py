@@ -32,6 +32,7 @@ class SessionEnd(Enum):
     BY_OPERATOR = "by_operator"
     REFRESH_REUSE = "refresh_reuse"
     USER_DISABLED = "user_disabled"
+    ACCOUNT_DELETED = "account_deleted"
     PASSWORD_SET = "password_set"  # noqa: S105  # as the next
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # it is none
     OTHER = "other"

@@ -17,6 +17,8 @@ from typing import Protocol
 
 MOST_IN_A_ROW = 100
 """Failures in a row on one account, NIST's limit."""
+ALL = 2**31 - 1
+"""More attempts than there are."""
 WORTH = 5
 """Failures that a success takes off its network."""
 COMPARED_WITHIN = timedelta(minutes=1)

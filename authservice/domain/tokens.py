@@ -43,3 +43,5 @@ class SessionTokens:
     refresh_token: str = field(repr=False)
     refresh_token_end: datetime
     session_end: datetime
+    erase_at: datetime | None = None
+    """When the account of the session is to be erased, if that was asked for."""

@@ -21,7 +21,8 @@ class User:
     account, if there was one. `roles` are sorted. `generation` grows with each change of what tokens say about the
     user, so that older ones can be told. `secret_generation` grows with each change of what proves the user, so that
     what was proved or handed out before it counts no longer. `password_expires_at` says until when a one-time password
-    may be replaced, and is None for a password that the user has chosen. Times are UTC in microseconds.
+    may be replaced, and is None for a password that the user has chosen. `locale` is a
+    language tag. `erase_at` is when the account is to be erased, if that was asked for. Times are UTC in microseconds.
     """
 
     id: UUID
@@ -35,6 +36,9 @@ class User:
     roles: tuple[str, ...] = ()
     secret_generation: int = 0
     password_expires_at: datetime | None = None
+    display_name: str | None = None
+    locale: str | None = None
+    erase_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
@@ -49,6 +53,10 @@ class User:
     def has_password(self, now: datetime) -> bool:
         """Tell whether the password proves anything at `now`: one-time passwords expire."""
         return self.password_expires_at is None or now < self.password_expires_at
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether nothing keeps the account from being erased any more."""
+        return self.erase_at is not None and self.erase_at <= now
 
     def is_same_registration(self, other: "User") -> bool:
         """Tell whether `other` is this account, or was sent to become it with the same idempotency key."""

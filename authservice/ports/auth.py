@@ -1,6 +1,6 @@
 """What stories about accounts, sessions and tokens need."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from authservice.domain.check import Check
 from authservice.domain.deadline import Deadline
+from authservice.domain.person import Person
 from authservice.domain.session import Session, SessionEnd, Standing
 from authservice.domain.signing_key import SigningKey
 from authservice.domain.strength import Strength
@@ -26,6 +27,9 @@ class Users(Protocol):
         e-mail address that another account has claimed stays with that account. Raises UserNameTaken.
         """
 
+    def get(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+
     def by_name(self, canonical: str) -> User | None:
         """Return the account with this canonical name."""
 
@@ -43,6 +47,24 @@ class Users(Protocol):
 
         Tells whether hash and `secret_generation` were still those of `user`.
         """
+
+    def set_profile(self, user_id: UUID, display_name: str | None, locale: str | None) -> None:
+        """Replace what people say about themselves."""
+
+    def set_erase_at(self, user_id: UUID, at: datetime | None) -> None:
+        """Have the account erased at a moment, or never."""
+
+    def due_for_erasure(self, now: datetime, limit: int) -> list[UUID]:
+        """Return up to `limit` accounts that are to be erased by `now`, those first that have waited longest."""
+
+    def remove(self, user_id: UUID) -> bool:
+        """Delete the account itself, of which nothing else is left. Tells whether it was there."""
+
+    def retire_name(self, fingerprint: bytes, now: datetime) -> None:
+        """Keep a name from being used again, by 32 bytes that stand for it."""
+
+    def is_retired(self, fingerprint: bytes) -> bool:
+        """Tell whether a name was retired. What is not yet stays so until the transaction ends."""
 
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
@@ -147,11 +169,11 @@ class Attempts(Protocol):
         remembered already.
         """
 
-    def clear(self, *subjects: bytes) -> None:
-        """Forget the attempts of subjects."""
+    def clear(self, subject: bytes) -> None:
+        """Forget the attempts of a subject."""
 
-    def forgive(self, subject: bytes, attempts: int) -> None:
-        """Take some attempts off a subject, so that there are none left at least."""
+    def forgive(self, attempts: Mapping[bytes, int]) -> None:
+        """Take so many attempts off each subject, so that there are none left at least, and none has to wait."""
 
     def clear_owned(self, owner: bytes) -> int:
         """Forget the attempts on an account, and what was tried. Returns how many rows there were."""
@@ -159,14 +181,31 @@ class Attempts(Protocol):
     def remember(self, tried: Tried, until: datetime) -> None:
         """Remember what was tried."""
 
-    def forget(self, tried: Tried) -> None:
-        """Forget what was tried."""
+    def forget(self, tried: Tried, now: datetime) -> None:
+        """Remember no longer what was tried."""
 
     def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
         """Remember that a user has come from a network."""
 
     def is_known_network(self, fingerprint: bytes, now: datetime) -> bool:
         """Tell whether a user has come from a network, by what stands for both."""
+
+
+class PersonalData(Protocol):
+    """Everything that is held about one person, in whatever table."""
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables that hold something about people, in the order of an export."""
+
+    def page(self, person: Person, name: str, after: object, limit: int) -> tuple[list[dict[str, object]], object]:
+        """Return the next rows of one table about a person, without any secret, and where to go on after them.
+
+        Args:
+            after: where the page before has ended; None for the first. None is also what the last page answers.
+        """
+
+    def erase(self, person: Person, limit: int) -> int:
+        """Delete up to `limit` rows about a person, in whatever table, but not the account. Returns how many went."""
 
 
 class LiveSessions(Protocol):

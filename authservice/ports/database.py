@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from authservice.domain.deadline import Deadline
-from authservice.ports.auth import Attempts, Imports, Sessions, Users
+from authservice.ports.auth import Attempts, Imports, PersonalData, Sessions, Users
 from authservice.ports.trust import SealedSecrets, SigningKeys
 
 T = TypeVar("T")
@@ -37,6 +37,8 @@ class AuthStores(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def attempts(self) -> Attempts: ...
+    @property
+    def personal_data(self) -> PersonalData: ...
 
 
 class ImportStores(Protocol):

@@ -54,6 +54,10 @@ def upkeep(service: bootstrap.Service, steadiness: Steadiness, *, managed_keys: 
         steadiness.require()
         service.clean_up(UPKEEP_SECONDS)
 
+    def erase() -> None:
+        steadiness.require()
+        service.account.erase_accounts(UPKEEP_SECONDS)
+
     def rotate_keys() -> None:
         steadiness.require()
         service.trust.rotate_keys.ensure(Deadline.after(UPKEEP_SECONDS))
@@ -61,6 +65,7 @@ def upkeep(service: bootstrap.Service, steadiness: Steadiness, *, managed_keys: 
     kept = [
         Chore("clock", PING_PERIOD, steadiness.require),  # Which says so soon, and not when rows are due.
         Chore("clean-up", UPKEEP_PERIOD, clean_up, next_at=time.monotonic() + FIRST_CLEAN_UP),
+        Chore("erasure", UPKEEP_PERIOD, erase, next_at=time.monotonic() + FIRST_CLEAN_UP),
     ]
     if managed_keys:
         kept += [

@@ -19,6 +19,7 @@ from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavail
 from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
 from authservice.storage.auth.imports import SqlImports
+from authservice.storage.auth.personal_data import SqlPersonalData
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
 from authservice.storage.embedded_file import require_in_place
@@ -50,6 +51,7 @@ class SqlTransaction:
         self.sessions = SqlSessions(connection)
         self.attempts = SqlAttempts(connection)
         self.imports = SqlImports(connection)
+        self.personal_data = SqlPersonalData(connection)
         self.signing_keys = SqlSigningKeys(connection)
         self.sealed_secrets = SqlSealedSecrets(connection)
         self.expired = SqlExpired(connection)

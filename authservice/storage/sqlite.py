@@ -16,6 +16,8 @@ _PRAGMAS = (
     # WAL with NORMAL may lose acknowledged commits at power loss.
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    # Deleted rows would stay readable in the file. See wiping.py.
+    "PRAGMA secure_delete = ON",
 )
 
 

@@ -45,6 +45,11 @@ METHODS: Mapping[str, Method] = {
     # The second call finds that its old password is none any more.
     "/authapi.v1.AccountService/ChangePassword": Method(Threads.PASSWORDS, is_repeatable=False),
     "/authapi.v1.AccountService/EstimatePassword": Method(Threads.PASSWORDS, is_repeatable=True),
+    "/authapi.v1.AccountService/GetAccount": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/UpdateAccount": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/ExportAccount": Method(Threads.NONE, is_repeatable=True),
+    "/authapi.v1.AccountService/DeleteAccount": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/CancelDeletion": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

@@ -7,7 +7,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-ACCOUNTS, BESIDE, ERRORS, GO_PAGE, OPERATIONS, PROTECT, RELEASING, RULES, TEST, THREATS, TOKENS, TYPESCRIPT_PAGE = (
+(
+    ACCOUNTS,
+    BESIDE,
+    ERRORS,
+    GO_PAGE,
+    OPERATIONS,
+    PRIVACY,
+    PROTECT,
+    RELEASING,
+    RULES,
+    TEST,
+    THREATS,
+    TOKENS,
+    TYPESCRIPT_PAGE,
+) = (
     ROOT / "docs" / f"{name}.md"
     for name in (
         "accounts",
@@ -15,6 +29,7 @@ ACCOUNTS, BESIDE, ERRORS, GO_PAGE, OPERATIONS, PROTECT, RELEASING, RULES, TEST, 
         "errors",
         "go",
         "operations",
+        "privacy",
         "protect-a-service",
         "releasing",
         "rules",

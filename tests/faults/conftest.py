@@ -43,5 +43,6 @@ def operations(service: bootstrap.Service, faulty: FaultyDatabase, audit: Record
     """Yield calls to a server on the faulty database."""
     server, port = serve_in_process(with_database(service, faulty))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Operations(rpc.AuthServiceStub(ObservedChannel.around(channel)), service, audit)
+        observed = ObservedChannel.around(channel)
+        yield Operations(rpc.AuthServiceStub(observed), observed, service, audit)
     server.stop(0)

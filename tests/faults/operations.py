@@ -2,30 +2,48 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from uuid import UUID
 
+import grpc
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.tokens import SessionTokens
-from authservice.ports import Transaction
+from authservice.domain.user import User
+from authservice.ports import Transaction, last_counts
 from tests.conftest import RecordedAudit
 from tests.contract import snake_case
 from tests.faults.seeding import Seeder
-from tests.observed import login, logout, refresh, register
+from tests.observed import OTHER_PASSWORD, PASSWORD, Refusal, login, logout, refresh, register
+from tests.rpc.account.calling import Account
 
 EVENTS = {
     "Register": events.UserRegistered.name,
     "Login": events.Login.name,
     "Refresh": events.SessionRefreshed.name,
     "Logout": events.Logout.name,
+    "RevokeSession": events.SessionRevoked.name,
+    "RevokeOtherSessions": events.OtherSessionsRevoked.name,
+    "ChangePassword": events.PasswordChanged.name,
+    "UpdateAccount": events.AccountUpdated.name,
+    "DeleteAccount": events.AccountDeletionRequested.name,
+    "CancelDeletion": events.AccountDeletionCancelled.name,
 }
 """What is recorded of each call that writes, once and only if it has happened."""
 NAMES = tuple(EVENTS)
-READING = {"Verify", "GetSigningKeys", "WatchRevocations"}
+READING = {
+    "ListSessions",
+    "EstimatePassword",
+    "GetAccount",
+    "ExportAccount",
+    "Verify",
+    "GetSigningKeys",
+    "WatchRevocations",
+}
 """The calls that change nothing."""
 
 
@@ -47,6 +65,7 @@ class Operations:
     """Makes fresh operations. `service` looks at the database past any fault."""
 
     stub: rpc.AuthServiceStub
+    channel: grpc.Channel
     service: bootstrap.Service
     audit: RecordedAudit
     _numbers: "count[int]" = field(default_factory=count)
@@ -90,6 +109,75 @@ class Operations:
         return Operation(
             lambda: logout(self.stub, tokens.access_token), lambda: int(not self.is_live(tokens.session_id))
         )
+
+    def _revoke_session(self) -> Operation:
+        _, account, sessions = self._account()
+        lost = sessions[1].session_id
+        return Operation(
+            lambda: account.call("RevokeSession", session_id=str(lost)), lambda: int(not self.is_live(lost))
+        )
+
+    def _revoke_other_sessions(self) -> Operation:
+        _, account, sessions = self._account()
+        return Operation(
+            lambda: account.call("RevokeOtherSessions"), lambda: int(not self.is_live(sessions[1].session_id))
+        )
+
+    def _change_password(self) -> Operation:
+        user, account, sessions = self._account()
+
+        def change() -> object:
+            try:
+                return account.call("ChangePassword", old_password=PASSWORD, new_password=OTHER_PASSWORD)
+            except grpc.RpcError as error:
+                # By whom the first answer was lost, the password is another one.
+                if Refusal(error).reason == "CREDENTIALS_INVALID" and self._user(user).secret_generation:
+                    return None
+                raise
+
+        def effects() -> int:
+            changed = self._user(user).secret_generation
+            assert bool(changed) is not self.is_live(sessions[1].session_id), "half of it"
+            return changed
+
+        return Operation(change, effects)
+
+    def _update_account(self) -> Operation:
+        user, account, _ = self._account()
+        return Operation(
+            lambda: account.call("UpdateAccount", display_name="Ada"),
+            lambda: int(self._user(user).display_name == "Ada"),
+        )
+
+    def _delete_account(self) -> Operation:
+        user, account, sessions = self._account()
+
+        def effects() -> int:
+            is_over = [not self.is_live(each.session_id) for each in sessions]
+            assert len({*is_over, self._user(user).erase_at is not None}) == 1, "half of it"
+            return int(all(is_over))
+
+        return Operation(lambda: account.call("DeleteAccount"), effects)
+
+    def _cancel_deletion(self) -> Operation:
+        user, account, _ = self._account()
+        later = self.service.parts.clock() + timedelta(days=1)
+        self.service.parts.database.transact(
+            lambda tx: tx.users.set_erase_at(user.id, later), Deadline.after(10), settle=last_counts
+        )
+        return Operation(lambda: account.call("CancelDeletion"), lambda: int(self._user(user).erase_at is None))
+
+    def _account(self) -> tuple[User, Account, list[SessionTokens]]:
+        """Return a new user, what calls from the first of their two sessions, and these."""
+        seeds = Seeder(self.service)
+        sessions = seeds.sessions(user := seeds.user(self._name()), 2)
+        self.audit.events.clear()
+        return user, Account(self.channel, sessions[0].access_token), sessions
+
+    def _user(self, user: User) -> User:
+        found = self.service.parts.database.read(lambda tx: tx.users.get(user.id), Deadline.after(10))
+        assert found
+        return found
 
     def is_live(self, session_id: UUID) -> bool:
         """Tell whether a session is live."""

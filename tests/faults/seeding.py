@@ -58,9 +58,14 @@ class Seeder:
 
     def session(self, session_id: UUID) -> Session:
         """Return a session as it is stored."""
-        found = self.service.parts.database.read(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
+        found = self.find(session_id)
         assert found
-        return found[0]
+        return found
+
+    def find(self, session_id: UUID) -> Session | None:
+        """Return a session as it is stored, if it is."""
+        found = self.service.parts.database.read(lambda tx: tx.sessions.get(session_id), Deadline.after(SECONDS))
+        return found[0] if found else None
 
 
 @contextlib.contextmanager

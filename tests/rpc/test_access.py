@@ -95,6 +95,11 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
     "/authapi.v1.AccountService/EstimatePassword": to_anyone(
         lambda *_: account_api.EstimatePasswordRequest(password=PASSWORD)
     ),
+    "/authapi.v1.AccountService/GetAccount": to_users(lambda *_: account_api.GetAccountRequest()),
+    "/authapi.v1.AccountService/UpdateAccount": to_users(lambda *_: account_api.UpdateAccountRequest()),
+    "/authapi.v1.AccountService/ExportAccount": to_users(lambda *_: account_api.ExportAccountRequest()),
+    "/authapi.v1.AccountService/DeleteAccount": to_users(lambda *_: account_api.DeleteAccountRequest()),
+    "/authapi.v1.AccountService/CancelDeletion": to_users(lambda *_: account_api.CancelDeletionRequest()),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
     "/authapi.v1.TrustService/WatchRevocations": to_anyone(lambda *_: trust_api.WatchRevocationsRequest()),
 }

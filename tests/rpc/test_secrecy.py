@@ -89,6 +89,9 @@ def live_through_everything(channel: grpc.Channel, service: bootstrap.Service) -
     for method in UNARY:
         canaries, said = call_with_canaries(channel, method)
         assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"
+    accounts = account_rpc.AccountServiceStub(channel)
+    export = accounts.ExportAccount(account_api.ExportAccountRequest(), metadata=bearer(second.access_token))
+    assert "ada@example.com" in "".join(part.json for part in export)
     logout(stub, second.access_token, refresh_token=second.refresh_token)
     trust = trust_rpc.TrustServiceStub(channel)
     trust.WatchRevocations(trust_api.WatchRevocationsRequest()).cancel()

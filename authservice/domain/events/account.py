@@ -33,3 +33,37 @@ class OtherSessionsRevoked(AuditEvent):
     user_id: UUID
     session_id: UUID
     ended: int
+
+
+class AccountUpdated(AuditEvent):
+    """A user changed what they say about themselves."""
+
+    user_id: UUID
+
+
+class AccountExported(AuditEvent):
+    """Everything that is held about a user was asked for, by themselves or by an operator."""
+
+    user_id: UUID
+    by_operator: bool
+
+
+class AccountDeletionRequested(AuditEvent):
+    """A user or an operator asked for the account to be erased, and its sessions were ended; repetitions included."""
+
+    user_id: UUID
+    ended: int
+    by_operator: bool
+
+
+class AccountDeletionCancelled(AuditEvent):
+    """A user or an operator kept an account that may have been going to be erased."""
+
+    user_id: UUID
+    by_operator: bool
+
+
+class AccountErased(AuditEvent):
+    """Nothing is held about the user any more."""
+
+    user_id: UUID

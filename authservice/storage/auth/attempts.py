@@ -1,6 +1,6 @@
 """Attempts to prove who one is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -47,18 +47,20 @@ class SqlAttempts:
             self.remember(tried, now + COMPARED_WITHIN)
         return _NONE
 
-    def clear(self, *subjects: bytes) -> None:
-        """Forget the attempts of subjects."""
-        for subject in sorted(subjects):
-            self._connection.execute(delete(login_attempts).where(login_attempts.c.subject == subject))
+    def clear(self, subject: bytes) -> None:
+        """Forget the attempts of a subject."""
+        self._connection.execute(delete(login_attempts).where(login_attempts.c.subject == subject))
 
-    def forgive(self, subject: bytes, attempts: int) -> None:
-        """Take some attempts off a subject."""
+    def forgive(self, attempts: Mapping[bytes, int]) -> None:
+        """Take attempts off subjects."""
+        # In the order of `admit`, and no row is deleted: where it was, MySQL would lock the gap, and what others add
+        # there meanwhile would be conflicts.
         failures = login_attempts.c.failures
-        left = case((failures > attempts, failures - attempts), else_=0)
-        self._connection.execute(
-            update(login_attempts).where(login_attempts.c.subject == subject).values(failures=left, next_at=None)
-        )
+        for subject, count in sorted(attempts.items()):
+            left = case((failures > count, failures - count), else_=0)
+            self._connection.execute(
+                update(login_attempts).where(login_attempts.c.subject == subject).values(failures=left, next_at=None)
+            )
 
     def clear_owned(self, owner: bytes) -> int:
         """Forget the attempts on an account, and what was tried."""
@@ -70,9 +72,12 @@ class SqlAttempts:
         row = {"fingerprint": tried.fingerprint, "owner": tried.owner, "expires_at": until}
         insert_or_update(self._connection, tried_secrets, row, {"expires_at": until})
 
-    def forget(self, tried: Tried) -> None:
-        """Forget what was tried."""
-        self._connection.execute(delete(tried_secrets).where(tried_secrets.c.fingerprint == tried.fingerprint))
+    def forget(self, tried: Tried, now: datetime) -> None:
+        """Remember no longer what was tried. The row goes with the next clean-up: see `forgive`."""
+        known = tried_secrets.c
+        self._connection.execute(
+            update(tried_secrets).where(known.fingerprint == tried.fingerprint).values(expires_at=now)
+        )
 
     def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
         """Remember that a user has come from a network."""

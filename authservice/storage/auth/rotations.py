@@ -21,7 +21,7 @@ _SESSIONS = """
 """
 _OWNERS = """
     SELECT users.id, name, canonical_name, email, password_hash, created_at, registration_key, disabled_at, generation,
-    secret_generation, password_expires_at, role
+    secret_generation, password_expires_at, display_name, locale, erase_at, role
     FROM users{forced} LEFT JOIN user_roles{forced} ON user_id = users.id WHERE users.id IN ({places})
 """
 # In this order: MySQL reads what it has just written.
@@ -99,7 +99,7 @@ def _to_session(row: Any) -> Session:
 
 def _to_user(row: Any, roles: tuple[str, ...]) -> User:
     user_id, name, canonical, email, password_hash, created, registration_key, disabled, *later = row
-    generation, secret_generation, password_end = later
+    generation, secret_generation, password_end, display_name, locale, erase_at = later
     return User(
         UUID(bytes=user_id),
         UserName(name, canonical.decode()),
@@ -112,4 +112,7 @@ def _to_user(row: Any, roles: tuple[str, ...]) -> User:
         roles,
         secret_generation,
         as_moment_or_none(password_end),
+        display_name,
+        locale.decode() if locale else None,
+        as_moment_or_none(erase_at),
     )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from authservice.domain.errors import UserNameTaken
 from authservice.domain.user import NewPassword, User, UserName, UserSummary
 from authservice.storage.columns import Keys
-from authservice.storage.tables.auth import email_claims, sessions, user_roles, users
+from authservice.storage.tables.auth import email_claims, retired_names, sessions, user_roles, users
 from authservice.storage.upsert import insert_unless_there
 
 ROLES: ColumnElement[Any] = type_coerce(
@@ -50,6 +50,10 @@ class SqlUsers:
         if user.email:
             insert_unless_there(self._connection, email_claims, email=user.email, user_id=user.id)
         return user
+
+    def get(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+        return self._one(_USER.where(users.c.id == user_id))
 
     def by_name(self, canonical: str) -> User | None:
         """Return the account with this canonical name."""
@@ -94,9 +98,35 @@ class SqlUsers:
         )
         return changed.rowcount == 1
 
+    def set_profile(self, user_id: UUID, display_name: str | None, locale: str | None) -> None:
+        """Replace what people say about themselves."""
+        self._change(user_id, display_name=display_name, locale=locale)
+
+    def set_erase_at(self, user_id: UUID, at: datetime | None) -> None:
+        """Have the account erased at a moment, or never."""
+        self._change(user_id, erase_at=at)
+
+    def due_for_erasure(self, now: datetime, limit: int) -> list[UUID]:
+        """Return up to `limit` accounts that are to be erased by `now`, found by the index."""
+        query = select(users.c.id).where(users.c.erase_at <= now).order_by(users.c.erase_at).limit(limit)
+        return list(self._connection.execute(query).scalars())
+
+    def remove(self, user_id: UUID) -> bool:
+        """Delete the account itself."""
+        return self._connection.execute(delete(users).where(users.c.id == user_id)).rowcount == 1
+
+    def retire_name(self, fingerprint: bytes, now: datetime) -> None:
+        """Keep a name from being used again."""
+        insert_unless_there(self._connection, retired_names, fingerprint=fingerprint, retired_at=now)
+
+    def is_retired(self, fingerprint: bytes) -> bool:
+        """Tell whether a name was retired, also by a transaction that has ended since this one began."""
+        query = select(retired_names.c.retired_at).where(retired_names.c.fingerprint == fingerprint)
+        return self._connection.execute(query.with_for_update(read=True)).first() is not None
+
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
-        self._connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
+        self._change(user_id, disabled_at=at)
 
     def grant(self, user_id: UUID, role: str, now: datetime) -> bool:
         """Give a role; the primary key keeps it from being given twice."""
@@ -142,6 +172,9 @@ class SqlUsers:
             for row in rows
         ]
 
+    def _change(self, user_id: UUID, **values: Any) -> None:
+        self._connection.execute(update(users).where(users.c.id == user_id).values(**values))
+
     def _holder_or_taken(self, user: User) -> User:
         holder = self.by_name(user.name.canonical)
         if holder is None or not holder.is_same_registration(user):
@@ -165,6 +198,9 @@ def to_user(row: Row[Any], roles: tuple[str, ...] | None = None) -> User:
         registration_key=value[users.c.registration_key],
         disabled_at=value[users.c.disabled_at],
         generation=value[users.c.generation],
+        display_name=value[users.c.display_name],
+        locale=value[users.c.locale],
+        erase_at=value[users.c.erase_at],
         roles=value[ROLES] if roles is None else roles,
         secret_generation=value[users.c.secret_generation],
         password_expires_at=value[users.c.password_expires_at],

@@ -20,6 +20,10 @@ users = Table(
     Column("generation", Integer, nullable=False, server_default="0"),
     Column("secret_generation", Integer, nullable=False, server_default="0"),
     Column("password_expires_at", Time),
+    Column("display_name", text(64)),
+    Column("locale", Key(35)),
+    # When the account is to be erased.
+    Column("erase_at", Time, index=True),
     **OPTIONS,
 )
 
@@ -92,5 +96,13 @@ known_networks = Table(
     Column("fingerprint", Bytes(32), primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("expires_at", Time, nullable=False, index=True),
+    **OPTIONS,
+)
+
+retired_names = Table(
+    "retired_names",
+    metadata,
+    Column("fingerprint", Bytes(32), primary_key=True),
+    Column("retired_at", Time, nullable=False),
     **OPTIONS,
 )

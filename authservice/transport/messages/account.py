@@ -7,7 +7,9 @@ from authapi.v1 import account_service_pb2 as api
 from authservice.domain.caller import Caller
 from authservice.domain.session import Session
 from authservice.domain.strength import Strength
+from authservice.domain.user import User
 from authservice.transport.messages.times import timestamp
+from authservice.usecases.account.update_account import AccountChanges
 
 MOST_LISTED = 100
 
@@ -28,6 +30,28 @@ def estimated(strength: Strength) -> api.EstimatePasswordResponse:
         problem=strength.reason,
         description=strength.problem,
         advice=strength.advice,
+    )
+
+
+def account(user: User) -> api.Account:
+    """Return an account as its owner sees it."""
+    return api.Account(
+        user_id=str(user.id),
+        user_name=user.name.typed,
+        email=user.email or "",
+        display_name=user.display_name or "",
+        locale=user.locale or "",
+        roles=user.roles,
+        create_time=timestamp(user.created_at),
+        erase_time=timestamp(user.erase_at) if user.erase_at else None,
+    )
+
+
+def account_changes(request: api.UpdateAccountRequest) -> AccountChanges:
+    """Return what is to change of an account."""
+    return AccountChanges(
+        request.display_name if request.HasField("display_name") else None,
+        request.locale if request.HasField("locale") else None,
     )
 
 

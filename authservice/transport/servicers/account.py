@@ -9,9 +9,12 @@ from authapi.v1 import account_service_pb2_grpc as rpc
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.transport.caller import caller_of, deadline_of
-from authservice.transport.messages.account import estimated, listed_sessions
+from authservice.transport.messages.account import account, account_changes, estimated, listed_sessions
+from authservice.transport.messages.times import timestamp
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
+from authservice.transport.streams.exports import Exports
+from authservice.transport.streams.writers import Send
 from authservice.usecases.account import AccountStories
 from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.account.estimate_password import Candidate
@@ -30,6 +33,7 @@ class AccountServicer(rpc.AccountServiceServicer):
     stories: AccountStories
     default_deadline: float
     networks: Networks
+    exports: Exports
 
     def ListSessions(self, request: api.ListSessionsRequest, context: grpc.ServicerContext) -> api.ListSessionsResponse:
         """Say where the caller is logged in."""
@@ -65,6 +69,42 @@ class AccountServicer(rpc.AccountServiceServicer):
         candidate = Candidate(request.password, request.user_name, request.email)
         return estimated(self.stories.estimate_password(candidate, self._deadline(context)))
 
+    def GetAccount(self, request: api.GetAccountRequest, context: grpc.ServicerContext) -> api.GetAccountResponse:
+        """Say what is known of the caller."""
+        found = self.stories.get_account(self._caller(context).user_id, self._deadline(context))
+        return api.GetAccountResponse(account=account(found))
+
+    def UpdateAccount(
+        self, request: api.UpdateAccountRequest, context: grpc.ServicerContext
+    ) -> api.UpdateAccountResponse:
+        """Change what the caller says about themselves."""
+        changed = self.stories.update_account(
+            account_changes(request), self._caller(context).user_id, self._deadline(context)
+        )
+        return api.UpdateAccountResponse(account=account(changed))
+
+    def ExportAccount(  # type: ignore[override]  # grpc passes a third argument to what does not block
+        self, request: api.ExportAccountRequest, context: grpc.ServicerContext, send: Send
+    ) -> None:
+        """Send what is held about the caller. Returns at once; the stream goes on."""
+        self.exports.open(self.stories.export_account(self._caller(context).user_id), context, send)
+
+    ExportAccount.experimental_non_blocking = True  # type: ignore[attr-defined]  # so that it holds no thread
+
+    def DeleteAccount(
+        self, request: api.DeleteAccountRequest, context: grpc.ServicerContext
+    ) -> api.DeleteAccountResponse:
+        """Have the account of the caller erased."""
+        erase_at, ended = self.stories.delete_account(self._caller(context).user_id, self._deadline(context))
+        return api.DeleteAccountResponse(erase_time=timestamp(erase_at), ended_sessions=ended)
+
+    def CancelDeletion(
+        self, request: api.CancelDeletionRequest, context: grpc.ServicerContext
+    ) -> api.CancelDeletionResponse:
+        """Keep the account of the caller."""
+        kept = self.stories.cancel_deletion(self._caller(context).user_id, self._deadline(context))
+        return api.CancelDeletionResponse(account=account(kept))
+
     def _caller(self, context: grpc.ServicerContext) -> Caller:
         return caller_of(context, self.networks)
 
@@ -73,7 +113,7 @@ class AccountServicer(rpc.AccountServiceServicer):
 
 
 def registration(stories: AccountStories, default_deadline: float, networks: Networks) -> Registration:
-    """Return the service with its servicer."""
-    return Registration(
-        DESCRIPTOR, AccountServicer(stories, default_deadline, networks), rpc.add_AccountServiceServicer_to_server
-    )
+    """Return the service with its servicer and the exports under way."""
+    exports = Exports()
+    servicer = AccountServicer(stories, default_deadline, networks, exports)
+    return Registration(DESCRIPTOR, servicer, rpc.add_AccountServiceServicer_to_server, exports)

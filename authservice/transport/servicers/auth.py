@@ -58,7 +58,10 @@ class AuthServicer(rpc.AuthServiceServicer):
         )
         tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))
         return api.LoginResponse(
-            tokens=session_tokens(tokens), user_id=str(tokens.user_id), server_time=timestamp(self.clock())
+            tokens=session_tokens(tokens),
+            user_id=str(tokens.user_id),
+            server_time=timestamp(self.clock()),
+            erase_time=timestamp(tokens.erase_at) if tokens.erase_at else None,
         )
 
     def Refresh(self, request: api.RefreshRequest, context: grpc.ServicerContext) -> api.RefreshResponse:

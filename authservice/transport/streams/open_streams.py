@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from authservice.domain.errors import Overloaded, ShuttingDown
+from authservice.domain.errors import AuthError, Overloaded, ShuttingDown
 from authservice.transport.statuses import set_status, status_of
 from authservice.transport.streams.writers import Line, Stream, Writers
 
@@ -72,7 +72,10 @@ class OpenStreams(ABC, Generic[S]):
 
     @abstractmethod
     def next_message(self, stream: S) -> Any:
-        """Return what it has to hear, now that it is its turn. None if it cannot be told and has to go."""
+        """Return what it has to hear, now that it is its turn. None if it cannot be told and has to go.
+
+        Raises StopIteration where everything has been said, or the AuthError that the stream is to end with.
+        """
 
     def has_more(self, stream: S) -> bool:
         """Tell whether a stream that has just heard something has to hear more at once. Called under the lock."""
@@ -117,6 +120,13 @@ class OpenStreams(ABC, Generic[S]):
         """End a stream that does not read, which also wakes a write that is blocked."""
         self._forget(stream)
         stream.context.cancel()
+
+    def finish(self, stream: S, error: AuthError | None = None) -> None:
+        """End a stream well, or with the status of a condition."""
+        self._forget(stream)
+        if error:
+            set_status(stream.context, status_of(error))
+        stream.send(None)
 
     def close(self) -> None:
         """End every stream with SHUTTING_DOWN, and the threads."""
@@ -174,7 +184,14 @@ class OpenStreams(ABC, Generic[S]):
     def _write(self, stream: S) -> None:
         if stream not in self._open:
             return  # It has hung up, perhaps in the middle of what it was being told.
-        message = self.next_message(stream)
+        try:
+            message = self.next_message(stream)
+        except StopIteration:
+            self.finish(stream)
+            return
+        except AuthError as error:
+            self.finish(stream, error)
+            return
         if message is None:
             self.drop(stream)
             return

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 from authservice.usecases.account.change_password import ChangePassword
+from authservice.usecases.account.delete_account import CancelDeletion, DeleteAccount
+from authservice.usecases.account.erase_accounts import EraseAccounts
 from authservice.usecases.account.estimate_password import EstimatePassword
+from authservice.usecases.account.export_account import ExportAccount
+from authservice.usecases.account.get_account import GetAccount
 from authservice.usecases.account.list_sessions import ListSessions
 from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
 from authservice.usecases.account.revoke_session import RevokeSession
+from authservice.usecases.account.update_account import UpdateAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +23,9 @@ class AccountStories:
     revoke_other_sessions: RevokeOtherSessions
     change_password: ChangePassword
     estimate_password: EstimatePassword
+    get_account: GetAccount
+    update_account: UpdateAccount
+    export_account: ExportAccount
+    delete_account: DeleteAccount
+    cancel_deletion: CancelDeletion
+    erase_accounts: EraseAccounts

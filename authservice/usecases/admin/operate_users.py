@@ -45,6 +45,14 @@ class OperateUsers:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
         return self.database.read(lambda tx: tx.users.page(after, limit, self.clock()), deadline)
 
+    def find(self, user_name: str, deadline: Deadline) -> User:
+        """Return an account. Raises NoSuchUser, FieldRejected."""
+        canonical = self.names.read(user_name).canonical
+        user = self.database.read(lambda tx: tx.users.by_name(canonical), deadline)
+        if user is None:
+            raise NoSuchUser(user_name)
+        return user
+
     def disable(self, user_name: str, deadline: Deadline) -> int:
         """Disable an account and end its sessions. Returns how many were live. Raises NoSuchUser, FieldRejected."""
         now = self.clock()

@@ -14,6 +14,7 @@ from authservice.ports import (
     Clock,
     Database,
     EmailRules,
+    Fingerprints,
     NameRules,
     NewId,
     PasswordRules,
@@ -21,6 +22,7 @@ from authservice.ports import (
     last_counts,
 )
 from authservice.usecases.steps.admit_request import AdmitRequest
+from authservice.usecases.steps.person import add_user, retired_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Register:
     password_rules: PasswordRules
     passwords: Passwords
     admit: AdmitRequest
+    fingerprints: Fingerprints
     new_id: NewId
     clock: Clock
     audit: Audit
@@ -56,7 +59,7 @@ class Register:
         self.passwords.require_room()
         name, email, key = self._read(request)
         # Asked before the password is hashed, so that a taken name costs no hash. The unique key decides in the end.
-        if existing := self.database.read(lambda tx: _holder(tx, name, key), deadline):
+        if existing := self.database.read(lambda tx: self._holder(tx, name, key), deadline):
             return existing
         self.admit(request.network, deadline)
         user = User(
@@ -67,7 +70,7 @@ class Register:
             created_at=self.clock(),
             registration_key=key,
         )
-        stored = self.database.transact(lambda tx: tx.users.add(user), deadline, settle=last_counts)
+        stored = self.database.transact(lambda tx: add_user(tx, user, self.fingerprints), deadline, settle=last_counts)
         if stored.id == user.id:
             self.audit.record(events.UserRegistered(user_id=user.id, user_name=name.typed))
         return stored
@@ -82,10 +85,11 @@ class Register:
         assert name is not None
         return name, email, hashlib.sha256(key.encode("ascii")).digest() if key else None
 
-
-def _holder(tx: AuthStores, name: UserName, key: bytes | None) -> User | None:
-    """Return the account that the same call created earlier, or None if the name is free. Raises UserNameTaken."""
-    holder = tx.users.by_name(name.canonical)
-    if holder is not None and (key is None or holder.registration_key != key):
-        raise UserNameTaken
-    return holder
+    def _holder(self, tx: AuthStores, name: UserName, key: bytes | None) -> User | None:
+        """Return the account that the same call created earlier, or None if the name is free. Raises UserNameTaken."""
+        holder = tx.users.by_name(name.canonical)
+        if holder is not None and (key is None or holder.registration_key != key):
+            raise UserNameTaken
+        if holder is None and tx.users.is_retired(retired_name(name.canonical, self.fingerprints)):
+            raise UserNameTaken
+        return holder

@@ -7,6 +7,7 @@ from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Throttled
 from authservice.domain.throttle import (
+    ALL,
     FROM_A_KNOWN_NETWORK,
     IN_A_ROW,
     WORTH,
@@ -59,9 +60,8 @@ class Attempt:
 
     def succeeded(self, tx: AuthStores, user: User, now: datetime) -> None:
         """Empty the buckets of the account, in the transaction of what the attempt was for."""
-        tx.attempts.clear(self.account, self.pair)
-        tx.attempts.forget(self.tried)
-        tx.attempts.forgive(self.network, WORTH)
+        tx.attempts.forgive({self.account: ALL, self.pair: ALL, self.network: WORTH})
+        tx.attempts.forget(self.tried, now)
         tx.attempts.know_network(user.id, self.pair, now + NETWORK_KEPT)
 
 

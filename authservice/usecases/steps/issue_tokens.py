@@ -27,4 +27,5 @@ class IssueTokens:
             refresh_token=refresh.text,
             refresh_token_end=session.idle_end,
             session_end=session.absolute_end,
+            erase_at=user.erase_at,
         )

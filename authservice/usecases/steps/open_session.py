@@ -49,8 +49,8 @@ class OpenSession:
         A `new_password` is set in the same transaction, and other sessions end. Where the user has more sessions than
         allowed, those that were used longest ago end.
 
-        Raises CredentialsInvalid if the user was disabled meanwhile, or what proved them was changed; TokenTooLarge,
-        DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises CredentialsInvalid if the user was disabled meanwhile, is being erased, or what proved them was changed;
+        TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         now = self.clock()
         session_id = self.new_id()
@@ -62,7 +62,9 @@ class OpenSession:
             if new_password and not self._replaced(tx, user, new_password, session, now):
                 raise CredentialsInvalid
             current = tx.users.lock(user.id)
-            if current is None or not current.is_active or current.secret_generation != secret_generation:
+            if current is None or not current.is_active or current.is_due(now):
+                raise CredentialsInvalid
+            if current.secret_generation != secret_generation:
                 raise CredentialsInvalid
             attempt.succeeded(tx, current, now)
             self._make_room(tx, session, now)

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from authservice.domain.throttle import COMPARED_WITHIN, IN_A_ROW, Bucket, Growing, Steady, Tried
+from authservice.domain.throttle import ALL, COMPARED_WITHIN, IN_A_ROW, Bucket, Growing, Steady, Tried
 from tests.contracts.conftest import Stored
 from tests.contracts.things import NOW, a_user, digest
 
@@ -36,9 +36,7 @@ def test_success_empties_buckets_and_takes_some_off_others(stored: Stored) -> No
     account, network = Bucket(digest("account"), THREE), Bucket(digest("network"), Growing(9, most=9))
     for _ in range(3):
         admit(stored, account, network)
-    stored.run(lambda tx: tx.attempts.clear(account.subject))
-    stored.run(lambda tx: tx.attempts.forgive(network.subject, 5))
-    stored.run(lambda tx: tx.attempts.forgive(digest("never seen"), 5))
+    stored.run(lambda tx: tx.attempts.forgive({account.subject: ALL, network.subject: 5, digest("never seen"): 5}))
     assert [admit(stored, account) for _ in range(3)] == [NONE] * 3
     assert [admit(stored, network) for _ in range(9)] == [NONE] * 9
     assert admit(stored, network) > NONE
@@ -86,7 +84,7 @@ def test_what_was_tried_is_remembered_for_its_time_or_until_it_is_forgotten(stor
     stored.run(lambda tx: tx.attempts.remember(tried, NOW + hour))
     assert again(COMPARED_WITHIN) == NONE
     assert again(hour) > NONE
-    stored.run(lambda tx: tx.attempts.forget(tried))
+    stored.run(lambda tx: tx.attempts.forget(tried, NOW))
     assert again(NONE) > NONE
 
 

@@ -26,6 +26,11 @@ const (
 	AccountService_RevokeOtherSessions_FullMethodName = "/authapi.v1.AccountService/RevokeOtherSessions"
 	AccountService_ChangePassword_FullMethodName      = "/authapi.v1.AccountService/ChangePassword"
 	AccountService_EstimatePassword_FullMethodName    = "/authapi.v1.AccountService/EstimatePassword"
+	AccountService_GetAccount_FullMethodName          = "/authapi.v1.AccountService/GetAccount"
+	AccountService_UpdateAccount_FullMethodName       = "/authapi.v1.AccountService/UpdateAccount"
+	AccountService_ExportAccount_FullMethodName       = "/authapi.v1.AccountService/ExportAccount"
+	AccountService_DeleteAccount_FullMethodName       = "/authapi.v1.AccountService/DeleteAccount"
+	AccountService_CancelDeletion_FullMethodName      = "/authapi.v1.AccountService/CancelDeletion"
 )
 
 // AccountServiceClient is the client API for AccountService service.
@@ -68,6 +73,32 @@ type AccountServiceClient interface {
 	// Anyone may call it.
 	// Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	EstimatePassword(ctx context.Context, in *EstimatePasswordRequest, opts ...grpc.CallOption) (*EstimatePasswordResponse, error)
+	// GetAccount says what the service knows of the caller as a person.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: none but those of all RPCs.
+	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
+	// UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: none but those of all RPCs.
+	UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error)
+	// ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+	//
+	// Anyone may call it who has proved who they are within the last 5 minutes.
+	// Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+	ExportAccount(ctx context.Context, in *ExportAccountRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccountResponse], error)
+	// DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+	// caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+	//
+	// Anyone may call it who has proved who they are within the last 5 minutes.
+	// Reasons: AUTHENTICATION_TOO_OLD.
+	DeleteAccount(ctx context.Context, in *DeleteAccountRequest, opts ...grpc.CallOption) (*DeleteAccountResponse, error)
+	// CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: NOT_PERMITTED, once the time of grace is over.
+	CancelDeletion(ctx context.Context, in *CancelDeletionRequest, opts ...grpc.CallOption) (*CancelDeletionResponse, error)
 }
 
 type accountServiceClient struct {
@@ -128,6 +159,65 @@ func (c *accountServiceClient) EstimatePassword(ctx context.Context, in *Estimat
 	return out, nil
 }
 
+func (c *accountServiceClient) GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAccountResponse)
+	err := c.cc.Invoke(ctx, AccountService_GetAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) UpdateAccount(ctx context.Context, in *UpdateAccountRequest, opts ...grpc.CallOption) (*UpdateAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateAccountResponse)
+	err := c.cc.Invoke(ctx, AccountService_UpdateAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) ExportAccount(ctx context.Context, in *ExportAccountRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAccountResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AccountService_ServiceDesc.Streams[0], AccountService_ExportAccount_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportAccountRequest, ExportAccountResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AccountService_ExportAccountClient = grpc.ServerStreamingClient[ExportAccountResponse]
+
+func (c *accountServiceClient) DeleteAccount(ctx context.Context, in *DeleteAccountRequest, opts ...grpc.CallOption) (*DeleteAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteAccountResponse)
+	err := c.cc.Invoke(ctx, AccountService_DeleteAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) CancelDeletion(ctx context.Context, in *CancelDeletionRequest, opts ...grpc.CallOption) (*CancelDeletionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelDeletionResponse)
+	err := c.cc.Invoke(ctx, AccountService_CancelDeletion_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountServiceServer is the server API for AccountService service.
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
@@ -168,6 +258,32 @@ type AccountServiceServer interface {
 	// Anyone may call it.
 	// Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
 	EstimatePassword(context.Context, *EstimatePasswordRequest) (*EstimatePasswordResponse, error)
+	// GetAccount says what the service knows of the caller as a person.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: none but those of all RPCs.
+	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
+	// UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: none but those of all RPCs.
+	UpdateAccount(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error)
+	// ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+	//
+	// Anyone may call it who has proved who they are within the last 5 minutes.
+	// Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+	ExportAccount(*ExportAccountRequest, grpc.ServerStreamingServer[ExportAccountResponse]) error
+	// DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+	// caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+	//
+	// Anyone may call it who has proved who they are within the last 5 minutes.
+	// Reasons: AUTHENTICATION_TOO_OLD.
+	DeleteAccount(context.Context, *DeleteAccountRequest) (*DeleteAccountResponse, error)
+	// CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: NOT_PERMITTED, once the time of grace is over.
+	CancelDeletion(context.Context, *CancelDeletionRequest) (*CancelDeletionResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
 }
 
@@ -192,6 +308,21 @@ func (UnimplementedAccountServiceServer) ChangePassword(context.Context, *Change
 }
 func (UnimplementedAccountServiceServer) EstimatePassword(context.Context, *EstimatePasswordRequest) (*EstimatePasswordResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method EstimatePassword not implemented")
+}
+func (UnimplementedAccountServiceServer) GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method GetAccount not implemented")
+}
+func (UnimplementedAccountServiceServer) UpdateAccount(context.Context, *UpdateAccountRequest) (*UpdateAccountResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UpdateAccount not implemented")
+}
+func (UnimplementedAccountServiceServer) ExportAccount(*ExportAccountRequest, grpc.ServerStreamingServer[ExportAccountResponse]) error {
+	return status.Errorf(codes.Unimplemented, "method ExportAccount not implemented")
+}
+func (UnimplementedAccountServiceServer) DeleteAccount(context.Context, *DeleteAccountRequest) (*DeleteAccountResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DeleteAccount not implemented")
+}
+func (UnimplementedAccountServiceServer) CancelDeletion(context.Context, *CancelDeletionRequest) (*CancelDeletionResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CancelDeletion not implemented")
 }
 func (UnimplementedAccountServiceServer) mustEmbedUnimplementedAccountServiceServer() {}
 func (UnimplementedAccountServiceServer) testEmbeddedByValue()                        {}
@@ -304,6 +435,89 @@ func _AccountService_EstimatePassword_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).GetAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_GetAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).GetAccount(ctx, req.(*GetAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_UpdateAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).UpdateAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_UpdateAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).UpdateAccount(ctx, req.(*UpdateAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_ExportAccount_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportAccountRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AccountServiceServer).ExportAccount(m, &grpc.GenericServerStream[ExportAccountRequest, ExportAccountResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AccountService_ExportAccountServer = grpc.ServerStreamingServer[ExportAccountResponse]
+
+func _AccountService_DeleteAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).DeleteAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_DeleteAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).DeleteAccount(ctx, req.(*DeleteAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_CancelDeletion_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelDeletionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).CancelDeletion(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_CancelDeletion_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).CancelDeletion(ctx, req.(*CancelDeletionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountService_ServiceDesc is the grpc.ServiceDesc for AccountService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -331,7 +545,29 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "EstimatePassword",
 			Handler:    _AccountService_EstimatePassword_Handler,
 		},
+		{
+			MethodName: "GetAccount",
+			Handler:    _AccountService_GetAccount_Handler,
+		},
+		{
+			MethodName: "UpdateAccount",
+			Handler:    _AccountService_UpdateAccount_Handler,
+		},
+		{
+			MethodName: "DeleteAccount",
+			Handler:    _AccountService_DeleteAccount_Handler,
+		},
+		{
+			MethodName: "CancelDeletion",
+			Handler:    _AccountService_CancelDeletion_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ExportAccount",
+			Handler:       _AccountService_ExportAccount_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "authapi/v1/account_service.proto",
 }

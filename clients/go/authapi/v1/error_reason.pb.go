@@ -37,7 +37,7 @@ const (
 	// A request field is malformed, too short or too long, or the bytes are not the message. Status INVALID_ARGUMENT with
 	// a `google.rpc.BadRequest` that names each field and what is wrong with it, never its value. Correct the request.
 	ErrorReason_ERROR_REASON_INVALID_INPUT ErrorReason = 1
-	// The canonical form of the user name belongs to another account. Status ALREADY_EXISTS. Choose another name.
+	// The canonical form of the user name belongs to another account, or has belonged to one that was erased. Status ALREADY_EXISTS. Choose another name.
 	ErrorReason_ERROR_REASON_USER_NAME_TAKEN ErrorReason = 2
 	// User name, e-mail address or password is wrong, or the account is disabled. Status UNAUTHENTICATED. The answer is the same
 	// for all of these, so that nobody learns which accounts exist.

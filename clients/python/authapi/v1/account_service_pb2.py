@@ -26,7 +26,7 @@ from authapi.v1 import rule_pb2 as authapi_dot_v1_dot_rule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"C\n\x15\x43hangePasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"M\n\x17\x45stimatePasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"r\n\x18\x45stimatePasswordResponse\x12\x0c\n\x04\x62its\x18\x01 \x01(\x01\x12\x12\n\nacceptable\x18\x02 \x01(\x08\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x05 \x03(\t2\x81\x04\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12_\n\x0e\x43hangePassword\x12!.authapi.v1.ChangePasswordRequest\x1a\".authapi.v1.ChangePasswordResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\x65\n\x10\x45stimatePassword\x12#.authapi.v1.EstimatePasswordRequest\x1a$.authapi.v1.EstimatePasswordResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"C\n\x15\x43hangePasswordRequest\x12\x14\n\x0cold_password\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"M\n\x17\x45stimatePasswordRequest\x12\x10\n\x08password\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"r\n\x18\x45stimatePasswordResponse\x12\x0c\n\x04\x62its\x18\x01 \x01(\x01\x12\x12\n\nacceptable\x18\x02 \x01(\x08\x12\x0f\n\x07problem\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x05 \x03(\t\"\xd2\x01\n\x07\x41\x63\x63ount\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\r\n\x05roles\x18\x06 \x03(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetAccountRequest\":\n\x12GetAccountResponse\x12$\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x13.authapi.v1.Account\"b\n\x14UpdateAccountRequest\x12\x19\n\x0c\x64isplay_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06locale\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0f\n\r_display_nameB\t\n\x07_locale\"=\n\x15UpdateAccountResponse\x12$\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x13.authapi.v1.Account\"\x16\n\x14\x45xportAccountRequest\"%\n\x15\x45xportAccountResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteAccountRequest\"_\n\x15\x44\x65leteAccountResponse\x12.\n\nerase_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x65nded_sessions\x18\x02 \x01(\x05\"\x17\n\x15\x43\x61ncelDeletionRequest\">\n\x16\x43\x61ncelDeletionResponse\x12$\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x13.authapi.v1.Account2\xdd\x07\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12_\n\x0e\x43hangePassword\x12!.authapi.v1.ChangePasswordRequest\x1a\".authapi.v1.ChangePasswordResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\x65\n\x10\x45stimatePassword\x12#.authapi.v1.EstimatePasswordRequest\x1a$.authapi.v1.EstimatePasswordResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12S\n\nGetAccount\x12\x1d.authapi.v1.GetAccountRequest\x1a\x1e.authapi.v1.GetAccountResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rUpdateAccount\x12 .authapi.v1.UpdateAccountRequest\x1a!.authapi.v1.UpdateAccountResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\x63\n\rExportAccount\x12 .authapi.v1.ExportAccountRequest\x1a!.authapi.v1.ExportAccountResponse\"\x0b\x9a\xb8\x18\x07\x10\x01*\x03\x08\xac\x02\x30\x01\x12\x61\n\rDeleteAccount\x12 .authapi.v1.DeleteAccountRequest\x1a!.authapi.v1.DeleteAccountResponse\"\x0b\x9a\xb8\x18\x07\x10\x01*\x03\x08\xac\x02\x12_\n\x0e\x43\x61ncelDeletion\x12!.authapi.v1.CancelDeletionRequest\x1a\".authapi.v1.CancelDeletionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['EstimatePassword']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['EstimatePassword']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetAccount']._serialized_options = b'\232\270\030\002\020\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateAccount']._serialized_options = b'\232\270\030\002\020\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ExportAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ExportAccount']._serialized_options = b'\232\270\030\007\020\001*\003\010\254\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._serialized_options = b'\232\270\030\007\020\001*\003\010\254\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['CancelDeletion']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['CancelDeletion']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_LISTSESSIONSREQUEST']._serialized_start=104
   _globals['_LISTSESSIONSREQUEST']._serialized_end=125
   _globals['_LISTSESSIONSRESPONSE']._serialized_start=127
@@ -66,6 +76,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ESTIMATEPASSWORDREQUEST']._serialized_end=898
   _globals['_ESTIMATEPASSWORDRESPONSE']._serialized_start=900
   _globals['_ESTIMATEPASSWORDRESPONSE']._serialized_end=1014
-  _globals['_ACCOUNTSERVICE']._serialized_start=1017
-  _globals['_ACCOUNTSERVICE']._serialized_end=1530
+  _globals['_ACCOUNT']._serialized_start=1017
+  _globals['_ACCOUNT']._serialized_end=1227
+  _globals['_GETACCOUNTREQUEST']._serialized_start=1229
+  _globals['_GETACCOUNTREQUEST']._serialized_end=1248
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=1250
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=1308
+  _globals['_UPDATEACCOUNTREQUEST']._serialized_start=1310
+  _globals['_UPDATEACCOUNTREQUEST']._serialized_end=1408
+  _globals['_UPDATEACCOUNTRESPONSE']._serialized_start=1410
+  _globals['_UPDATEACCOUNTRESPONSE']._serialized_end=1471
+  _globals['_EXPORTACCOUNTREQUEST']._serialized_start=1473
+  _globals['_EXPORTACCOUNTREQUEST']._serialized_end=1495
+  _globals['_EXPORTACCOUNTRESPONSE']._serialized_start=1497
+  _globals['_EXPORTACCOUNTRESPONSE']._serialized_end=1534
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1536
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1558
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1560
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1655
+  _globals['_CANCELDELETIONREQUEST']._serialized_start=1657
+  _globals['_CANCELDELETIONREQUEST']._serialized_end=1680
+  _globals['_CANCELDELETIONRESPONSE']._serialized_start=1682
+  _globals['_CANCELDELETIONRESPONSE']._serialized_end=1744
+  _globals['_ACCOUNTSERVICE']._serialized_start=1747
+  _globals['_ACCOUNTSERVICE']._serialized_end=2736
 # @@protoc_insertion_point(module_scope)

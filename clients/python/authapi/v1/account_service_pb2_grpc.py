@@ -64,6 +64,31 @@ class AccountServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordResponse.FromString,
                 _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/authapi.v1.AccountService/GetAccount',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
+        self.UpdateAccount = channel.unary_unary(
+                '/authapi.v1.AccountService/UpdateAccount',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.UpdateAccountRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.UpdateAccountResponse.FromString,
+                _registered_method=True)
+        self.ExportAccount = channel.unary_stream(
+                '/authapi.v1.AccountService/ExportAccount',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.ExportAccountRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.ExportAccountResponse.FromString,
+                _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/authapi.v1.AccountService/DeleteAccount',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
+        self.CancelDeletion = channel.unary_unary(
+                '/authapi.v1.AccountService/CancelDeletion',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer(object):
@@ -129,6 +154,57 @@ class AccountServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAccount(self, request, context):
+        """GetAccount says what the service knows of the caller as a person.
+
+        Anyone with an access token may call it.
+        Reasons: none but those of all RPCs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAccount(self, request, context):
+        """UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+
+        Anyone with an access token may call it.
+        Reasons: none but those of all RPCs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAccount(self, request, context):
+        """ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+
+        Anyone may call it who has proved who they are within the last 5 minutes.
+        Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAccount(self, request, context):
+        """DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+        caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+
+        Anyone may call it who has proved who they are within the last 5 minutes.
+        Reasons: AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDeletion(self, request, context):
+        """CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+
+        Anyone with an access token may call it.
+        Reasons: NOT_PERMITTED, once the time of grace is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -156,6 +232,31 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.EstimatePassword,
                     request_deserializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_account__service__pb2.EstimatePasswordResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.GetAccountRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'UpdateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAccount,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.UpdateAccountRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.UpdateAccountResponse.SerializeToString,
+            ),
+            'ExportAccount': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAccount,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.ExportAccountRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.ExportAccountResponse.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.DeleteAccountResponse.SerializeToString,
+            ),
+            'CancelDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDeletion,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -298,6 +399,141 @@ class AccountService(object):
             '/authapi.v1.AccountService/EstimatePassword',
             authapi_dot_v1_dot_account__service__pb2.EstimatePasswordRequest.SerializeToString,
             authapi_dot_v1_dot_account__service__pb2.EstimatePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/GetAccount',
+            authapi_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/UpdateAccount',
+            authapi_dot_v1_dot_account__service__pb2.UpdateAccountRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.UpdateAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/authapi.v1.AccountService/ExportAccount',
+            authapi_dot_v1_dot_account__service__pb2.ExportAccountRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.ExportAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/DeleteAccount',
+            authapi_dot_v1_dot_account__service__pb2.DeleteAccountRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.DeleteAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/CancelDeletion',
+            authapi_dot_v1_dot_account__service__pb2.CancelDeletionRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.CancelDeletionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,37 @@ class AccountServiceStub:
     Anyone may call it.
     Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
     """
+    GetAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]
+    """GetAccount says what the service knows of the caller as a person.
+
+    Anyone with an access token may call it.
+    Reasons: none but those of all RPCs.
+    """
+    UpdateAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]
+    """UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+
+    Anyone with an access token may call it.
+    Reasons: none but those of all RPCs.
+    """
+    ExportAccount: _grpc.UnaryStreamMultiCallable[_account_service_pb2.ExportAccountRequest, _account_service_pb2.ExportAccountResponse]
+    """ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+
+    Anyone may call it who has proved who they are within the last 5 minutes.
+    Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+    """
+    DeleteAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]
+    """DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+    caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+
+    Anyone may call it who has proved who they are within the last 5 minutes.
+    Reasons: AUTHENTICATION_TOO_OLD.
+    """
+    CancelDeletion: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.CancelDeletionRequest, _account_service_pb2.CancelDeletionResponse]
+    """CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+
+    Anyone with an access token may call it.
+    Reasons: NOT_PERMITTED, once the time of grace is over.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -118,6 +149,37 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Anyone may call it.
     Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
+    """GetAccount says what the service knows of the caller as a person.
+
+    Anyone with an access token may call it.
+    Reasons: none but those of all RPCs.
+    """
+    UpdateAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.UpdateAccountRequest, _account_service_pb2.UpdateAccountResponse]  # type: ignore[assignment]
+    """UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+
+    Anyone with an access token may call it.
+    Reasons: none but those of all RPCs.
+    """
+    ExportAccount: _aio.UnaryStreamMultiCallable[_account_service_pb2.ExportAccountRequest, _account_service_pb2.ExportAccountResponse]  # type: ignore[assignment]
+    """ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+
+    Anyone may call it who has proved who they are within the last 5 minutes.
+    Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+    """
+    DeleteAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.DeleteAccountRequest, _account_service_pb2.DeleteAccountResponse]  # type: ignore[assignment]
+    """DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+    caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+
+    Anyone may call it who has proved who they are within the last 5 minutes.
+    Reasons: AUTHENTICATION_TOO_OLD.
+    """
+    CancelDeletion: _aio.UnaryUnaryMultiCallable[_account_service_pb2.CancelDeletionRequest, _account_service_pb2.CancelDeletionResponse]  # type: ignore[assignment]
+    """CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+
+    Anyone with an access token may call it.
+    Reasons: NOT_PERMITTED, once the time of grace is over.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -191,6 +253,67 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone may call it.
         Reasons: OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAccount(
+        self,
+        request: _account_service_pb2.GetAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.GetAccountResponse, _abc.Awaitable[_account_service_pb2.GetAccountResponse]]:
+        """GetAccount says what the service knows of the caller as a person.
+
+        Anyone with an access token may call it.
+        Reasons: none but those of all RPCs.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAccount(
+        self,
+        request: _account_service_pb2.UpdateAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.UpdateAccountResponse, _abc.Awaitable[_account_service_pb2.UpdateAccountResponse]]:
+        """UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+
+        Anyone with an access token may call it.
+        Reasons: none but those of all RPCs.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAccount(
+        self,
+        request: _account_service_pb2.ExportAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_account_service_pb2.ExportAccountResponse], _abc.AsyncIterator[_account_service_pb2.ExportAccountResponse]]:
+        """ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+
+        Anyone may call it who has proved who they are within the last 5 minutes.
+        Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAccount(
+        self,
+        request: _account_service_pb2.DeleteAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.DeleteAccountResponse, _abc.Awaitable[_account_service_pb2.DeleteAccountResponse]]:
+        """DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+        caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+
+        Anyone may call it who has proved who they are within the last 5 minutes.
+        Reasons: AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelDeletion(
+        self,
+        request: _account_service_pb2.CancelDeletionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.CancelDeletionResponse, _abc.Awaitable[_account_service_pb2.CancelDeletionResponse]]:
+        """CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+
+        Anyone with an access token may call it.
+        Reasons: NOT_PERMITTED, once the time of grace is over.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

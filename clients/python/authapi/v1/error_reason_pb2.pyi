@@ -29,7 +29,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     a `google.rpc.BadRequest` that names each field and what is wrong with it, never its value. Correct the request.
     """
     ERROR_REASON_USER_NAME_TAKEN: _ErrorReason.ValueType  # 2
-    """The canonical form of the user name belongs to another account. Status ALREADY_EXISTS. Choose another name."""
+    """The canonical form of the user name belongs to another account, or has belonged to one that was erased. Status ALREADY_EXISTS. Choose another name."""
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 3
     """User name, e-mail address or password is wrong, or the account is disabled. Status UNAUTHENTICATED. The answer is the same
     for all of these, so that nobody learns which accounts exist.
@@ -130,7 +130,7 @@ ERROR_REASON_INVALID_INPUT: ErrorReason.ValueType  # 1
 a `google.rpc.BadRequest` that names each field and what is wrong with it, never its value. Correct the request.
 """
 ERROR_REASON_USER_NAME_TAKEN: ErrorReason.ValueType  # 2
-"""The canonical form of the user name belongs to another account. Status ALREADY_EXISTS. Choose another name."""
+"""The canonical form of the user name belongs to another account, or has belonged to one that was erased. Status ALREADY_EXISTS. Choose another name."""
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 3
 """User name, e-mail address or password is wrong, or the account is disabled. Status UNAUTHENTICATED. The answer is the same
 for all of these, so that nobody learns which accounts exist.

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCTKBBAoOQWNjb3VudFNlcnZpY2USWQoMTGlzdFNlc3Npb25zEh8uYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABElwKDVJldm9rZVNlc3Npb24SIC5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiEuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiBpq4GAIQARJuChNSZXZva2VPdGhlclNlc3Npb25zEiYuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBonLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXwoOQ2hhbmdlUGFzc3dvcmQSIS5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBoiLmF1dGhhcGkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIGmrgYAhABEmUKEEVzdGltYXRlUGFzc3dvcmQSIy5hdXRoYXBpLnYxLkVzdGltYXRlUGFzc3dvcmRSZXF1ZXN0GiQuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQy3QcKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABEl8KDkNoYW5nZVBhc3N3b3JkEiEuYXV0aGFwaS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIi5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIQARJlChBFc3RpbWF0ZVBhc3N3b3JkEiMuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBokLmF1dGhhcGkudjEuRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlIgaauBgCCAESUwoKR2V0QWNjb3VudBIdLmF1dGhhcGkudjEuR2V0QWNjb3VudFJlcXVlc3QaHi5hdXRoYXBpLnYxLkdldEFjY291bnRSZXNwb25zZSIGmrgYAhABElwKDVVwZGF0ZUFjY291bnQSIC5hdXRoYXBpLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5VcGRhdGVBY2NvdW50UmVzcG9uc2UiBpq4GAIQARJjCg1FeHBvcnRBY2NvdW50EiAuYXV0aGFwaS52MS5FeHBvcnRBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuRXhwb3J0QWNjb3VudFJlc3BvbnNlIguauBgHEAEqAwisAjABEmEKDURlbGV0ZUFjY291bnQSIC5hdXRoYXBpLnYxLkRlbGV0ZUFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5EZWxldGVBY2NvdW50UmVzcG9uc2UiC5q4GAcQASoDCKwCEl8KDkNhbmNlbERlbGV0aW9uEiEuYXV0aGFwaS52MS5DYW5jZWxEZWxldGlvblJlcXVlc3QaIi5hdXRoYXBpLnYxLkNhbmNlbERlbGV0aW9uUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -351,6 +351,276 @@ export const EstimatePasswordResponseSchema: GenMessage<EstimatePasswordResponse
   messageDesc(file_authapi_v1_account_service, 10);
 
 /**
+ * Account is what a person sees of their own account.
+ *
+ * @generated from message authapi.v1.Account
+ */
+export type Account = Message<"authapi.v1.Account"> & {
+  /**
+   * UUID in its 36-character text form.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * As it was typed at Register.
+   *
+   * @generated from field: string user_name = 2;
+   */
+  userName: string;
+
+  /**
+   * In its canonical form; empty if there is none.
+   *
+   * @generated from field: string email = 3;
+   */
+  email: string;
+
+  /**
+   * What the person wants to be called; may be empty.
+   *
+   * @generated from field: string display_name = 4;
+   */
+  displayName: string;
+
+  /**
+   * The language that the person wants, as BCP 47 has it, such as `de-CH`; may be empty.
+   *
+   * @generated from field: string locale = 5;
+   */
+  locale: string;
+
+  /**
+   * Sorted.
+   *
+   * @generated from field: repeated string roles = 6;
+   */
+  roles: string[];
+
+  /**
+   * When the account was made, in microseconds of UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 7;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When the account will be erased. Unset unless that was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 8;
+   */
+  eraseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.Account.
+ * Use `create(AccountSchema)` to create a new message.
+ */
+export const AccountSchema: GenMessage<Account> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 11);
+
+/**
+ * GetAccountRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.GetAccountRequest
+ */
+export type GetAccountRequest = Message<"authapi.v1.GetAccountRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.GetAccountRequest.
+ * Use `create(GetAccountRequestSchema)` to create a new message.
+ */
+export const GetAccountRequestSchema: GenMessage<GetAccountRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 12);
+
+/**
+ * GetAccountResponse holds the caller's account.
+ *
+ * @generated from message authapi.v1.GetAccountResponse
+ */
+export type GetAccountResponse = Message<"authapi.v1.GetAccountResponse"> & {
+  /**
+   * Never unset.
+   *
+   * @generated from field: authapi.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.GetAccountResponse.
+ * Use `create(GetAccountResponseSchema)` to create a new message.
+ */
+export const GetAccountResponseSchema: GenMessage<GetAccountResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 13);
+
+/**
+ * UpdateAccountRequest holds what is to change.
+ *
+ * @generated from message authapi.v1.UpdateAccountRequest
+ */
+export type UpdateAccountRequest = Message<"authapi.v1.UpdateAccountRequest"> & {
+  /**
+   * Optional. At most 64 characters, none of them a control or invisible character; an empty text takes the name away.
+   *
+   * @generated from field: optional string display_name = 1;
+   */
+  displayName?: string | undefined;
+
+  /**
+   * Optional. A language tag of BCP 47 with at most 35 characters, such as `de-CH`; an empty text takes it away.
+   *
+   * @generated from field: optional string locale = 2;
+   */
+  locale?: string | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.UpdateAccountRequest.
+ * Use `create(UpdateAccountRequestSchema)` to create a new message.
+ */
+export const UpdateAccountRequestSchema: GenMessage<UpdateAccountRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 14);
+
+/**
+ * UpdateAccountResponse holds the account as it is now.
+ *
+ * @generated from message authapi.v1.UpdateAccountResponse
+ */
+export type UpdateAccountResponse = Message<"authapi.v1.UpdateAccountResponse"> & {
+  /**
+   * Never unset.
+   *
+   * @generated from field: authapi.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.UpdateAccountResponse.
+ * Use `create(UpdateAccountResponseSchema)` to create a new message.
+ */
+export const UpdateAccountResponseSchema: GenMessage<UpdateAccountResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 15);
+
+/**
+ * ExportAccountRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.ExportAccountRequest
+ */
+export type ExportAccountRequest = Message<"authapi.v1.ExportAccountRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.ExportAccountRequest.
+ * Use `create(ExportAccountRequestSchema)` to create a new message.
+ */
+export const ExportAccountRequestSchema: GenMessage<ExportAccountRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 16);
+
+/**
+ * ExportAccountResponse is one line of the export; all of them together are JSON Lines.
+ *
+ * @generated from message authapi.v1.ExportAccountResponse
+ */
+export type ExportAccountResponse = Message<"authapi.v1.ExportAccountResponse"> & {
+  /**
+   * One JSON object, without a line break.
+   *
+   * @generated from field: string json = 1;
+   */
+  json: string;
+};
+
+/**
+ * Describes the message authapi.v1.ExportAccountResponse.
+ * Use `create(ExportAccountResponseSchema)` to create a new message.
+ */
+export const ExportAccountResponseSchema: GenMessage<ExportAccountResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 17);
+
+/**
+ * DeleteAccountRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.DeleteAccountRequest
+ */
+export type DeleteAccountRequest = Message<"authapi.v1.DeleteAccountRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.DeleteAccountRequest.
+ * Use `create(DeleteAccountRequestSchema)` to create a new message.
+ */
+export const DeleteAccountRequestSchema: GenMessage<DeleteAccountRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 18);
+
+/**
+ * DeleteAccountResponse says what was ended, and what follows.
+ *
+ * @generated from message authapi.v1.DeleteAccountResponse
+ */
+export type DeleteAccountResponse = Message<"authapi.v1.DeleteAccountResponse"> & {
+  /**
+   * When the account will be erased, in microseconds of UTC. Servers look once a minute.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 1;
+   */
+  eraseTime?: Timestamp | undefined;
+
+  /**
+   * How many sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 2;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.DeleteAccountResponse.
+ * Use `create(DeleteAccountResponseSchema)` to create a new message.
+ */
+export const DeleteAccountResponseSchema: GenMessage<DeleteAccountResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 19);
+
+/**
+ * CancelDeletionRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.CancelDeletionRequest
+ */
+export type CancelDeletionRequest = Message<"authapi.v1.CancelDeletionRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.CancelDeletionRequest.
+ * Use `create(CancelDeletionRequestSchema)` to create a new message.
+ */
+export const CancelDeletionRequestSchema: GenMessage<CancelDeletionRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 20);
+
+/**
+ * CancelDeletionResponse holds the account as it is now.
+ *
+ * @generated from message authapi.v1.CancelDeletionResponse
+ */
+export type CancelDeletionResponse = Message<"authapi.v1.CancelDeletionResponse"> & {
+  /**
+   * Without an `erase_time`.
+   *
+   * @generated from field: authapi.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.CancelDeletionResponse.
+ * Use `create(CancelDeletionResponseSchema)` to create a new message.
+ */
+export const CancelDeletionResponseSchema: GenMessage<CancelDeletionResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 21);
+
+/**
  * AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
  *
  * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
@@ -429,6 +699,72 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof EstimatePasswordRequestSchema;
     output: typeof EstimatePasswordResponseSchema;
+  },
+  /**
+   * GetAccount says what the service knows of the caller as a person.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: none but those of all RPCs.
+   *
+   * @generated from rpc authapi.v1.AccountService.GetAccount
+   */
+  getAccount: {
+    methodKind: "unary";
+    input: typeof GetAccountRequestSchema;
+    output: typeof GetAccountResponseSchema;
+  },
+  /**
+   * UpdateAccount changes what the caller may change of it. A field that is not set stays as it is.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: none but those of all RPCs.
+   *
+   * @generated from rpc authapi.v1.AccountService.UpdateAccount
+   */
+  updateAccount: {
+    methodKind: "unary";
+    input: typeof UpdateAccountRequestSchema;
+    output: typeof UpdateAccountResponseSchema;
+  },
+  /**
+   * ExportAccount sends everything that is held about the caller, and no secret. docs/privacy.md has the format.
+   *
+   * Anyone may call it who has proved who they are within the last 5 minutes.
+   * Reasons: AUTHENTICATION_TOO_OLD, SHUTTING_DOWN.
+   *
+   * @generated from rpc authapi.v1.AccountService.ExportAccount
+   */
+  exportAccount: {
+    methodKind: "server_streaming";
+    input: typeof ExportAccountRequestSchema;
+    output: typeof ExportAccountResponseSchema;
+  },
+  /**
+   * DeleteAccount ends every session of the caller and has the account erased once the time of grace is over. Until then the
+   * caller may log in, is told so (LoginResponse.erase_time), and may call CancelDeletion. Repeating a call moves nothing.
+   *
+   * Anyone may call it who has proved who they are within the last 5 minutes.
+   * Reasons: AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.DeleteAccount
+   */
+  deleteAccount: {
+    methodKind: "unary";
+    input: typeof DeleteAccountRequestSchema;
+    output: typeof DeleteAccountResponseSchema;
+  },
+  /**
+   * CancelDeletion keeps an account that was to be erased. Repeating a call is harmless.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: NOT_PERMITTED, once the time of grace is over.
+   *
+   * @generated from rpc authapi.v1.AccountService.CancelDeletion
+   */
+  cancelDeletion: {
+    methodKind: "unary";
+    input: typeof CancelDeletionRequestSchema;
+    output: typeof CancelDeletionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);

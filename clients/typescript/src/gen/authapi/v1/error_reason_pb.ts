@@ -40,7 +40,7 @@ export enum ErrorReason {
   INVALID_INPUT = 1,
 
   /**
-   * The canonical form of the user name belongs to another account. Status ALREADY_EXISTS. Choose another name.
+   * The canonical form of the user name belongs to another account, or has belonged to one that was erased. Status ALREADY_EXISTS. Choose another name.
    *
    * @generated from enum value: ERROR_REASON_USER_NAME_TAKEN = 2;
    */

@@ -1,0 +1,78 @@
+"""DeleteAccount and CancelDeletion: have an account erased after a time of grace, or keep it after all."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from authservice.domain import events
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import NotPermitted, SessionEnded
+from authservice.domain.session import SessionEnd
+from authservice.domain.user import User
+from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccount:
+    """Ends the sessions of an account at once, and says when EraseAccounts may take it."""
+
+    database: Database[AuthStores]
+    grace: timedelta
+    clock: Clock
+    audit: Audit
+
+    def __call__(
+        self, user_id: UUID, deadline: Deadline, *, by_operator: bool = False, at_once: bool = False
+    ) -> tuple[datetime, int]:
+        """Return when the account will be erased, and how many sessions were live. A repetition puts nothing off.
+
+        Raises SessionEnded if it was erased already, DeadlineTooShort, StorageUnavailable, Conflict.
+
+        Args:
+            at_once: without a time of grace.
+        """
+        now = self.clock()
+        at = now if at_once else now + self.grace
+        erase_at, ended = self.database.transact(
+            lambda tx: _schedule(tx, user_id, at, now),
+            deadline,
+            settle=lambda earlier, last: earlier if earlier[1] else last,
+        )
+        self.audit.record(events.AccountDeletionRequested(user_id=user_id, ended=ended, by_operator=by_operator))
+        return erase_at, ended
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDeletion:
+    """Keeps accounts that were to be erased."""
+
+    database: Database[AuthStores]
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, user_id: UUID, deadline: Deadline, *, by_operator: bool = False) -> User:
+        """Return the account.
+
+        Raises NotPermitted once the time of grace is over, DeadlineTooShort, StorageUnavailable, Conflict.
+        """
+        now = self.clock()
+        user = self.database.transact(lambda tx: _keep(tx, user_id, now), deadline, settle=last_counts)
+        self.audit.record(events.AccountDeletionCancelled(user_id=user_id, by_operator=by_operator))
+        return user
+
+
+def _schedule(tx: AuthStores, user_id: UUID, at: datetime, now: datetime) -> tuple[datetime, int]:
+    user = tx.users.lock(user_id)
+    if user is None:
+        raise SessionEnded
+    erase_at = min(at, user.erase_at or at)
+    tx.users.set_erase_at(user_id, erase_at)
+    return erase_at, tx.sessions.end_all(user_id, SessionEnd.ACCOUNT_DELETED, now)
+
+
+def _keep(tx: AuthStores, user_id: UUID, now: datetime) -> User:
+    user = tx.users.lock(user_id)
+    if user is None or user.is_due(now):
+        raise NotPermitted
+    tx.users.set_erase_at(user_id, None)
+    return replace(user, erase_at=None)
