@@ -48,7 +48,8 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AccountService/GetAccount": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/UpdateAccount": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/ExportAccount": Method(Threads.NONE, is_repeatable=True),
-    "/authapi.v1.AccountService/DeleteAccount": Method(Threads.CALLS, is_repeatable=True),
+    # It ends the session that it is called from, so a second call is refused.
+    "/authapi.v1.AccountService/DeleteAccount": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.AccountService/CancelDeletion": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),

@@ -7,6 +7,7 @@ the two apart.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -16,9 +17,11 @@ from authservice import bootstrap
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState
+from authservice.ports import last_counts
 from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.admin.operate_users import OperateUsers
 from authservice.usecases.auth.login import Credentials
+from authservice.usecases.steps.admit_attempt import account_of
 from authservice.usecases.trust.rotate_keys import RotateKeys
 from tests.conftest import RecordedAudit, SettableClock
 from tests.faults.faulty import COMMIT, FaultyDatabase, hang_up
@@ -91,6 +94,16 @@ def a_user(desk: Desk) -> str:
     return desk.user()
 
 
+def a_user_with_a_wrong_password(desk: Desk) -> str:
+    name = desk.user()
+    user = desk.users.find(name, Deadline.after(SECONDS))
+    owner, until = account_of(user, desk.service.parts.fingerprints), desk.clock() + timedelta(hours=1)
+    desk.service.parts.database.transact(
+        lambda tx: tx.attempts.note_wrong(owner, owner, until), Deadline.after(SECONDS), settle=last_counts
+    )
+    return name
+
+
 CHANGES = {
     "disable": Change(a_user, lambda desk, name, deadline: desk.users.disable(name, deadline)),
     "enable": Change(
@@ -100,12 +113,15 @@ CHANGES = {
     "take": Change(
         lambda desk: desk.user(role=ROLE), lambda desk, name, deadline: desk.users.take(name, ROLE, deadline)
     ),
+    "unthrottle": Change(
+        a_user_with_a_wrong_password, lambda desk, name, deadline: desk.users.unthrottle(name, deadline)
+    ),
     "ensure": Change(Desk.aged_key, lambda desk, _, deadline: desk.keys.ensure(deadline)),
     "rotate": Change(Desk.active_key, lambda desk, _, deadline: desk.keys.rotate(deadline).state),
     "revoke": Change(Desk.active_key, lambda desk, kid, deadline: desk.keys.revoke(kid, deadline)),
     "reseal": Change(Desk.active_key, lambda desk, _, deadline: desk.keys.reseal(deadline) > 0),
 }
-READS = {"page", "roles", "all"}
+READS = {"page", "find", "roles", "all"}
 
 
 def outcome(desk: Desk, change: Change, subject: str) -> tuple[Any, list[tuple[str, Any]]]:
