@@ -144,23 +144,38 @@ def mariadb() -> Iterator[MariaDb]:
 _numbers = itertools.count()
 
 
+def _new_name() -> str:
+    return f"authservice_test_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def new_own_url(mariadb: MariaDb) -> Callable[[], str]:
+    """Return what makes an empty database on the server of this run, for tests that change the server itself."""
+
+    def make() -> str:
+        name = _new_name()
+        mariadb.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")
+        return mariadb.url(name)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def new_mariadb_url(request: pytest.FixtureRequest) -> Callable[[], str]:
     """Return what makes an empty MariaDB database and returns its address."""
+    given = os.environ.get("AUTHSERVICE_TEST_DATABASE_URL")
+    if not given:
+        make_own: Callable[[], str] = request.getfixturevalue("new_own_url")
+        return make_own
+    url = make_url(given)
 
     def make() -> str:
-        given = os.environ.get("AUTHSERVICE_TEST_DATABASE_URL")
-        name = f"authservice_test_{os.getpid()}_{next(_numbers)}"
-        if given:
-            url = make_url(given)
-            with pymysql.connect(
-                host=url.host or "", port=url.port or 3306, user=url.username, password=url.password or ""
-            ) as connection:
-                connection.cursor().execute(f"CREATE DATABASE {name}")
-            return url.set(database=name).render_as_string(hide_password=False)
-        server: MariaDb = request.getfixturevalue("mariadb")
-        server.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")
-        return server.url(name)
+        name = _new_name()
+        with pymysql.connect(
+            host=url.host or "", port=url.port or 3306, user=url.username, password=url.password or ""
+        ) as connection:
+            connection.cursor().execute(f"CREATE DATABASE {name}")
+        return url.set(database=name).render_as_string(hide_password=False)
 
     return make
 

@@ -52,7 +52,8 @@ class Galera:
 
     def rejoin(self, node: MariaDb) -> None:
         """Start a node that was killed, and return when it has what the others have."""
-        node.start()
+        # The port where it was given its data at first may have been taken since.
+        node.start(f"--wsrep-sst-receive-address=127.0.0.1:{free_port()}")
         self.wait_synced(node)
 
     def wait_synced(self, node: MariaDb) -> None:

@@ -29,8 +29,8 @@ from tests.observed import ObservedChannel, logout, refresh, refusal, register, 
 
 
 @pytest.fixture
-def url(new_mariadb_url: Callable[[], str]) -> str:
-    url = new_mariadb_url()
+def url(new_own_url: Callable[[], str]) -> str:
+    url = new_own_url()
     migrate(url)
     return url
 

@@ -43,10 +43,10 @@ def sets(server: MariaDb, mode: str) -> bool:
 
 
 def test_a_database_is_migrated_and_used_in_every_mode(
-    server: MariaDb, new_mariadb_url: Callable[[], str], tmp_path: Path
+    server: MariaDb, new_own_url: Callable[[], str], tmp_path: Path
 ) -> None:
     assert sets(server, "ANSI")
-    url = new_mariadb_url()
+    url = new_own_url()
     migrate(url)
     known = [mode for mode in MODES if sets(server, mode) and _is_used(url, tmp_path, f"in{mode.lower()}")]
     assert {"ANSI", "NO_BACKSLASH_ESCAPES", "TRADITIONAL", ""} <= set(known)

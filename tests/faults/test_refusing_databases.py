@@ -89,8 +89,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(mariadb: MariaDb, new_mariadb_url: Callable[[], str], tmp_path: Path) -> Iterator[Stage]:
-    owner = new_mariadb_url()
+def stage(mariadb: MariaDb, new_own_url: Callable[[], str], tmp_path: Path) -> Iterator[Stage]:
+    owner = new_own_url()
     migrate(owner)
     for statement in GRANTED:
         mariadb.execute(statement)
