@@ -31,6 +31,8 @@ def test_people_look_after_their_accounts_as_the_page_shows(
     run(block(ACCOUNTS, "python", "account.CancelDeletion("))
     kept = names["account"].GetAccount(names["account_api"].GetAccountRequest(), metadata=names["proof"], timeout=10)
     assert not kept.account.HasField("erase_time"), "it was cancelled"
+    assert "LIKE_NAME: the password " in run(block(ACCOUNTS, "python", "account.EstimatePassword("))
+    assert run(block(ACCOUNTS, "python", "account.ChangePassword(")) == "0 other sessions ended\n"
 
 
 def require_as_shown(exported: list[dict[str, Any]]) -> None:

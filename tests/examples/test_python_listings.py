@@ -18,7 +18,7 @@ import pytest
 from authclient import AuthInterceptor, Session, Trust, aio, forwarded
 from opentelemetry.instrumentation.grpc import server_interceptor
 
-from tests.examples.pages import ACCOUNTS, BESIDE, ERRORS, PROTECT, README, TEST, TOKENS, block
+from tests.examples.pages import BESIDE, ERRORS, PROTECT, README, TEST, TOKENS, block
 from tests.examples.programs import CALL_SECONDS, AuthProcess, Program, finished, free_address, run
 from tests.examples.shops import EXAMPLE, Orders, Shop, orders_pb2, orders_pb2_grpc
 from tests.observed import refusal
@@ -191,15 +191,6 @@ def test_tokens_are_obtained_verified_refreshed_and_ended_as_the_page_shows(
     assert names["tokens"].session_id == session_id
     lists(names, block(TOKENS, "python", "auth.Logout("))
     assert capsys.readouterr().out == "1\n"
-
-
-def test_sessions_are_listed_and_ended_as_the_page_shows(auth: AuthProcess, capsys: pytest.CaptureFixture[str]) -> None:
-    names = lists({}, block(ACCOUNTS, "python", "import grpc").replace(AUTH, auth.address))
-    lists(names, block(ACCOUNTS, "python", "ListSessions("))
-    assert f"{names['tokens'].session_id} Firefox on Linux 127.0.0.1 (this one)\n" in capsys.readouterr().out
-    lists(names, block(ACCOUNTS, "python", "RevokeOtherSessions("))
-    listed = names["account"].ListSessions(names["account_api"].ListSessionsRequest(), metadata=names["proof"])
-    assert [session.current for session in listed.sessions] == [True]
 
 
 @pytest.mark.parametrize("auth", [{"JWT_SECRET": SECRET}], indirect=True)

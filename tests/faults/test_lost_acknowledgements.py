@@ -17,6 +17,7 @@ from authservice import bootstrap
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState
+from authservice.domain.throttle import Tried
 from authservice.ports import last_counts
 from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.admin.operate_users import OperateUsers
@@ -99,7 +100,7 @@ def a_user_with_a_wrong_password(desk: Desk) -> str:
     user = desk.users.find(name, Deadline.after(SECONDS))
     owner, until = account_of(user, desk.service.parts.fingerprints), desk.clock() + timedelta(hours=1)
     desk.service.parts.database.transact(
-        lambda tx: tx.attempts.note_wrong(owner, owner, until), Deadline.after(SECONDS), settle=last_counts
+        lambda tx: tx.attempts.remember(Tried(owner, owner), until), Deadline.after(SECONDS), settle=last_counts
     )
     return name
 
