@@ -19,9 +19,8 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -
     if not sys.stdout.isatty():
         _show_unfolded(columns, rows)
         return
-    # Here, because it takes long to import, and what goes into a pipe is not folded. See authservice/__init__.py.
-    if sys.modules.get("rich") is None:
-        sys.modules.pop("rich", None)
+    # Here, because it takes long to import, and what goes into a pipe is not folded.
+    let_rich_in()
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -31,6 +30,12 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -
     for row in rows:
         table.add_row(*map(_text, row))
     Console().print(table, markup=False)
+
+
+def let_rich_in() -> None:
+    """Let it be imported by what draws at a terminal. See authservice/__init__.py."""
+    if sys.modules.get("rich") is None:
+        sys.modules.pop("rich", None)
 
 
 def _show_unfolded(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
