@@ -24,8 +24,7 @@ from authclient._judging.rules import (
     check_roles,
     rule_of,
 )
-from authclient._wire.addresses import NoAddress
-from authclient._wire.channels import open_channel
+from authclient._wire.channels import CannotOpen, open_named
 
 FOUND, UNREADABLE = 1, 2
 SERVER_SECONDS = 10.0
@@ -149,14 +148,9 @@ def read(
         return from_file(descriptor_set)
     assert server is not None
     try:
-        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes()) if ca_file else None
-        channel = open_channel(server, credentials, insecure)
-    except OSError as error:
-        raise Unreadable(f"{ca_file}: {error.strerror}") from None
-    except NoAddress as error:
+        channel = open_named(server, ca_file, insecure)
+    except CannotOpen as error:
         raise Unreadable(str(error)) from None
-    except ValueError:
-        raise Unreadable(f"{server} is another machine. Give a --ca-file, or --insecure for plaintext.") from None
     with channel:
         return from_server(channel)
 

@@ -7,14 +7,12 @@ grpcurl -H "authorization: Bearer $(cat token.txt)" ...
 import argparse
 import getpass
 import sys
-from pathlib import Path
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
-from authclient._wire.addresses import NoAddress
-from authclient._wire.channels import open_channel
+from authclient._wire.channels import CannotOpen, open_named
 from authclient._wire.details import reason_of, violations_of
 
 REFUSED, UNREACHABLE = 1, 2
@@ -24,8 +22,8 @@ SECONDS = 20.0
 def login(options: argparse.Namespace) -> int:
     """Log in and print the access token. Returns the exit code: 1 if refused, 2 if there is no server to ask."""
     try:
-        channel = _channel(options.server, options.ca_file, options.insecure)
-    except ValueError as error:
+        channel = open_named(options.server, options.ca_file, options.insecure)
+    except CannotOpen as error:
         print(error, file=sys.stderr)
         return UNREACHABLE
     request = api.LoginRequest(user_name_or_email=options.user, password=_password(), client_label=options.label)
@@ -38,18 +36,6 @@ def login(options: argparse.Namespace) -> int:
     until = tokens.access_token_expire_time.ToDatetime().strftime("%H:%M:%S")
     print(f"It is good until {until} UTC.", file=sys.stderr)
     return 0
-
-
-def _channel(server: str, ca_file: Path | None, insecure: bool) -> grpc.Channel:
-    try:
-        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes()) if ca_file else None
-        return open_channel(server, credentials, insecure)
-    except OSError as error:
-        raise ValueError(f"{ca_file}: {error.strerror}") from None
-    except NoAddress:
-        raise
-    except ValueError:
-        raise ValueError(f"{server} is another machine. Give a --ca-file, or --insecure for plaintext.") from None
 
 
 def _password() -> str:

@@ -2,11 +2,12 @@
 
 import inspect
 import os
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
 
-from authclient._wire.addresses import check_address, is_loopback
+from authclient._wire.addresses import NoAddress, check_address, is_loopback
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two attempts to connect, doubled from one to the other."""
@@ -34,6 +35,23 @@ there grpc would go on with the connection of the parent, and calls end with "Wr
 _FIRST_PID = os.getpid()
 
 Options: TypeAlias = tuple[tuple[str, int], ...]
+
+
+class CannotOpen(Exception):
+    """A command cannot reach the server that its arguments name. The text says why, and what to do."""
+
+
+def open_named(server: str, ca_file: Path | None, insecure: bool) -> grpc.Channel:
+    """Return a channel to the server that the arguments of a command name. Raises CannotOpen."""
+    try:
+        credentials = grpc.ssl_channel_credentials(ca_file.read_bytes()) if ca_file else None
+        return open_channel(server, credentials, insecure)
+    except OSError as error:
+        raise CannotOpen(f"{ca_file}: {error.strerror}") from None
+    except NoAddress as error:
+        raise CannotOpen(str(error)) from None
+    except ValueError:
+        raise CannotOpen(f"{server} is another machine. Give a --ca-file, or --insecure for plaintext.") from None
 
 
 def open_channel(
