@@ -9,7 +9,7 @@ from authservice.cli.importing import import_users
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.people import delete_user, export_user, show_user
-from authservice.cli.printing import as_json, show
+from authservice.cli.printing import as_json, moment, show
 from authservice.usecases.auth.register import Registration
 
 PAGE = 500
@@ -54,8 +54,8 @@ def list_users(after: str, limit: int, as_json: bool) -> None:
                 user.name,
                 user.id,
                 user.email,
-                user.created_at.isoformat(timespec="seconds"),
-                user.disabled_at.isoformat(timespec="seconds") if user.disabled_at else None,
+                moment(user.created_at),
+                moment(user.disabled_at),
                 user.live_sessions,
                 user.roles if as_json else " ".join(user.roles),
             )

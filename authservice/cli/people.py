@@ -5,7 +5,7 @@ import click
 from authservice.cli.asking import require_yes
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, service
-from authservice.cli.printing import as_json, show
+from authservice.cli.printing import as_json, moment, show
 from authservice.domain.errors import NotPermitted
 
 
@@ -25,9 +25,9 @@ def show_user(name: str, as_json: bool) -> None:
         "display name": user.display_name,
         "locale": user.locale,
         "roles": user.roles if as_json else " ".join(user.roles),
-        "created": user.created_at.isoformat(timespec="seconds"),
-        "disabled": user.disabled_at.isoformat(timespec="seconds") if user.disabled_at else None,
-        "to be erased": user.erase_at.isoformat(timespec="seconds") if user.erase_at else None,
+        "created": moment(user.created_at),
+        "disabled": moment(user.disabled_at),
+        "to be erased": moment(user.erase_at),
         "live sessions": live,
     }
     if as_json:

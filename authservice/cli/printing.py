@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -30,6 +31,11 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -
     for row in rows:
         table.add_row(*map(_text, row))
     Console().print(table, markup=False)
+
+
+def moment(at: datetime | None) -> str | None:
+    """Return a moment as commands print it, to the second."""
+    return at.isoformat(timespec="seconds") if at else None
 
 
 def let_rich_in() -> None:

@@ -1,13 +1,11 @@
 """`authservice sessions`: where users are logged in."""
 
-from datetime import datetime
-
 import click
 
 from authservice.cli.asking import require_yes
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, service
-from authservice.cli.printing import as_json, show
+from authservice.cli.printing import as_json, moment, show
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import session_id
 
@@ -32,9 +30,9 @@ def list_sessions(name: str, as_json: bool) -> None:
                 each.id,
                 each.client_label,
                 each.network,
-                _time(each.opened_at or each.authenticated_at),
-                _time(each.used_at),
-                _time(each.idle_end),
+                moment(each.opened_at or each.authenticated_at),
+                moment(each.used_at),
+                moment(each.idle_end),
                 each.auth_methods if as_json else " ".join(each.auth_methods),
             )
             for each in found
@@ -84,7 +82,3 @@ def _end_everybodys(*, is_meant: bool) -> None:
         for ended in opened.admin.operate_sessions.end_everybodys():
             click.echo(f"{ended} live sessions ended so far.", err=True)
     click.echo(f"{ended} live sessions ended.")
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")

@@ -7,7 +7,7 @@ import click
 from authservice import config as configuration
 from authservice.cli.asking import require_yes
 from authservice.cli.opening import deadline, service
-from authservice.cli.printing import as_json, show
+from authservice.cli.printing import as_json, moment, show
 from authservice.domain.signing_key import KeyState
 from authservice.security.key_ring import PUBLISHED_FIRST
 from authservice.usecases.trust.rotate_keys import NoSuchKey
@@ -39,7 +39,7 @@ def list_keys(as_json: bool) -> None:
                 key.kid,
                 key.alg,
                 "unused" if is_unused else key.state.value,
-                *(_time(at) for at in (key.created_at, key.activated_at, key.retired_at)),
+                *(moment(at) for at in (key.created_at, key.activated_at, key.retired_at)),
             )
             for key in rows
         ],
@@ -106,7 +106,3 @@ def rewrap() -> None:
     with service() as opened:
         count = opened.trust.rotate_keys.reseal(deadline())
     click.echo(f"Sealed {count} secrets under the newest master key.")
-
-
-def _time(at: object) -> str | None:
-    return None if at is None else at.isoformat(timespec="seconds")  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import NewPassword
 from authservice.ports import Audit, AuthStores, Clock, Database, NameRules, Passwords
-from authservice.usecases.admin.operate_users import NoSuchUser
+from authservice.usecases.admin.operate_users import held_user_named
 from authservice.usecases.steps.set_password import set_password
 
 
@@ -45,14 +45,11 @@ class MakeOneTimePassword:
 
         Raises NoSuchUser, FieldRejected, Overloaded, DeadlineTooShort, StorageUnavailable, Conflict.
         """
-        canonical, text, now = self.names.read(user_name).canonical, self.new_text(), self.clock()
+        name, text, now = self.names.read(user_name), self.new_text(), self.clock()
         new = NewPassword(self.passwords.hash(text, deadline), now + self.life)
 
         def work(tx: AuthStores) -> tuple[UUID, int]:
-            found = tx.users.by_name(canonical)
-            user = tx.users.lock(found.id) if found else None
-            if user is None:
-                raise NoSuchUser(user_name)
+            user = held_user_named(tx, name)
             return user.id, set_password(tx, user, new, SessionEnd.PASSWORD_SET, now) or 0
 
         user_id, ended = self.database.transact(

@@ -9,7 +9,7 @@ from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session, SessionEnd
 from authservice.ports import Audit, AuthStores, Clock, Database, NameRules, first_change_counts
-from authservice.usecases.admin.operate_users import NoSuchUser
+from authservice.usecases.admin.operate_users import user_named
 
 FIRST_ID = UUID(int=0)
 STEP_SECONDS = 30.0
@@ -86,7 +86,4 @@ class OperateSessions:
         return user_id, tx.sessions.end_all(user_id, SessionEnd.BY_OPERATOR, now)
 
     def _user_id(self, tx: AuthStores, user_name: str) -> UUID:
-        found = tx.users.by_name(self.names.read(user_name).canonical)
-        if found is None:
-            raise NoSuchUser(user_name)
-        return found.id
+        return user_named(tx, self.names.read(user_name)).id

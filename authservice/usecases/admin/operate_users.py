@@ -9,7 +9,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.domain.session import SessionEnd
-from authservice.domain.user import User, UserSummary
+from authservice.domain.user import User, UserName, UserSummary
 from authservice.ports import (
     Audit,
     AuthStores,
@@ -31,6 +31,22 @@ class NoSuchUser(Exception):
     """No account has this name. For operators only: callers of the service never learn this."""
 
 
+def user_named(tx: AuthStores, name: UserName) -> User:
+    """Return the account of a name. Raises NoSuchUser."""
+    user = tx.users.by_name(name.canonical)
+    if user is None:
+        raise NoSuchUser(name.typed)
+    return user
+
+
+def held_user_named(tx: AuthStores, name: UserName) -> User:
+    """Return the same as it is now, and keep others from changing it until the transaction ends."""
+    user = tx.users.lock(user_named(tx, name).id)
+    if user is None:
+        raise NoSuchUser(name.typed)
+    return user
+
+
 @dataclass(frozen=True, slots=True)
 class OperateUsers:
     """Looks after accounts, on behalf of whoever may run the command line."""
@@ -47,11 +63,8 @@ class OperateUsers:
 
     def find(self, user_name: str, deadline: Deadline) -> User:
         """Return an account. Raises NoSuchUser, FieldRejected."""
-        canonical = self.names.read(user_name).canonical
-        user = self.database.read(lambda tx: tx.users.by_name(canonical), deadline)
-        if user is None:
-            raise NoSuchUser(user_name)
-        return user
+        name = self.names.read(user_name)
+        return self.database.read(lambda tx: user_named(tx, name), deadline)
 
     def disable(self, user_name: str, deadline: Deadline) -> int:
         """Disable an account and end its sessions. Returns how many were live. Raises NoSuchUser, FieldRejected."""
@@ -134,11 +147,7 @@ class OperateUsers:
         return user, tx.attempts.clear_owned(account_of(user, self.fingerprints))
 
     def _find(self, tx: AuthStores, user_name: str) -> User:
-        found = tx.users.by_name(self.names.read(user_name).canonical)
-        user = tx.users.lock(found.id) if found else None
-        if user is None:
-            raise NoSuchUser(user_name)
-        return user
+        return held_user_named(tx, self.names.read(user_name))
 
 
 def _settle(earlier: tuple[User, Change], last: tuple[User, Change]) -> tuple[User, Change]:
