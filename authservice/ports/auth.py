@@ -36,6 +36,15 @@ class Users(Protocol):
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash if it is still `old`. Tells whether it was."""
 
+    def set_password(self, user_id: UUID, secret_generation: int, new: str) -> bool:
+        """Give the user a new password hash and count what proves them up, if that is still at this number.
+
+        Tells whether it was.
+        """
+
+    def set_email(self, user_id: UUID, secret_generation: int, new: str) -> bool:
+        """Give the user a new canonical address. Otherwise as `set_password`."""
+
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
 

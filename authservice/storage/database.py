@@ -18,6 +18,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavailable
 from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
+from authservice.storage.auth.email_claims import SqlEmailClaims
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
 from authservice.storage.embedded_file import require_in_place
@@ -26,6 +27,9 @@ from authservice.storage.expired import SqlExpired
 from authservice.storage.faults import DATABASE_ERRORS, Fault, is_of_this_host, judge
 from authservice.storage.hosts import CONNECT_SECONDS
 from authservice.storage.limits import BUSY_SECONDS, STATEMENT_SECONDS
+from authservice.storage.mail.one_time_tokens import SqlOneTimeTokens
+from authservice.storage.mail.outbox import SqlOutbox
+from authservice.storage.mail.quotas import SqlMailQuotas
 from authservice.storage.mysql import give
 from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
@@ -48,6 +52,10 @@ class SqlTransaction:
         self.users = SqlUsers(connection)
         self.sessions = SqlSessions(connection)
         self.attempts = SqlAttempts(connection)
+        self.email_claims = SqlEmailClaims(connection)
+        self.one_time_tokens = SqlOneTimeTokens(connection)
+        self.outbox = SqlOutbox(connection)
+        self.mail_quotas = SqlMailQuotas(connection)
         self.signing_keys = SqlSigningKeys(connection)
         self.sealed_secrets = SqlSealedSecrets(connection)
         self.expired = SqlExpired(connection)

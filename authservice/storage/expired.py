@@ -5,12 +5,16 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, delete, select
 
 from authservice.storage.tables.auth import login_attempts, sessions
+from authservice.storage.tables.mail import mail_quotas, one_time_tokens, outbox
 from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
     sessions.c.absolute_end,
     login_attempts.c.expires_at,
     revocations.c.token_end,
+    one_time_tokens.c.expires_at,
+    outbox.c.expires_at,
+    mail_quotas.c.expires_at,
 )
 
 

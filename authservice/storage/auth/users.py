@@ -76,6 +76,14 @@ class SqlUsers:
         )
         return changed.rowcount == 1
 
+    def set_password(self, user_id: UUID, secret_generation: int, new: str) -> bool:
+        """Give the user a new password hash, in one conditional update."""
+        return self._prove_anew(user_id, secret_generation, password_hash=new)
+
+    def set_email(self, user_id: UUID, secret_generation: int, new: str) -> bool:
+        """Give the user a new address, in one conditional update."""
+        return self._prove_anew(user_id, secret_generation, email=new)
+
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
         self._connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
@@ -124,6 +132,14 @@ class SqlUsers:
             for row in rows
         ]
 
+    def _prove_anew(self, user_id: UUID, secret_generation: int, **changes: str) -> bool:
+        changed = self._connection.execute(
+            update(users)
+            .where(users.c.id == user_id, users.c.secret_generation == secret_generation)
+            .values(secret_generation=secret_generation + 1, **changes)
+        )
+        return changed.rowcount == 1
+
     def _holder_or_taken(self, user: User) -> User:
         holder = self.by_name(user.name.canonical)
         if holder is None or not holder.is_same_registration(user):
@@ -147,5 +163,6 @@ def to_user(row: Row[Any], roles: tuple[str, ...] | None = None) -> User:
         registration_key=value[users.c.registration_key],
         disabled_at=value[users.c.disabled_at],
         generation=value[users.c.generation],
+        secret_generation=value[users.c.secret_generation],
         roles=value[ROLES] if roles is None else roles,
     )

@@ -18,6 +18,7 @@ users = Table(
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
     Column("generation", Integer, nullable=False, server_default="0"),
+    Column("secret_generation", Integer, nullable=False, server_default="0"),
     **OPTIONS,
 )
 
@@ -35,6 +36,7 @@ email_claims = Table(
     metadata,
     Column("email", Key(254), primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("confirmed_at", Time),
     **OPTIONS,
 )
 
