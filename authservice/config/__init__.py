@@ -6,6 +6,7 @@ The only package that looks at the environment. The five variables of the Node a
 
 from authservice.config.database import DatabaseSettings, without_password
 from authservice.config.exposure import Exposure, exposures
+from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.reading import Origin, load, origins
 from authservice.config.remains import WAYS_BACK, is_there, remains, require_no_remains
@@ -21,6 +22,7 @@ __all__ = [
     "ConfigError",
     "DatabaseSettings",
     "Exposure",
+    "MailSettings",
     "Origin",
     "PasswordSettings",
     "SealingSettings",

@@ -2,6 +2,7 @@
 
 from authservice.config.database import DatabaseSettings
 from authservice.config.logs import LogSettings
+from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
@@ -9,5 +10,13 @@ from authservice.config.tokens import TokenSettings
 
 
 # They are listed from the last to the first.
-class Settings(LogSettings, PasswordSettings, TokenSettings, ServingSettings, SealingSettings, DatabaseSettings):
+class Settings(
+    LogSettings,
+    MailSettings,
+    PasswordSettings,
+    TokenSettings,
+    ServingSettings,
+    SealingSettings,
+    DatabaseSettings,
+):
     """Every setting under its own name. Whoever needs those of one area asks for that area's class."""
