@@ -3,13 +3,11 @@
 from uuid6 import uuid7
 
 from authservice.bootstrap.parts import Parts
-from authservice.bootstrap.secrets import PEPPER, REFRESH_TOKENS
+from authservice.bootstrap.secrets import REFRESH_TOKENS
 from authservice.bootstrap.sizes import session_limits
 from authservice.security.access_tokens import SignedAccessTokens
 from authservice.security.emails import Emails
 from authservice.security.examination import TokenExamination
-from authservice.security.password_rules import GuessabilityRules
-from authservice.security.passwords import BcryptPasswords
 from authservice.security.refresh_tokens import SealedRefreshTokens
 from authservice.security.user_names import PrecisNames
 from authservice.storage.auth.session_ends import BatchedSessionEnds
@@ -21,6 +19,7 @@ from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register
 from authservice.usecases.auth.verify import Verify
 from authservice.usecases.steps.count_attempt import CountAttempt
+from authservice.usecases.steps.find_user import FindUser
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.open_session import OpenSession
 
@@ -29,8 +28,8 @@ def build(parts: Parts) -> AuthStories:
     """Return the area's stories."""
     settings, database, clock, audit = parts.settings, parts.database, parts.clock, parts.audit
     names, emails, limits = PrecisNames(), Emails(), session_limits(settings)
-    rules = GuessabilityRules(settings.password_min_length)
-    passwords = BcryptPasswords(parts.own_secrets[PEPPER], parts.hash_pool, parts.hash_cost)
+    rules = parts.password_rules
+    passwords = parts.passwords
     access_tokens = SignedAccessTokens(settings.issuer, settings.audience, parts.keys)
     refresh_tokens = SealedRefreshTokens(parts.own_secrets[REFRESH_TOKENS])
     issue_tokens = IssueTokens(access_tokens, limits)
@@ -39,7 +38,7 @@ def build(parts: Parts) -> AuthStories:
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     return AuthStories(
         register=Register(database, names, emails, rules, passwords, new_id=uuid7, clock=clock, audit=audit),
-        login=Login(database, names, emails, passwords, count_attempt, open_session, audit),
+        login=Login(database, FindUser(names, emails), passwords, count_attempt, open_session, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, parts.live_sessions, clock),

@@ -2,17 +2,27 @@
 
 from datetime import timedelta
 
+from uuid6 import uuid7
+
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.secrets import OUTBOX
 from authservice.config import ConfigError, MailSettings, Settings
+from authservice.domain.mail import Purpose
 from authservice.mail.folder import MailFolder
 from authservice.mail.messages import Carry, Courier
 from authservice.mail.smtp import SmtpServer
 from authservice.mail.templates import Templates, TemplatesUnfit
+from authservice.security.emails import Emails
 from authservice.security.envelopes import SealedEnvelopes
+from authservice.security.one_time_tokens import OneTimeTokenMint
 from authservice.security.sealing import Sealer
+from authservice.security.user_names import PrecisNames
 from authservice.usecases.mail import MailStories
+from authservice.usecases.mail.answer_asked import AnswerAsked
 from authservice.usecases.mail.deliver import Deliver
+from authservice.usecases.steps.find_user import FindUser
+from authservice.usecases.steps.one_time_tokens import IssueToken, RedeemToken
+from authservice.usecases.steps.send_mail import SendMail
 
 FOLDER = "mail"
 """Where mail is written that goes to no server, inside the data folder."""
@@ -24,6 +34,7 @@ def build(parts: Parts) -> MailStories:
         deliver=Deliver(
             parts.database,
             envelopes(parts),
+            AnswerAsked(parts.database, find_user(), issue_token(parts), send_mail(parts), parts.clock, parts.audit),
             courier(parts.settings),
             parts.clock,
             parts.audit,
@@ -36,6 +47,33 @@ def build(parts: Parts) -> MailStories:
 def envelopes(parts: Parts) -> SealedEnvelopes:
     """Return what seals mail in the outbox."""
     return SealedEnvelopes(Sealer((parts.own_secrets[OUTBOX],)))
+
+
+def send_mail(parts: Parts) -> SendMail:
+    """Return what puts mail into the outbox."""
+    return SendMail(envelopes(parts), parts.fingerprints, uuid7, parts.clock)
+
+
+def find_user() -> FindUser:
+    """Return what finds accounts by what people type."""
+    return FindUser(PrecisNames(), Emails())
+
+
+def issue_token(parts: Parts) -> IssueToken:
+    """Return what makes one-time tokens."""
+    reset, confirmation = parts.settings.reset_seconds, parts.settings.confirmation_seconds
+    lives = {Purpose.RESET: reset, Purpose.VERIFY_EMAIL: confirmation, Purpose.CHANGE_EMAIL: confirmation}
+    return IssueToken(
+        OneTimeTokenMint(),
+        parts.fingerprints,
+        uuid7,
+        {purpose: timedelta(seconds=seconds) for purpose, seconds in lives.items()},
+    )
+
+
+def redeem_token(parts: Parts) -> RedeemToken:
+    """Return what judges one-time tokens that come back."""
+    return RedeemToken(parts.database, OneTimeTokenMint(), uuid7, parts.clock)
 
 
 def courier(settings: Settings) -> Courier:

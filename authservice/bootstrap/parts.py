@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from authservice.bootstrap.databases import engine_for
-from authservice.bootstrap.secrets import FINGERPRINTS, master_keys, open_secrets
+from authservice.bootstrap.secrets import FINGERPRINTS, PEPPER, master_keys, open_secrets
 from authservice.bootstrap.signing import open_keys
 from authservice.bootstrap.sizes import hash_threads, pool_size, rotation_plan
 from authservice.config import Settings
@@ -16,6 +16,8 @@ from authservice.ports import Audit, Clock
 from authservice.security.fingerprints import KeyedFingerprints
 from authservice.security.hash_pool import HashPool
 from authservice.security.key_ring import KeySource
+from authservice.security.password_rules import GuessabilityRules
+from authservice.security.passwords import BcryptPasswords
 from authservice.security.sealing import Sealer
 from authservice.security.signing_keys import Forge
 from authservice.storage.auth.live_sessions import BatchedLiveSessions
@@ -39,7 +41,7 @@ class Parts:
 
     Attributes:
         own_secrets: the service's own secrets, by purpose.
-        hash_cost: bcrypt's work factor of new hashes.
+        passwords: whose hashes are computed in the pool.
     """
 
     settings: Settings
@@ -52,7 +54,8 @@ class Parts:
     keys: KeySource
     rotate_keys: RotateKeys
     hash_pool: HashPool
-    hash_cost: int
+    passwords: BcryptPasswords
+    password_rules: GuessabilityRules
     clock: Clock
     audit: Audit
 
@@ -100,6 +103,7 @@ def make_parts(
     audit = audit or LogAudit()
     engine = engine_for(settings, pool_size=pool_size(settings), file=file)
     database = SqlDatabase(engine)
+    hash_pool = HashPool(hash_threads(settings, cores), settings.hash_queue, cores=hash_cores)
     sealer = Sealer(master_keys(settings, database))
     clock = clock or (now_utc if is_sqlite(engine) else database_clock(engine))
     own_secrets = open_secrets(database, sealer, clock)
@@ -116,8 +120,9 @@ def make_parts(
         fingerprints=KeyedFingerprints(own_secrets[FINGERPRINTS]),
         keys=open_keys(settings, rotate_keys, forge),
         rotate_keys=rotate_keys,
-        hash_pool=HashPool(hash_threads(settings, cores), settings.hash_queue, cores=hash_cores),
-        hash_cost=hash_cost or settings.bcrypt_cost,
+        hash_pool=hash_pool,
+        passwords=BcryptPasswords(own_secrets[PEPPER], hash_pool, hash_cost or settings.bcrypt_cost),
+        password_rules=GuessabilityRules(settings.password_min_length),
         clock=clock,
         audit=audit,
     )

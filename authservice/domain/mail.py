@@ -100,6 +100,7 @@ class IssuedToken:
         user_id: None for an invitation.
         secret_generation: that of the user when it was issued. It is good only while that is the same.
         address: where it was sent, canonical.
+        spent_by: the id of the call that has spent it, so that this one knows when it has to run again.
     """
 
     slot: bytes = field(repr=False)
@@ -111,6 +112,7 @@ class IssuedToken:
     address: str
     created_at: datetime
     expires_at: datetime
+    spent_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class SessionEnd(Enum):
     BY_OPERATOR = "by_operator"
     REFRESH_REUSE = "refresh_reuse"
     USER_DISABLED = "user_disabled"
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # no password
+    EMAIL_CHANGED = "email_changed"
 
 
 class Scope(Enum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -28,7 +29,8 @@ class Courier:
 
     def message(self, letter: Letter) -> EmailMessage:
         """Return the message."""
-        page = self.templates.fill(letter.kind, letter.facts)
+        times = {"time": _shown(letter.written_at), "until": _shown(letter.expires_at)}
+        page = self.templates.fill(letter.kind, {**letter.facts, **times})
         message = EmailMessage(policy=SMTP)
         # Whatever has the end of a line in it, is refused here and begins no header of its own.
         message["From"] = self.sender
@@ -40,3 +42,7 @@ class Courier:
         message.set_content(page.text)
         message.add_alternative(page.html, subtype="html")
         return message
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -15,19 +15,19 @@ from string import Template
 from authservice.domain.mail import MailKind
 
 OWN = Path(__file__).parent / "templates"
-EVERYWHERE = frozenset({"service"})
-"""What every template may name."""
+EVERYWHERE = frozenset({"service", "time", "until"})
+"""What every template may name: `time` is when the mail was written, `until` is when what is in it is over."""
 WITH_TOKEN = (MailKind.RESET, MailKind.VERIFY_EMAIL, MailKind.CHANGE_EMAIL_NEW, MailKind.INVITATION)
 """Those that hold a token. They name nobody: whoever registers chooses a name, and the address need not be theirs."""
 FACTS: Mapping[MailKind, frozenset[str]] = {
-    **dict.fromkeys(WITH_TOKEN, frozenset({"what_to_do", "lasts"})),
+    **dict.fromkeys(WITH_TOKEN, frozenset({"what_to_do"})),
     MailKind.CHANGE_EMAIL_OLD: frozenset({"user_name"}),
-    MailKind.EMAIL_CHANGED: frozenset({"user_name", "time"}),
-    MailKind.PASSWORD_CHANGED: frozenset({"user_name", "time"}),
-    MailKind.FACTOR_CHANGED: frozenset({"user_name", "time", "change"}),
-    MailKind.NEW_SIGN_IN: frozenset({"user_name", "time", "client", "network"}),
+    MailKind.EMAIL_CHANGED: frozenset({"user_name"}),
+    MailKind.PASSWORD_CHANGED: frozenset({"user_name"}),
+    MailKind.FACTOR_CHANGED: frozenset({"user_name", "change"}),
+    MailKind.NEW_SIGN_IN: frozenset({"user_name", "client", "network"}),
     MailKind.REGISTERED_AGAIN: frozenset({"user_name"}),
-    MailKind.ACCOUNT_DELETED: frozenset({"user_name", "time"}),
+    MailKind.ACCOUNT_DELETED: frozenset({"user_name"}),
 }
 """What the templates of each kind may name beside."""
 _PARTS = {"link": frozenset({"token", "link"}), "code": frozenset({"token"})}

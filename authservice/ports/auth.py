@@ -27,6 +27,9 @@ class Users(Protocol):
     def by_name(self, canonical: str) -> User | None:
         """Return the account with this canonical name."""
 
+    def by_id(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+
     def by_email(self, email: str) -> User | None:
         """Return the account that has claimed this canonical address."""
 

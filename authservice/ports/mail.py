@@ -32,8 +32,8 @@ class OneTimeTokens(Protocol):
     def get(self, token_id: UUID) -> IssuedToken | None:
         """Return a token. To look at one spends nothing."""
 
-    def spend(self, token: OneTimeToken, now: datetime) -> bool:
-        """Delete a token if it is there and its time is not over. Of any number of calls one is told True."""
+    def spend(self, token: OneTimeToken, call_id: UUID, now: datetime) -> bool:
+        """Spend a token if nobody has and its time is not over. Of any number of calls one is told True."""
 
     def forget(self, limit: int) -> int:
         """Delete up to `limit` tokens, whosever they are. Returns how many were deleted."""

@@ -42,6 +42,13 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AccountService/ListSessions": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/RevokeSession": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.AccountService/RevokeOtherSessions": Method(Threads.CALLS, is_repeatable=True),
+    # A second one asks for a second mail.
+    "/authapi.v1.AccountService/RequestPasswordReset": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/RequestEmailVerification": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/ChangeEmail": Method(Threads.CALLS, is_repeatable=False),
+    # The second one finds the token spent.
+    "/authapi.v1.AccountService/ResetPassword": Method(Threads.PASSWORDS, is_repeatable=False),
+    "/authapi.v1.AccountService/VerifyEmail": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

@@ -57,7 +57,7 @@ def by_smtp(settings: Settings, port: int) -> Settings:
 def post(service: bootstrap.Service, address: str = "ada@example.com") -> Letter:
     """Put a mail into the outbox."""
     now = service.parts.clock()
-    facts = {"token": "reset.token-canary", "lasts": "15 minutes"}
+    facts = {"token": "reset.token-canary"}
     letter = Letter(uuid7(), MailKind.RESET, facts, now, now + timedelta(minutes=15), address)
     mail = envelopes(service.parts).seal(letter)
     service.parts.database.transact(lambda tx: tx.outbox.add(mail), Deadline.after(SECONDS), settle=last_counts)

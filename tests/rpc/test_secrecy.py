@@ -30,10 +30,12 @@ from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
 from tests.contract import SERVED, path_of, snake_case
 from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
-from tests.rpc.account.calling import bearer
+from tests.rpc.account.calling import Account, bearer
+from tests.rpc.account.mailbox import Mailbox
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
 PASSWORD = "password-canary plum engine 88 meadow"
+OTHER = "other-canary granite harp 52 willow"
 WRONG = "wrong-canary slate comet 31 harbour"
 JWT_SECRET = "jwt-secret-canary-with-more-than-32-bytes"
 
@@ -55,7 +57,7 @@ def logged_service(settings: Settings, log: io.StringIO) -> Iterator[bootstrap.S
     structlog.configure(**before)
 
 
-def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
+def live_through_everything(channel: grpc.Channel, service: bootstrap.Service) -> ObservedCalls:
     """Make every kind of call, good and bad. Returns what was seen of them."""
     observed = ObservedCalls()
     channel = grpc.intercept_channel(channel, observed)
@@ -78,16 +80,28 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
     for method in UNARY:
         canaries, said = call_with_canaries(channel, method)
         assert not [canary for canary in canaries if canary in said], f"{method.name} tells what it was sent"
+    use_mail(channel, Mailbox(service))
+    second = login(stub, "ada", OTHER)
     logout(stub, second.access_token, refresh_token=second.refresh_token)
     trust = trust_rpc.TrustServiceStub(channel)
     trust.WatchRevocations(trust_api.WatchRevocationsRequest()).cancel()
     return observed
 
 
+def use_mail(channel: grpc.Channel, mailbox: Mailbox) -> None:
+    """Confirm ada's address and set her password, with the tokens of mails."""
+    anyone = Account(channel, "")
+    mailbox.new()
+    anyone.call("RequestEmailVerification", user_name_or_email="ada")
+    anyone.call("VerifyEmail", token=mailbox.token())
+    anyone.call("RequestPasswordReset", user_name_or_email="ada")
+    anyone.call("ResetPassword", token=mailbox.token(), new_password=OTHER)
+
+
 def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io.StringIO) -> None:
     server, port = serve_in_process(logged_service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        observed = live_through_everything(ObservedChannel.around(channel))
+        observed = live_through_everything(ObservedChannel.around(channel), logged_service)
     server.stop(0)
     output = log.getvalue()
     assert '"audit": "login"' in output, "the log was written"
@@ -98,8 +112,10 @@ def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Settings) -> None:
-    observed = live_through_everything(channel)
+def test_c5_p7_no_secret_is_stored_in_the_clear(
+    channel: grpc.Channel, settings: Settings, service: bootstrap.Service
+) -> None:
+    observed = live_through_everything(channel, service)
     stored = b"".join(path.read_bytes() for path in Path(settings.data_dir).glob("authservice.db*"))
     assert b"hmac-sha256+$2b$" in stored
     for secret in (*observed.secrets, *BESIDE_REQUESTS):
@@ -108,8 +124,10 @@ def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Se
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(channel: grpc.Channel) -> None:
-    observed = live_through_everything(channel)
+def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(
+    channel: grpc.Channel, service: bootstrap.Service
+) -> None:
+    observed = live_through_everything(channel, service)
     assert observed.methods == set(map(path_of, SERVED)), "what is never called here may log what it likes"
     assert observed.shown == SECRET_FIELDS, "a good call with each has to be made in `live_through_everything`"
     assert {PASSWORD, WRONG, "idempotency-canary", "password-canary", "access-token-canary"} <= observed.secrets

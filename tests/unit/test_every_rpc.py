@@ -14,6 +14,7 @@ OPEN = {
     "user_name",
     "user_name_or_email",
     "email",
+    "new_email",
     "client_label",
     "session_id",
     "roles",

@@ -15,6 +15,21 @@ class GivenUp(Enum):
     UNREADABLE = "unreadable"
 
 
+class MailAsked(AuditEvent):
+    """Somebody asked for the mail. Whether there is an account has not been looked at."""
+
+    mail_id: UUID
+    kind: MailKind
+
+
+class MailAnswered(AuditEvent):
+    """The account was looked up, if there is one. `answer_id` is the mail that is sent; null for none."""
+
+    mail_id: UUID
+    user_id: UUID | None
+    answer_id: UUID | None
+
+
 class MailSent(AuditEvent):
     """The mail server took the mail, or it was written into its folder."""
 

@@ -55,6 +55,10 @@ class SqlUsers:
         """Return the account with this canonical name."""
         return self._one(_USER.where(users.c.canonical_name == canonical))
 
+    def by_id(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+        return self._one(_USER.where(users.c.id == user_id))
+
     def by_email(self, email: str) -> User | None:
         """Return the account that has claimed this canonical address."""
         return self._one(_USER.join(email_claims).where(email_claims.c.email == email))

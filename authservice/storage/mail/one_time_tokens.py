@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
 from authservice.domain.mail import IssuedToken, OneTimeToken, Purpose
 from authservice.storage.tables.mail import one_time_tokens
@@ -28,16 +28,19 @@ class SqlOneTimeTokens:
         row = self._connection.execute(select(one_time_tokens).where(one_time_tokens.c.id == token_id)).one_or_none()
         return IssuedToken(**{**row._mapping, "purpose": Purpose(row.purpose)}) if row else None
 
-    def spend(self, token: OneTimeToken, now: datetime) -> bool:
-        """Delete a token in one conditional statement, whose row count decides."""
+    def spend(self, token: OneTimeToken, call_id: UUID, now: datetime) -> bool:
+        """Spend a token in one conditional update, whose row count decides."""
         held = one_time_tokens.c
         spent = self._connection.execute(
-            delete(one_time_tokens).where(
+            update(one_time_tokens)
+            .where(
                 held.id == token.id,
                 held.secret_hash == token.hash,
                 held.purpose == token.purpose.value,
                 held.expires_at > now,
+                held.spent_by.is_(None),
             )
+            .values(spent_by=call_id)
         )
         return spent.rowcount == 1
 

@@ -19,6 +19,7 @@ one_time_tokens = Table(
     Column("address", text(254), nullable=False),
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False, index=True),
+    Column("spent_by", Id),
     **OPTIONS,
 )
 

@@ -45,6 +45,36 @@ class AccountServicer(rpc.AccountServiceServicer):
         ended = self.stories.revoke_other_sessions(caller_of(context), self._deadline(context))
         return api.RevokeOtherSessionsResponse(ended_sessions=ended)
 
+    def RequestPasswordReset(
+        self, request: api.RequestPasswordResetRequest, context: grpc.ServicerContext
+    ) -> api.RequestPasswordResetResponse:
+        """Have a token sent that sets a password."""
+        self.stories.request_password_reset(request.user_name_or_email, self._deadline(context))
+        return api.RequestPasswordResetResponse()
+
+    def ResetPassword(
+        self, request: api.ResetPasswordRequest, context: grpc.ServicerContext
+    ) -> api.ResetPasswordResponse:
+        """Set a password."""
+        ended = self.stories.reset_password(request.token, request.new_password, self._deadline(context))
+        return api.ResetPasswordResponse(ended_sessions=ended)
+
+    def RequestEmailVerification(
+        self, request: api.RequestEmailVerificationRequest, context: grpc.ServicerContext
+    ) -> api.RequestEmailVerificationResponse:
+        """Have a token sent that confirms an address."""
+        self.stories.request_email_verification(request.user_name_or_email, self._deadline(context))
+        return api.RequestEmailVerificationResponse()
+
+    def VerifyEmail(self, request: api.VerifyEmailRequest, context: grpc.ServicerContext) -> api.VerifyEmailResponse:
+        """Confirm an address."""
+        return api.VerifyEmailResponse(ended_sessions=self.stories.verify_email(request.token, self._deadline(context)))
+
+    def ChangeEmail(self, request: api.ChangeEmailRequest, context: grpc.ServicerContext) -> api.ChangeEmailResponse:
+        """Have a token sent to another address."""
+        self.stories.change_email(request.new_email, caller_of(context), self._deadline(context))
+        return api.ChangeEmailResponse()
+
     def _deadline(self, context: grpc.ServicerContext) -> Deadline:
         return deadline_of(context, self.default_deadline)
 

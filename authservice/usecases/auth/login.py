@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import AuthError, CredentialsInvalid, FieldRejected
-from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
+from authservice.domain.errors import AuthError, CredentialsInvalid
+from authservice.domain.fields import Fields, bounded_text, client_label
 from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
@@ -14,12 +14,11 @@ from authservice.ports import (
     Audit,
     AuthStores,
     Database,
-    EmailRules,
-    NameRules,
     Passwords,
     first_change_counts,
 )
 from authservice.usecases.steps.count_attempt import CountAttempt
+from authservice.usecases.steps.find_user import FindUser, identifier
 from authservice.usecases.steps.open_session import OpenSession
 
 
@@ -44,8 +43,7 @@ class Login:
     """
 
     database: Database[AuthStores]
-    names: NameRules
-    emails: EmailRules
+    find_user: FindUser
     passwords: Passwords
     count_attempt: CountAttempt
     open_session: OpenSession
@@ -59,7 +57,7 @@ class Login:
         """
         self._check_form(request)
         self.passwords.require_room()
-        user = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        user = self.database.read(lambda tx: self.find_user(tx, request.user_name_or_email), deadline)
         subject = self.count_attempt(user, request.user_name_or_email, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if user is None or not check.matches or not user.is_active:
@@ -73,19 +71,10 @@ class Login:
 
     def _check_form(self, request: Credentials) -> None:
         fields = Fields()
-        fields.read("user_name_or_email", _identifier, request.user_name_or_email)
+        fields.read("user_name_or_email", identifier, request.user_name_or_email)
         fields.read("password", bounded_text, request.password, least=1, most=1024)
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
-
-    def _find(self, tx: AuthStores, identifier: str) -> User | None:
-        try:
-            if "@" in identifier:
-                email = self.emails.read(identifier)
-                return tx.users.by_email(email) if email else None
-            return tx.users.by_name(self.names.read(identifier).canonical)
-        except FieldRejected:
-            return None
 
     def _upgrade_hash(self, user: User, password: str, deadline: Deadline) -> None:
         # The user is in, whatever becomes of this; the next login will try again.
@@ -96,7 +85,3 @@ class Login:
                 deadline,
                 settle=first_change_counts,
             )
-
-
-def _identifier(value: str) -> str:
-    return bounded_bytes(bounded_text(value, least=1, most=254), most=254)

@@ -27,6 +27,7 @@ from authservice.ports import (
     first_change_counts,
     last_counts,
 )
+from authservice.usecases.mail.answer_asked import AnswerAsked
 
 STEP_SECONDS = 10.0
 FIRST_PAUSE = 5.0
@@ -53,6 +54,7 @@ class Deliver:
 
     database: Database[AuthStores]
     envelopes: Envelopes
+    answer_asked: AnswerAsked
     courier: Courier
     clock: Clock
     audit: Audit
@@ -88,9 +90,13 @@ class Deliver:
         if self.clock() >= mail.expires_at:
             return self._give_up(mail, GivenUp.EXPIRED, done)
         try:
-            self.courier.send(self.envelopes.open(mail))
+            letter = self.envelopes.open(mail)
         except EnvelopeUnreadable:
             return self._give_up(mail, GivenUp.UNREADABLE, done)
+        if letter.kind.is_asked:
+            return self.answer_asked(letter)
+        try:
+            self.courier.send(letter)
         except MailRefused:
             return self._give_up(mail, GivenUp.REFUSED, done)
         except MailPutOff:

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
+from uuid6 import uuid7
+
 from authservice.domain.mail import EmailClaim, IssuedToken, Purpose
 from tests.contracts.conftest import Stored
 from tests.contracts.mail.things import a_token_for, presented
@@ -21,15 +23,19 @@ def test_a_token_is_found_as_it_was_kept_and_looking_spends_nothing(stored: Stor
     stored.run(lambda tx: tx.one_time_tokens.put(token))
     for _ in range(3):
         assert stored.run(lambda tx: tx.one_time_tokens.get(token.id)) == token
-    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), NOW))
-    assert stored.run(lambda tx: tx.one_time_tokens.get(token.id)) is None
+    call_id = uuid7()
+    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), call_id, NOW))
+    assert stored.run(lambda tx: tx.one_time_tokens.get(token.id)) == replace(token, spent_by=call_id)
+    assert not stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), call_id, NOW))
 
 
 def test_p1_of_thirty_parallel_uses_one_spends_a_token(stored: Stored) -> None:
     token = a_token_for(stored.keep_user(a_user()))
     stored.run(lambda tx: tx.one_time_tokens.put(token))
     with ThreadPoolExecutor(30) as threads:
-        spent = threads.map(lambda _: stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), NOW)), range(30))
+        spent = threads.map(
+            lambda _: stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), uuid7(), NOW)), range(30)
+        )
         assert list(spent).count(True) == 1
 
 
@@ -39,15 +45,15 @@ def test_p3_the_newest_token_of_a_slot_takes_the_place_of_the_one_before(stored:
     second = a_token_for(user, slot=first.slot)
     for token in (first, second, second):
         keep(stored, token)
-    assert not stored.run(lambda tx: tx.one_time_tokens.spend(presented(first), NOW))
-    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(second), NOW))
+    assert not stored.run(lambda tx: tx.one_time_tokens.spend(presented(first), uuid7(), NOW))
+    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(second), uuid7(), NOW))
 
 
 def test_p2_a_token_whose_time_is_over_is_not_spent(stored: Stored) -> None:
     token = a_token_for(stored.keep_user(a_user()), expires_at=LATER)
     stored.run(lambda tx: tx.one_time_tokens.put(token))
-    assert not stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), LATER))
-    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), NOW))
+    assert not stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), uuid7(), LATER))
+    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(token), uuid7(), NOW))
 
 
 def test_a_token_is_not_spent_with_another_secret_or_for_another_purpose(stored: Stored) -> None:
@@ -55,8 +61,8 @@ def test_a_token_is_not_spent_with_another_secret_or_for_another_purpose(stored:
     stored.run(lambda tx: tx.one_time_tokens.put(token))
     other_secret = replace(presented(token), hash=digest("another"))
     other_purpose = replace(presented(token), purpose=Purpose.CHANGE_EMAIL)
-    assert not stored.run(lambda tx: tx.one_time_tokens.spend(other_secret, NOW))
-    assert not stored.run(lambda tx: tx.one_time_tokens.spend(other_purpose, NOW))
+    assert not stored.run(lambda tx: tx.one_time_tokens.spend(other_secret, uuid7(), NOW))
+    assert not stored.run(lambda tx: tx.one_time_tokens.spend(other_purpose, uuid7(), NOW))
 
 
 def test_an_invitation_is_nobodys_yet(stored: Stored) -> None:

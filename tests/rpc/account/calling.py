@@ -24,4 +24,5 @@ class Account:
     def call(self, method: str, **fields: Any) -> Any:
         """Call a method with a request of these fields."""
         request = getattr(api, f"{method}Request")(**fields)
-        return getattr(self.stub, method)(request, metadata=bearer(self.access_token), timeout=30)
+        metadata = bearer(self.access_token) if self.access_token else ()
+        return getattr(self.stub, method)(request, metadata=metadata, timeout=60)

@@ -26,7 +26,7 @@ from authapi.v1 import rule_pb2 as authapi_dot_v1_dot_rule__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x32\xb9\x02\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"9\n\x1bRequestPasswordResetRequest\x12\x1a\n\x12user_name_or_email\x18\x01 \x01(\t\"\x1e\n\x1cRequestPasswordResetResponse\"E\n\x14ResetPasswordRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x0cnew_password\x18\x02 \x01(\tB\x03\x80\x01\x01\"/\n\x15ResetPasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"=\n\x1fRequestEmailVerificationRequest\x12\x1a\n\x12user_name_or_email\x18\x01 \x01(\t\"\"\n RequestEmailVerificationResponse\"(\n\x12VerifyEmailRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\"-\n\x13VerifyEmailResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\'\n\x12\x43hangeEmailRequest\x12\x11\n\tnew_email\x18\x01 \x01(\t\"\x15\n\x13\x43hangeEmailResponse2\xbe\x06\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12q\n\x14RequestPasswordReset\x12\'.authapi.v1.RequestPasswordResetRequest\x1a(.authapi.v1.RequestPasswordResetResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\\\n\rResetPassword\x12 .authapi.v1.ResetPasswordRequest\x1a!.authapi.v1.ResetPasswordResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12}\n\x18RequestEmailVerification\x12+.authapi.v1.RequestEmailVerificationRequest\x1a,.authapi.v1.RequestEmailVerificationResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12V\n\x0bVerifyEmail\x12\x1e.authapi.v1.VerifyEmailRequest\x1a\x1f.authapi.v1.VerifyEmailResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12[\n\x0b\x43hangeEmail\x12\x1e.authapi.v1.ChangeEmailRequest\x1a\x1f.authapi.v1.ChangeEmailResponse\"\x0b\x9a\xb8\x18\x07\x10\x01*\x03\x08\xac\x02\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'authapi.v1.account_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z+authservice/clients/go/authapi/v1;authapiv1'
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['new_password']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\200\001\001'
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['ListSessions']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeOtherSessions']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeOtherSessions']._serialized_options = b'\232\270\030\002\020\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPasswordReset']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestPasswordReset']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestEmailVerification']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RequestEmailVerification']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ChangeEmail']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ChangeEmail']._serialized_options = b'\232\270\030\007\020\001*\003\010\254\002'
   _globals['_LISTSESSIONSREQUEST']._serialized_start=104
   _globals['_LISTSESSIONSREQUEST']._serialized_end=125
   _globals['_LISTSESSIONSRESPONSE']._serialized_start=127
@@ -54,6 +70,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_end=645
   _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=647
   _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=700
-  _globals['_ACCOUNTSERVICE']._serialized_start=703
-  _globals['_ACCOUNTSERVICE']._serialized_end=1016
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=702
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=759
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=761
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=791
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=793
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=862
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=864
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=911
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=913
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=974
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=976
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=1010
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1012
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1052
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1054
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1099
+  _globals['_CHANGEEMAILREQUEST']._serialized_start=1101
+  _globals['_CHANGEEMAILREQUEST']._serialized_end=1140
+  _globals['_CHANGEEMAILRESPONSE']._serialized_start=1142
+  _globals['_CHANGEEMAILRESPONSE']._serialized_end=1163
+  _globals['_ACCOUNTSERVICE']._serialized_start=1166
+  _globals['_ACCOUNTSERVICE']._serialized_end=1996
 # @@protoc_insertion_point(module_scope)

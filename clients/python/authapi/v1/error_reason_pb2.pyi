@@ -100,6 +100,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
     send the call again.
     """
+    ERROR_REASON_ONE_TIME_TOKEN_INVALID: _ErrorReason.ValueType  # 31
+    """The one-time token is none of ours, has been spent, or is over; a newer one has taken its place; or what it was to change has
+    changed since. Status UNAUTHENTICATED. Ask for another.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -187,5 +191,9 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
 ERROR_REASON_REQUEST_MISSING: ErrorReason.ValueType  # 26
 """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
 send the call again.
+"""
+ERROR_REASON_ONE_TIME_TOKEN_INVALID: ErrorReason.ValueType  # 31
+"""The one-time token is none of ours, has been spent, or is over; a newer one has taken its place; or what it was to change has
+changed since. Status UNAUTHENTICATED. Ask for another.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUyuQIKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiOQobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIkUKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0EhIKBXRva2VuGAEgASgJQgOAAQESGQoMbmV3X3Bhc3N3b3JkGAIgASgJQgOAAQEiLwoVUmVzZXRQYXNzd29yZFJlc3BvbnNlEhYKDmVuZGVkX3Nlc3Npb25zGAEgASgFIj0KH1JlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QSGgoSdXNlcl9uYW1lX29yX2VtYWlsGAEgASgJIiIKIFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIigKElZlcmlmeUVtYWlsUmVxdWVzdBISCgV0b2tlbhgBIAEoCUIDgAEBIi0KE1ZlcmlmeUVtYWlsUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJwoSQ2hhbmdlRW1haWxSZXF1ZXN0EhEKCW5ld19lbWFpbBgBIAEoCSIVChNDaGFuZ2VFbWFpbFJlc3BvbnNlMr4GCg5BY2NvdW50U2VydmljZRJZCgxMaXN0U2Vzc2lvbnMSHy5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaIC5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXAoNUmV2b2tlU2Vzc2lvbhIgLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaIS5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIGmrgYAhABEm4KE1Jldm9rZU90aGVyU2Vzc2lvbnMSJi5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GicuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJxChRSZXF1ZXN0UGFzc3dvcmRSZXNldBInLmF1dGhhcGkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiguYXV0aGFwaS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIgaauBgCCAESXAoNUmVzZXRQYXNzd29yZBIgLmF1dGhhcGkudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIS5hdXRoYXBpLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIGmrgYAggBEn0KGFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvbhIrLmF1dGhhcGkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBosLmF1dGhhcGkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiBpq4GAIIARJWCgtWZXJpZnlFbWFpbBIeLmF1dGhhcGkudjEuVmVyaWZ5RW1haWxSZXF1ZXN0Gh8uYXV0aGFwaS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgaauBgCCAESWwoLQ2hhbmdlRW1haWwSHi5hdXRoYXBpLnYxLkNoYW5nZUVtYWlsUmVxdWVzdBofLmF1dGhhcGkudjEuQ2hhbmdlRW1haWxSZXNwb25zZSILmrgYBxABKgMIrAJCLVorYXV0aHNlcnZpY2UvY2xpZW50cy9nby9hdXRoYXBpL3YxO2F1dGhhcGl2MWIGcHJvdG8z", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -217,7 +217,207 @@ export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsRe
   messageDesc(file_authapi_v1_account_service, 6);
 
 /**
- * AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+ * RequestPasswordResetRequest names an account.
+ *
+ * @generated from message authapi.v1.RequestPasswordResetRequest
+ */
+export type RequestPasswordResetRequest = Message<"authapi.v1.RequestPasswordResetRequest"> & {
+  /**
+   * Required. User name or e-mail address, at most 254 bytes of UTF-8, in any spelling that Register treats as the same.
+   *
+   * @generated from field: string user_name_or_email = 1;
+   */
+  userNameOrEmail: string;
+};
+
+/**
+ * Describes the message authapi.v1.RequestPasswordResetRequest.
+ * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
+ */
+export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 7);
+
+/**
+ * RequestPasswordResetResponse says nothing, whether or not there is such an account.
+ *
+ * @generated from message authapi.v1.RequestPasswordResetResponse
+ */
+export type RequestPasswordResetResponse = Message<"authapi.v1.RequestPasswordResetResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RequestPasswordResetResponse.
+ * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
+ */
+export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 8);
+
+/**
+ * ResetPasswordRequest brings the token of a mail, and the new password.
+ *
+ * @generated from message authapi.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"authapi.v1.ResetPasswordRequest"> & {
+  /**
+   * Required. The code of the mail, which is also in its link. Good for 15 minutes unless configured, and once.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Required. As in RegisterRequest. One that is refused spends no token.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message authapi.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 9);
+
+/**
+ * ResetPasswordResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"authapi.v1.ResetPasswordResponse"> & {
+  /**
+   * How many sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 10);
+
+/**
+ * RequestEmailVerificationRequest names an account.
+ *
+ * @generated from message authapi.v1.RequestEmailVerificationRequest
+ */
+export type RequestEmailVerificationRequest = Message<"authapi.v1.RequestEmailVerificationRequest"> & {
+  /**
+   * Required. User name or e-mail address, as in RequestPasswordResetRequest.
+   *
+   * @generated from field: string user_name_or_email = 1;
+   */
+  userNameOrEmail: string;
+};
+
+/**
+ * Describes the message authapi.v1.RequestEmailVerificationRequest.
+ * Use `create(RequestEmailVerificationRequestSchema)` to create a new message.
+ */
+export const RequestEmailVerificationRequestSchema: GenMessage<RequestEmailVerificationRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 11);
+
+/**
+ * RequestEmailVerificationResponse says nothing, whether or not there is such an account.
+ *
+ * @generated from message authapi.v1.RequestEmailVerificationResponse
+ */
+export type RequestEmailVerificationResponse = Message<"authapi.v1.RequestEmailVerificationResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RequestEmailVerificationResponse.
+ * Use `create(RequestEmailVerificationResponseSchema)` to create a new message.
+ */
+export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVerificationResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 12);
+
+/**
+ * VerifyEmailRequest brings the token of a mail.
+ *
+ * @generated from message authapi.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"authapi.v1.VerifyEmailRequest"> & {
+  /**
+   * Required. The code of the mail, which is also in its link. Good for an hour unless configured, and once.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message authapi.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 13);
+
+/**
+ * VerifyEmailResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"authapi.v1.VerifyEmailResponse"> & {
+  /**
+   * How many sessions were alive and are ended now: all of them where the address was changed, otherwise none.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 14);
+
+/**
+ * ChangeEmailRequest names the new address.
+ *
+ * @generated from message authapi.v1.ChangeEmailRequest
+ */
+export type ChangeEmailRequest = Message<"authapi.v1.ChangeEmailRequest"> & {
+  /**
+   * Required. As in RegisterRequest.
+   *
+   * @generated from field: string new_email = 1;
+   */
+  newEmail: string;
+};
+
+/**
+ * Describes the message authapi.v1.ChangeEmailRequest.
+ * Use `create(ChangeEmailRequestSchema)` to create a new message.
+ */
+export const ChangeEmailRequestSchema: GenMessage<ChangeEmailRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 15);
+
+/**
+ * ChangeEmailResponse says nothing.
+ *
+ * @generated from message authapi.v1.ChangeEmailResponse
+ */
+export type ChangeEmailResponse = Message<"authapi.v1.ChangeEmailResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.ChangeEmailResponse.
+ * Use `create(ChangeEmailResponseSchema)` to create a new message.
+ */
+export const ChangeEmailResponseSchema: GenMessage<ChangeEmailResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 16);
+
+/**
+ * AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+ * was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
  *
  * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
  * INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -265,6 +465,78 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof RevokeOtherSessionsRequestSchema;
     output: typeof RevokeOtherSessionsResponseSchema;
+  },
+  /**
+   * RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+   * disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+   * in any hour, and only the newest token counts.
+   *
+   * Anyone may call it.
+   * Reasons: none but those of all RPCs.
+   *
+   * @generated from rpc authapi.v1.AccountService.RequestPasswordReset
+   */
+  requestPasswordReset: {
+    methodKind: "unary";
+    input: typeof RequestPasswordResetRequestSchema;
+    output: typeof RequestPasswordResetResponseSchema;
+  },
+  /**
+   * ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+   * the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+   * the token was sent to.
+   *
+   * Anyone who holds a token may call it.
+   * Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED.
+   *
+   * @generated from rpc authapi.v1.AccountService.ResetPassword
+   */
+  resetPassword: {
+    methodKind: "unary";
+    input: typeof ResetPasswordRequestSchema;
+    output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+   * is not confirmed. Answer and limits are those of RequestPasswordReset.
+   *
+   * Anyone may call it.
+   * Reasons: none but those of all RPCs.
+   *
+   * @generated from rpc authapi.v1.AccountService.RequestEmailVerification
+   */
+  requestEmailVerification: {
+    methodKind: "unary";
+    input: typeof RequestEmailVerificationRequestSchema;
+    output: typeof RequestEmailVerificationResponseSchema;
+  },
+  /**
+   * VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+   * every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+   *
+   * Anyone who holds a token may call it.
+   * Reasons: ONE_TIME_TOKEN_INVALID.
+   *
+   * @generated from rpc authapi.v1.AccountService.VerifyEmail
+   */
+  verifyEmail: {
+    methodKind: "unary";
+    input: typeof VerifyEmailRequestSchema;
+    output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+   * one is confirmed. The answer is the same whether or not the new address belongs to another account.
+   *
+   * Anyone may call it whose login is at most 5 minutes old.
+   * Reasons: AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.ChangeEmail
+   */
+  changeEmail: {
+    methodKind: "unary";
+    input: typeof ChangeEmailRequestSchema;
+    output: typeof ChangeEmailResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);
