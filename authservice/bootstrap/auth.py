@@ -1,10 +1,14 @@
 """Puts the area `auth` together."""
 
+from dataclasses import replace
+
 from uuid6 import uuid7
 
+from authservice.bootstrap.mail import redeem_token, send_mail
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.secrets import REFRESH_TOKENS
 from authservice.bootstrap.sizes import session_limits
+from authservice.domain.registration import Admission
 from authservice.security.access_tokens import SignedAccessTokens
 from authservice.security.emails import Emails
 from authservice.security.examination import TokenExamination
@@ -22,6 +26,7 @@ from authservice.usecases.steps.count_attempt import CountAttempt
 from authservice.usecases.steps.find_user import FindUser
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.open_session import OpenSession
+from authservice.usecases.steps.require_confirmed import RequireConfirmed
 
 
 def build(parts: Parts) -> AuthStories:
@@ -36,9 +41,28 @@ def build(parts: Parts) -> AuthStories:
     count_attempt = CountAttempt(database, parts.fingerprints, clock)
     open_session = OpenSession(database, refresh_tokens, issue_tokens, limits, new_id=uuid7, clock=clock, audit=audit)
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
+    confirms_emails = settings.email_confirmation == "required"
+    register = Register(
+        database,
+        names,
+        emails,
+        rules,
+        passwords,
+        redeem_token(parts),
+        send_mail(parts),
+        Admission(settings.registration),
+        confirms_emails,
+        new_id=uuid7,
+        clock=clock,
+        audit=audit,
+    )
+    require_confirmed = RequireConfirmed(database, audit, confirms_emails)
     return AuthStories(
-        register=Register(database, names, emails, rules, passwords, new_id=uuid7, clock=clock, audit=audit),
-        login=Login(database, FindUser(names, emails), passwords, count_attempt, open_session, audit),
+        register=register,
+        register_by_operator=replace(register, admission=Admission.OPERATOR),
+        login=Login(
+            database, FindUser(names, emails), passwords, count_attempt, require_confirmed, open_session, audit
+        ),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, parts.live_sessions, clock),

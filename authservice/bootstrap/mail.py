@@ -61,8 +61,13 @@ def find_user() -> FindUser:
 
 def issue_token(parts: Parts) -> IssueToken:
     """Return what makes one-time tokens."""
-    reset, confirmation = parts.settings.reset_seconds, parts.settings.confirmation_seconds
-    lives = {Purpose.RESET: reset, Purpose.VERIFY_EMAIL: confirmation, Purpose.CHANGE_EMAIL: confirmation}
+    settings = parts.settings
+    lives = {
+        Purpose.RESET: settings.reset_seconds,
+        Purpose.VERIFY_EMAIL: settings.confirmation_seconds,
+        Purpose.CHANGE_EMAIL: settings.confirmation_seconds,
+        Purpose.INVITE: settings.invitation_seconds,
+    }
     return IssueToken(
         OneTimeTokenMint(),
         parts.fingerprints,

@@ -8,6 +8,8 @@ from authservice.cli.asking import new_password
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.printing import as_json, show
+from authservice.domain.errors import FieldRejected
+from authservice.usecases.admin.invite import AlreadyThere
 from authservice.usecases.auth.register import Registration
 
 PAGE = 500
@@ -15,7 +17,7 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, list, disable and enable accounts; grant and revoke their roles."""
+    """Create, list, disable and enable accounts, and invite people to make one; grant and revoke roles."""
 
 
 @users.command()
@@ -27,8 +29,29 @@ def create(name: str, email: str, password_stdin: bool, is_new: bool) -> None:
     """Create the account NAME. Asks for the password; it is never an argument, where others could see it."""
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else new_password()
     with service(may_create=True, is_new=is_new) as opened:
-        user = opened.auth.register(Registration(name, password, email), deadline())
+        user = opened.auth.register_by_operator(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
+
+
+@users.command()
+@click.argument("email")
+def invite(email: str) -> None:
+    """Send an invitation to EMAIL, with which a person may register once.
+
+    A running server sends the mail. A newer invitation takes the place of the one before.
+    """
+    with service() as opened:
+        if opened.parts.settings.registration == "closed":
+            raise click.ClickException(
+                "AUTHSERVICE_REGISTRATION is `closed`: nobody may register. Set it to `invited`."
+            )
+        try:
+            until = opened.admin.invite(email, deadline())
+        except FieldRejected as rejected:
+            raise click.ClickException(f"{email!r} cannot be invited: it {rejected}.") from None
+        except AlreadyThere:
+            raise click.ClickException(f"An account has {email} already, and has confirmed it.") from None
+    click.echo(f"Invited {email}, until {until.isoformat(timespec='seconds')}.")
 
 
 @users.command("list")

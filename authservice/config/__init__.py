@@ -9,6 +9,7 @@ from authservice.config.exposure import Exposure, exposures
 from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.reading import Origin, load, origins
+from authservice.config.registration import RegistrationSettings
 from authservice.config.remains import WAYS_BACK, is_there, remains, require_no_remains
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
@@ -25,6 +26,7 @@ __all__ = [
     "MailSettings",
     "Origin",
     "PasswordSettings",
+    "RegistrationSettings",
     "SealingSettings",
     "ServingSettings",
     "Settings",

@@ -4,6 +4,7 @@ from authservice.config.database import DatabaseSettings
 from authservice.config.logs import LogSettings
 from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
+from authservice.config.registration import RegistrationSettings
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.tokens import TokenSettings
@@ -13,6 +14,7 @@ from authservice.config.tokens import TokenSettings
 class Settings(
     LogSettings,
     MailSettings,
+    RegistrationSettings,
     PasswordSettings,
     TokenSettings,
     ServingSettings,

@@ -18,6 +18,8 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.UserNameTaken: (grpc.StatusCode.ALREADY_EXISTS, ErrorReason.ERROR_REASON_USER_NAME_TAKEN),
     errors.CredentialsInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CREDENTIALS_INVALID),
     errors.OneTimeTokenInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_ONE_TIME_TOKEN_INVALID),
+    errors.EmailNotConfirmed: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_EMAIL_NOT_CONFIRMED),
+    errors.RegistrationClosed: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_REGISTRATION_CLOSED),
     errors.TokenMissing: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_MISSING),
     errors.TokenInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_INVALID),
     errors.TokenExpired: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_TOKEN_EXPIRED),

@@ -22,6 +22,7 @@ from uuid6 import uuid7
 from authservice import bootstrap, domain, logs, usecases
 from authservice.config import Settings
 from authservice.domain import events
+from authservice.domain.deadline import Deadline
 from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
@@ -91,6 +92,9 @@ def live_through_everything(channel: grpc.Channel, service: bootstrap.Service) -
 def use_mail(channel: grpc.Channel, mailbox: Mailbox) -> None:
     """Confirm ada's address and set her password, with the tokens of mails."""
     anyone = Account(channel, "")
+    mailbox.service.admin.invite("grace@example.com", Deadline.after(10))
+    token = mailbox.token("grace@example.com")
+    register(rpc.AuthServiceStub(channel), "grace", PASSWORD, invitation_token=token)
     mailbox.new()
     anyone.call("RequestEmailVerification", user_name_or_email="ada")
     anyone.call("VerifyEmail", token=mailbox.token())

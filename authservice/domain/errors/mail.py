@@ -1,4 +1,4 @@
-"""One-time tokens."""
+"""One-time tokens, and what has to be confirmed with one."""
 
 from authservice.domain.errors.roots import AuthError
 
@@ -8,3 +8,10 @@ class OneTimeTokenInvalid(AuthError):
 
     def __init__(self) -> None:
         super().__init__("The token is not good, or not any more. Ask for another one.")
+
+
+class EmailNotConfirmed(AuthError):
+    """The password is right, and the address of the account has to be confirmed first."""
+
+    def __init__(self) -> None:
+        super().__init__("Confirm the address of this account first, with the token of the mail that was sent there.")

@@ -32,6 +32,12 @@ class RoleTaken(AuditEvent):
     role: Name
 
 
+class PersonInvited(AuditEvent):
+    """An operator had an invitation sent."""
+
+    mail_id: UUID
+
+
 class SessionsEndedByOperator(AuditEvent):
     """An operator ended a session, those of a user, or everybody's where both are empty."""
 

@@ -27,6 +27,12 @@ class LoginRefused(AuditEvent):
     user_id: UUID | None
 
 
+class LoginNotConfirmed(AuditEvent):
+    """The password is right, and the address of the account is not confirmed."""
+
+    user_id: UUID
+
+
 class SessionRefreshed(AuditEvent):
     """A refresh token was spent. Not for repetitions in the grace window."""
 

@@ -32,7 +32,9 @@ class AuthServicer(rpc.AuthServiceServicer):
 
     def Register(self, request: api.RegisterRequest, context: grpc.ServicerContext) -> api.RegisterResponse:
         """Create an account."""
-        wanted = register.Registration(request.user_name, request.password, request.email, request.idempotency_key)
+        wanted = register.Registration(
+            request.user_name, request.password, request.email, request.idempotency_key, request.invitation_token
+        )
         user = self.stories.register(wanted, deadline_of(context, self.default_deadline))
         return api.RegisterResponse(
             user_id=str(user.id), user_name=user.name.typed, create_time=timestamp(user.created_at)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.admin.invite import Invite
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
 
@@ -12,3 +13,4 @@ class AdminStories:
 
     operate_users: OperateUsers
     operate_sessions: OperateSessions
+    invite: Invite

@@ -20,6 +20,7 @@ from authservice.ports import (
 from authservice.usecases.steps.count_attempt import CountAttempt
 from authservice.usecases.steps.find_user import FindUser, identifier
 from authservice.usecases.steps.open_session import OpenSession
+from authservice.usecases.steps.require_confirmed import RequireConfirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,15 @@ class Login:
     find_user: FindUser
     passwords: Passwords
     count_attempt: CountAttempt
+    require_confirmed: RequireConfirmed
     open_session: OpenSession
     audit: Audit
 
     def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens:
         """Return the tokens of a new session.
 
-        Raises InvalidInput, CredentialsInvalid, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable,
-        Conflict.
+        Raises InvalidInput, CredentialsInvalid, EmailNotConfirmed, Overloaded, TokenTooLarge, DeadlineTooShort,
+        StorageUnavailable, Conflict.
         """
         self._check_form(request)
         self.passwords.require_room()
@@ -63,6 +65,7 @@ class Login:
         if user is None or not check.matches or not user.is_active:
             self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
+        self.require_confirmed(user, deadline)
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
         tokens = self.open_session(user, subject, opening, deadline)
         if check.outdated:

@@ -54,6 +54,15 @@ class Presented:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation that was good when it was looked at, and the id of the call that presents it."""
+
+    token: OneTimeToken
+    address: str
+    call_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class RedeemToken:
     """Judges tokens that come back."""
 
@@ -72,6 +81,14 @@ class RedeemToken:
         _require_unchanged(presented, user)
         return presented
 
+    def look_at_invitation(self, text: str, deadline: Deadline) -> Invitation:
+        """Return an invitation, which stays as good as it is. Raises OneTimeTokenInvalid."""
+        token = self.mint.read(text, Purpose.INVITE)
+        issued = self.database.read(lambda tx: tx.one_time_tokens.get(token.id), deadline)
+        if issued is None or not is_good(token, issued, self.clock()):
+            raise OneTimeTokenInvalid
+        return Invitation(token, issued.address, self.new_id())
+
     def spend(self, tx: AuthStores, presented: Presented, current: User | None, now: datetime) -> User:
         """Spend a token. Returns its user as they are now, who is locked. Raises OneTimeTokenInvalid."""
         if current is None or not tx.one_time_tokens.spend(presented.token, presented.call_id, now):
@@ -79,7 +96,7 @@ class RedeemToken:
         _require_unchanged(presented, current)
         return current
 
-    def has_spent(self, tx: AuthStores, presented: Presented) -> bool:
+    def has_spent(self, tx: AuthStores, presented: Presented | Invitation) -> bool:
         """Tell whether an earlier run of the same call has spent it, with all that belongs to that."""
         held = tx.one_time_tokens.get(presented.token.id)
         return held is not None and held.spent_by == presented.call_id

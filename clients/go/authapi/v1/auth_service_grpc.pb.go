@@ -40,13 +40,14 @@ const (
 type AuthServiceClient interface {
 	// Register creates an account. It opens no session.
 	//
-	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+	// Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+	// it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, OVERLOADED.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, OVERLOADED, TOKEN_TOO_LARGE.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
@@ -142,13 +143,14 @@ func (c *authServiceClient) Verify(ctx context.Context, in *VerifyRequest, opts 
 type AuthServiceServer interface {
 	// Register creates an account. It opens no session.
 	//
-	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+	// Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+	// it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, OVERLOADED.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, OVERLOADED, TOKEN_TOO_LARGE.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//

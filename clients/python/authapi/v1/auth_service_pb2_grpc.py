@@ -77,8 +77,9 @@ class AuthServiceServicer(object):
     def Register(self, request, context):
         """Register creates an account. It opens no session.
 
-        Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+        Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+        it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +89,7 @@ class AuthServiceServicer(object):
         """Login opens a session for a user who knows the password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, OVERLOADED, TOKEN_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,14 +41,15 @@ class AuthServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]
     """Register creates an account. It opens no session.
 
-    Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+    Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+    it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, OVERLOADED.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login opens a session for a user who knows the password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, OVERLOADED, TOKEN_TOO_LARGE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -89,14 +90,15 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]  # type: ignore[assignment]
     """Register creates an account. It opens no session.
 
-    Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+    Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+    it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, OVERLOADED.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login opens a session for a user who knows the password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, OVERLOADED, TOKEN_TOO_LARGE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -140,8 +142,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_service_pb2.RegisterResponse, _abc.Awaitable[_auth_service_pb2.RegisterResponse]]:
         """Register creates an account. It opens no session.
 
-        Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, OVERLOADED.
+        Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+        it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
@@ -153,7 +156,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Login opens a session for a user who knows the password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, OVERLOADED, TOKEN_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod

@@ -104,6 +104,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The one-time token is none of ours, has been spent, or is over; a newer one has taken its place; or what it was to change has
     changed since. Status UNAUTHENTICATED. Ask for another.
     """
+    ERROR_REASON_EMAIL_NOT_CONFIRMED: _ErrorReason.ValueType  # 32
+    """The password is right, and the address of the account has to be confirmed before it may log in. Status FAILED_PRECONDITION.
+    Confirm it with the token of the mail; AccountService.RequestEmailVerification has another one sent.
+    """
+    ERROR_REASON_REGISTRATION_CLOSED: _ErrorReason.ValueType  # 33
+    """Nobody may register here; an operator makes the accounts. Status PERMISSION_DENIED."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -196,4 +202,10 @@ ERROR_REASON_ONE_TIME_TOKEN_INVALID: ErrorReason.ValueType  # 31
 """The one-time token is none of ours, has been spent, or is over; a newer one has taken its place; or what it was to change has
 changed since. Status UNAUTHENTICATED. Ask for another.
 """
+ERROR_REASON_EMAIL_NOT_CONFIRMED: ErrorReason.ValueType  # 32
+"""The password is right, and the address of the account has to be confirmed before it may log in. Status FAILED_PRECONDITION.
+Confirm it with the token of the mail; AccountService.RequestEmailVerification has another one sent.
+"""
+ERROR_REASON_REGISTRATION_CLOSED: ErrorReason.ValueType  # 33
+"""Nobody may register here; an operator makes the accounts. Status PERMISSION_DENIED."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
