@@ -74,9 +74,19 @@ class SmtpServer:
 
     def carry(self, message: EmailMessage) -> None:
         """Give the server one message. Raises MailRefused, MailPutOff, CourierAway."""
+        with self._understood(), self._connected() as connection:
+            self._give(connection, message)
+
+    def visit(self) -> None:
+        """Connect and log in as for a message, and give the server none. Raises CourierAway."""
+        with self._understood(), self._connected():
+            pass
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Raise what is meant by whatever smtplib raises."""
         try:
-            with self._connected() as connection:
-                self._give(connection, message)
+            yield
         except smtplib.SMTPRecipientsRefused as refused:
             ((code, _),) = refused.recipients.values()
             raise _of_this_message(code) from None

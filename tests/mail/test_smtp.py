@@ -115,3 +115,14 @@ def test_a_server_that_stalls_dribbles_or_drops_holds_nobody(talk: object) -> No
 def test_a_server_that_is_not_there_is_away() -> None:
     with pytest.raises(CourierAway, match="ConnectionRefusedError"):
         plain(free_port()).carry(a_message())
+
+
+def test_a_visit_finds_out_whether_mail_would_be_taken_and_sends_none() -> None:
+    postbox = Postbox()
+    with smtp_server(postbox) as port:
+        plain(port).visit()
+        with pytest.raises(CourierAway, match="STARTTLS"):
+            SmtpServer("127.0.0.1", port, "starttls").visit()
+    assert postbox.taken == []
+    with pytest.raises(CourierAway, match="ConnectionRefusedError"):
+        plain(port).visit()
