@@ -20,13 +20,23 @@ OF_OTHERS = {"StreamService"}
 ALL: list[MethodDescriptor] = [
     method for file in FILES for service in file.services_by_name.values() for method in service.methods
 ]
-SECRET = {"password", "old_password", "new_password", "idempotency_key", "access_token", "refresh_token"}
+SECRET = {
+    "password",
+    "old_password",
+    "new_password",
+    "idempotency_key",
+    "access_token",
+    "refresh_token",
+    "token",
+    "invitation_token",
+}
 """Fields whose text nobody but the caller may see."""
 OPEN = {
     "user_id",
     "user_name",
     "user_name_or_email",
     "email",
+    "new_email",
     "client_label",
     "session_id",
     "roles",

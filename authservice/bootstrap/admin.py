@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from uuid6 import uuid7
 
+from authservice.bootstrap.mail import issue_token, send_mail
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.passwords import passwords
 from authservice.security.emails import Emails
@@ -12,9 +13,11 @@ from authservice.security.passwords import imported_hash
 from authservice.security.user_names import PrecisNames
 from authservice.usecases.admin import AdminStories
 from authservice.usecases.admin.import_users import ImportUsers
+from authservice.usecases.admin.invite import Invite
 from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.steps.set_password import SetPassword
 
 
 def build(parts: Parts) -> AdminStories:
@@ -29,10 +32,12 @@ def build(parts: Parts) -> AdminStories:
             passwords(parts),
             new_one_time_password,
             timedelta(seconds=parts.settings.one_time_password_seconds),
+            SetPassword(send_mail(parts)),
             parts.clock,
             parts.audit,
         ),
         import_users=ImportUsers(
             parts.database, names, Emails(), imported_hash, new_id=uuid7, clock=parts.clock, audit=parts.audit
         ),
+        invite=Invite(parts.database, Emails(), issue_token(parts), send_mail(parts), parts.audit),
     )

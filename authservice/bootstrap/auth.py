@@ -1,12 +1,16 @@
 """Puts the area `auth` together."""
 
+from dataclasses import replace
+
 from uuid6 import uuid7
 
+from authservice.bootstrap.mail import find_user, redeem_token, send_mail
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.passwords import password_policy, passwords
 from authservice.bootstrap.secrets import REFRESH_TOKENS
 from authservice.bootstrap.sizes import session_limits
 from authservice.bootstrap.throttling import admit_attempt, admit_registration
+from authservice.domain.registration import Admission
 from authservice.security.access_tokens import SignedAccessTokens
 from authservice.security.emails import Emails
 from authservice.security.examination import TokenExamination
@@ -22,32 +26,53 @@ from authservice.usecases.auth.register import Register
 from authservice.usecases.auth.verify import Verify
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.open_session import OpenSession
+from authservice.usecases.steps.require_confirmed import RequireConfirmed
+from authservice.usecases.steps.set_password import SetPassword
 
 
 def build(parts: Parts) -> AuthStories:
     """Return the area's stories."""
     settings, database, clock, audit = parts.settings, parts.database, parts.clock, parts.audit
-    names, emails, limits = PrecisNames(), Emails(), session_limits(settings)
-    rules, hashes = password_policy(parts.settings), passwords(parts)
+    rules, hashes, limits = password_policy(parts.settings), passwords(parts), session_limits(settings)
+    send = send_mail(parts)
     access_tokens = SignedAccessTokens(settings.issuer, settings.audience, parts.keys)
     refresh_tokens = SealedRefreshTokens(parts.own_secrets[REFRESH_TOKENS])
     issue_tokens = IssueTokens(access_tokens, limits)
-    open_session = OpenSession(database, refresh_tokens, issue_tokens, limits, new_id=uuid7, clock=clock, audit=audit)
+    open_session = OpenSession(
+        database, refresh_tokens, issue_tokens, limits, SetPassword(send), new_id=uuid7, clock=clock, audit=audit
+    )
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
+    confirms_emails = settings.email_confirmation == "required"
+    register = Register(
+        database,
+        PrecisNames(),
+        Emails(),
+        rules,
+        hashes,
+        admit_registration(parts),
+        redeem_token(parts),
+        send,
+        Admission(settings.registration),
+        confirms_emails,
+        parts.fingerprints,
+        new_id=uuid7,
+        clock=clock,
+        audit=audit,
+    )
     return AuthStories(
-        register=Register(
+        register=register,
+        register_by_operator=replace(register, admission=Admission.OPERATOR),
+        login=Login(
             database,
-            names,
-            emails,
+            find_user(),
             rules,
             hashes,
-            admit_registration(parts),
-            parts.fingerprints,
-            new_id=uuid7,
-            clock=clock,
-            audit=audit,
+            admit_attempt(parts),
+            RequireConfirmed(database, audit, confirms_emails),
+            open_session,
+            clock,
+            audit,
         ),
-        login=Login(database, names, emails, rules, hashes, admit_attempt(parts), open_session, clock, audit),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),
         verify=Verify(access_tokens, parts.live_sessions, clock),

@@ -10,8 +10,8 @@ from authservice.security.sealing import Sealer, master_key_from_secret
 
 START_SECONDS = 30.0
 """What reading the keys at start-up may take."""
-PEPPER, REFRESH_TOKENS, FINGERPRINTS = "password-pepper", "refresh-tokens", "fingerprints"
-SECRET_PURPOSES = (PEPPER, REFRESH_TOKENS, FINGERPRINTS)
+PEPPER, REFRESH_TOKENS, FINGERPRINTS, OUTBOX = "password-pepper", "refresh-tokens", "fingerprints", "outbox"
+SECRET_PURPOSES = (PEPPER, REFRESH_TOKENS, FINGERPRINTS, OUTBOX)
 
 
 def master_keys(settings: Settings, database: Database[TrustStores]) -> tuple[bytes, ...]:

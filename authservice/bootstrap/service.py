@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from authservice.bootstrap import account, admin, auth, trust
+from authservice.bootstrap import account, admin, auth, mail, trust
 from authservice.bootstrap.parts import Parts, make_parts
 from authservice.config import Settings
 from authservice.domain.signing_key import RotationPlan
@@ -14,6 +14,7 @@ from authservice.usecases.admin import AdminStories
 from authservice.usecases.adopt_backup import AdoptBackup
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.clean_up import CleanUp
+from authservice.usecases.mail import MailStories
 from authservice.usecases.trust import TrustStories
 from authservice.usecases.try_writing import TryWriting
 
@@ -26,6 +27,7 @@ class Service:
     account: AccountStories
     admin: AdminStories
     trust: TrustStories
+    mail: MailStories
     clean_up: CleanUp
     try_writing: TryWriting
     adopt_backup: AdoptBackup
@@ -68,6 +70,7 @@ def assemble(
         account=account.build(parts),
         admin=admin.build(parts),
         trust=trust.build(parts),
+        mail=mail.build(parts),
         clean_up=CleanUp(parts.database, parts.clock),
         try_writing=TryWriting(parts.database, parts.clock),
         adopt_backup=AdoptBackup(parts.database, parts.rotate_keys, parts.audit),

@@ -61,7 +61,15 @@ def attempt_limits(settings: ThrottleSettings) -> Limits:
 
 def registration_limit(settings: ThrottleSettings) -> Steady | None:
     """Return how many accounts one network may create."""
-    most = settings.registrations_per_hour
+    return _an_hour(settings.registrations_per_hour)
+
+
+def mail_request_limit(settings: ThrottleSettings) -> Steady | None:
+    """Return how many mails with a token one network may ask for."""
+    return _an_hour(settings.mail_requests_per_hour)
+
+
+def _an_hour(most: int) -> Steady | None:
     return Steady(most, timedelta(hours=1)) if most else None
 
 

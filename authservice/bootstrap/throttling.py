@@ -1,7 +1,7 @@
 """Puts together what counts attempts, for the areas in which one can try."""
 
 from authservice.bootstrap.parts import Parts
-from authservice.bootstrap.sizes import attempt_limits, registration_limit
+from authservice.bootstrap.sizes import attempt_limits, mail_request_limit, registration_limit
 from authservice.usecases.steps.admit_attempt import AdmitAttempt
 from authservice.usecases.steps.admit_request import AdmitRequest
 
@@ -16,3 +16,9 @@ def admit_registration(parts: Parts) -> AdmitRequest:
     """Return what admits new accounts."""
     limit = registration_limit(parts.settings)
     return AdmitRequest(parts.database, parts.fingerprints, "register", limit, parts.clock)
+
+
+def admit_mail_request(parts: Parts) -> AdmitRequest:
+    """Return what admits requests for mails with a token."""
+    limit = mail_request_limit(parts.settings)
+    return AdmitRequest(parts.database, parts.fingerprints, "mail_request", limit, parts.clock)

@@ -10,6 +10,8 @@ from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.people import delete_user, export_user, show_user
 from authservice.cli.printing import as_json, moment, show
+from authservice.domain.errors import FieldRejected
+from authservice.usecases.admin.invite import AlreadyThere
 from authservice.usecases.auth.register import Registration
 
 PAGE = 500
@@ -17,7 +19,7 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, import, list, disable, enable, export and delete accounts; grant and revoke their roles."""
+    """Create, import, invite, list, disable, enable, export and delete accounts; grant and revoke their roles."""
 
 
 users.add_command(show_user)
@@ -35,8 +37,29 @@ def create(name: str, email: str, password_stdin: bool, is_new: bool) -> None:
     """Create the account NAME. Asks for the password; it is never an argument, where others could see it."""
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else new_password()
     with service(may_create=True, is_new=is_new) as opened:
-        user = opened.auth.register(Registration(name, password, email), deadline())
+        user = opened.auth.register_by_operator(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
+
+
+@users.command()
+@click.argument("email")
+def invite(email: str) -> None:
+    """Send an invitation to EMAIL, with which a person may register once.
+
+    A running server sends the mail. A newer invitation takes the place of the one before.
+    """
+    with service() as opened:
+        if opened.parts.settings.registration == "closed":
+            raise click.ClickException(
+                "AUTHSERVICE_REGISTRATION is `closed`: nobody may register. Set it to `invited`."
+            )
+        try:
+            until = opened.admin.invite(email, deadline())
+        except FieldRejected as rejected:
+            raise click.ClickException(f"{email!r} cannot be invited: it {rejected}.") from None
+        except AlreadyThere:
+            raise click.ClickException(f"An account has {email} already, and has confirmed it.") from None
+    click.echo(f"Invited {email}, until {moment(until)}.")
 
 
 @users.command("list")

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authservice import bootstrap
 from authservice import config as configuration
+from authservice.bootstrap.mail import FOLDER, smtp_server
 from authservice.cli.databases import trouble_with
 from authservice.cli.failures import failure_of
 from authservice.cli.opening import deadline, missing_file, remedy_for_missing
@@ -21,6 +22,7 @@ from authservice.cli.printing import as_json, show
 from authservice.config import ConfigError, Settings
 from authservice.domain.clocks import MOST_APART
 from authservice.domain.errors import AuthError, StorageUnavailable
+from authservice.ports import CourierAway
 from authservice.security.breached_file import BreachedFile, BreachedFileUnusable
 from authservice.security.master_key import MasterKeyUnusable
 from authservice.security.sealing import CannotOpen
@@ -48,7 +50,7 @@ class Result:
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Check settings, files, TLS, database, clock, migrations, keys and writing, and say what to do about each failure.
+    """Check settings, files, TLS, database, clock, migrations, keys, writing and mail, and say what to mend.
 
     Exit code 0 if nothing failed (warnings allowed), 1 otherwise.
     """
@@ -177,6 +179,7 @@ def _check_service(settings: Settings) -> Iterator[Result]:
         with closing(service):
             yield _check_secret(settings)
             yield _check_writing(service)
+            yield _check_mail(settings)
 
 
 def _check_secret(settings: Settings) -> Result:
@@ -195,6 +198,20 @@ def _check_writing(service: bootstrap.Service) -> Result:
         trouble = trouble_with(error)
         return Result("writing", "failed", trouble.what, _as_remedy(trouble.remedy) or "see what it says")
     return Result("writing", "ok", "the database takes what is written")
+
+
+def _check_mail(settings: Settings) -> Result:
+    if settings.smtp_host is None:
+        finding = f"written into {settings.data_dir / FOLDER}, as AUTHSERVICE_SMTP_HOST is not set"
+        return Result("mail", "ok", finding) if settings.is_sqlite else Result("mail", "warning", finding, "set it")
+    place = f"{settings.smtp_host}:{settings.smtp_port}"
+    try:
+        smtp_server(settings, settings.smtp_host).visit()
+    except CourierAway as error:
+        return Result(
+            "mail", "failed", f"{place}: {error}", "correct the settings AUTHSERVICE_SMTP_..., or that server"
+        )
+    return Result("mail", "ok", f"{place} takes mail")
 
 
 def _check_port(settings: Settings) -> Result:

@@ -7,8 +7,10 @@ The only package that looks at the environment. The five variables of the Node a
 from authservice.config.account import AccountSettings
 from authservice.config.database import DatabaseSettings, without_password
 from authservice.config.exposure import Exposure, exposures
+from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.reading import Origin, load, origins
+from authservice.config.registration import RegistrationSettings
 from authservice.config.remains import WAYS_BACK, is_there, remains, require_no_remains
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
@@ -24,8 +26,10 @@ __all__ = [
     "ConfigError",
     "DatabaseSettings",
     "Exposure",
+    "MailSettings",
     "Origin",
     "PasswordSettings",
+    "RegistrationSettings",
     "SealingSettings",
     "ServingSettings",
     "Settings",

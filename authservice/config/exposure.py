@@ -28,8 +28,17 @@ def exposures(settings: Settings) -> list[Exposure]:
 def _files(settings: Settings) -> Iterator[Path]:
     yield ENV_FILE
     yield settings.master_key_file or settings.data_dir / GENERATED_KEY
-    of_secrets = settings.db_password_file, settings.jwt_secret_file, settings.database_url_file, settings.tls_key_file
-    yield from filter(None, (*of_secrets, settings.database_file))
+    yield from filter(
+        None,
+        (
+            settings.db_password_file,
+            settings.jwt_secret_file,
+            settings.database_url_file,
+            settings.smtp_password_file,
+            settings.tls_key_file,
+            settings.database_file,
+        ),
+    )
 
 
 def _exposure(path: Path) -> Exposure | None:

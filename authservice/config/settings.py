@@ -3,7 +3,9 @@
 from authservice.config.account import AccountSettings
 from authservice.config.database import DatabaseSettings
 from authservice.config.logs import LogSettings
+from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
+from authservice.config.registration import RegistrationSettings
 from authservice.config.sealing import SealingSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.throttle import ThrottleSettings
@@ -15,6 +17,8 @@ class Settings(
     LogSettings,
     AccountSettings,
     ThrottleSettings,
+    MailSettings,
+    RegistrationSettings,
     PasswordSettings,
     TokenSettings,
     ServingSettings,

@@ -22,6 +22,9 @@ class ThrottleSettings(Area):
     registrations_per_hour: int = Field(
         600, ge=0, description="accounts that one network may create in an hour; 0 is any number"
     )
+    mail_requests_per_hour: int = Field(
+        600, ge=0, description="mails with a token that one network may ask for in an hour; 0 is any number"
+    )
     trusted_proxies: str | None = Field(
         None,
         description="networks of proxies, as `10.0.0.0/8, 2001:db8::/32`, that say in `x-forwarded-for` who calls",

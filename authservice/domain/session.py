@@ -35,6 +35,8 @@ class SessionEnd(Enum):
     ACCOUNT_DELETED = "account_deleted"
     PASSWORD_SET = "password_set"  # noqa: S105  # as the next
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # it is none
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # no password
+    EMAIL_CHANGED = "email_changed"
     OTHER = "other"
     """What a later version calls it, whose servers may run beside those of this one."""
 

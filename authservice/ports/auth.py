@@ -48,6 +48,12 @@ class Users(Protocol):
         Tells whether hash and `secret_generation` were still those of `user`.
         """
 
+    def set_email(self, user: User, new: str) -> bool:
+        """Give the user a new canonical address, and count what proves them up, unless that has changed meanwhile.
+
+        Tells whether it was given.
+        """
+
     def set_profile(self, user_id: UUID, display_name: str | None, locale: str | None) -> None:
         """Replace what people say about themselves."""
 

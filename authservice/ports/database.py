@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from authservice.domain.deadline import Deadline
 from authservice.ports.auth import Attempts, Imports, PersonalData, Sessions, Users
+from authservice.ports.mail import EmailClaims, MailQuotas, OneTimeTokens, Outbox
 from authservice.ports.trust import SealedSecrets, SigningKeys
 
 T = TypeVar("T")
@@ -39,6 +40,14 @@ class AuthStores(Protocol):
     def attempts(self) -> Attempts: ...
     @property
     def personal_data(self) -> PersonalData: ...
+    @property
+    def email_claims(self) -> EmailClaims: ...
+    @property
+    def one_time_tokens(self) -> OneTimeTokens: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def mail_quotas(self) -> MailQuotas: ...
 
 
 class ImportStores(Protocol):

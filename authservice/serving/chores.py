@@ -2,6 +2,8 @@
 
 import time
 
+import structlog
+
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.serving.housekeeping import Chore, Housekeeping
@@ -9,6 +11,8 @@ from authservice.serving.outages import Outages
 from authservice.serving.steadiness import Steadiness
 from authservice.storage.limits import BUSY_SECONDS
 from authservice.transport.server import Server
+
+log = structlog.get_logger()
 
 PING_PERIOD = 1.0
 """Seconds. So often Verify's connection is used in any case, and a host that may only be read is found and left."""
@@ -24,6 +28,9 @@ CALM_SECONDS = 5.0
 """After the last call that was refused, before it is said that none is: some may go while others do not."""
 TRY_SECONDS = BUSY_SECONDS + 1.0
 """What a trial gets: as long as a call waits for other writers, so that it fails only of what they fail of."""
+MAIL_PERIOD = 1.0
+"""Seconds between two looks at the outbox."""
+MAIL_SECONDS = 30.0
 UPKEEP_PERIOD = 60.0
 UPKEEP_SECONDS = 5.0
 FIRST_CLEAN_UP = 600.0
@@ -73,6 +80,19 @@ def upkeep(service: bootstrap.Service, steadiness: Steadiness, *, managed_keys: 
             Chore("rotate keys", UPKEEP_PERIOD, rotate_keys),
         ]
     return kept
+
+
+def delivery(service: bootstrap.Service) -> Chore:
+    """Return what sends mail."""
+
+    def deliver() -> None:
+        done = service.mail.deliver(MAIL_SECONDS)
+        if done.given_up:
+            log.warning(
+                "mail_given_up", mails=done.given_up, remedy="the audit events `mail_given_up` say which, and why"
+            )
+
+    return Chore("mail", MAIL_PERIOD, deliver)
 
 
 def health_check(service: bootstrap.Service, server: Server, outages: Outages) -> Chore:

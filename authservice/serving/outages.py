@@ -10,13 +10,14 @@ import structlog
 
 from authservice.domain.clocks import ClockWrong
 from authservice.domain.errors import StorageUnavailable
+from authservice.ports import CourierAway
 
 log = structlog.get_logger()
 
 TOLD_EVERY = 60.0
 """Seconds. Some chores are done ten times a second."""
-_AWAY, _WRONG = "database_away", "clock_wrong"
-_ENDS = {_AWAY: "database_back", _WRONG: "clock_right"}
+_AWAY, _WRONG, _NO_COURIER = "database_away", "clock_wrong", "mail_server_away"
+_ENDS = {_AWAY: "database_back", _WRONG: "clock_right", _NO_COURIER: "mail_server_back"}
 
 
 @dataclass(slots=True)
@@ -30,8 +31,8 @@ class _Outage:
 class Outages:
     """Those of one process, whichever of its threads they meet. Lives as long as the process.
 
-    A database that is away is one outage, however many chores it keeps from being done, and so is a wrong clock;
-    anything else is one for each.
+    A database that is away is one outage, however many chores it keeps from being done, and so are a wrong clock and a
+    mail server that takes nothing; anything else is one for each.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -76,6 +77,8 @@ class Outages:
 def _outage_of(chore: str, error: Exception) -> str:
     if isinstance(error, ClockWrong) or isinstance(error.__cause__, ClockWrong):
         return _WRONG
+    if isinstance(error, CourierAway):
+        return _NO_COURIER
     return _AWAY if isinstance(error, StorageUnavailable) else chore
 
 

@@ -8,7 +8,7 @@ import structlog
 
 from authservice import bootstrap
 from authservice.config import Settings
-from authservice.serving.chores import CALLS, health_check, start_feeding, upkeep
+from authservice.serving.chores import CALLS, delivery, health_check, start_feeding, upkeep
 from authservice.serving.cores import Cores
 from authservice.serving.descriptors import connections_within
 from authservice.serving.housekeeping import Housekeeping
@@ -77,11 +77,13 @@ def work(
         server.listen(address, tls_files(settings))
     feeding = start_feeding(service, server, outages)
     server.start()
-    # Two threads: a slow clean-up must not delay the word that the database is gone.
+    # Three threads: a slow clean-up or mail server must not delay the word that the database is gone.
     health = Housekeeping([health_check(service, server, outages)], outages=outages)
     keeping = Housekeeping(upkeep(service, steadiness, managed_keys=settings.jwt_secret is None), outages=outages)
+    posting = Housekeeping([delivery(service)], outages=outages)
     health.start()
     keeping.start()
+    posting.start()
     log.info("serving", entrance="on" if has_entrance else "off", grpcio=grpc_version())
     hangups.heed(lambda: reread(settings))
     ready()
@@ -89,6 +91,7 @@ def work(
     server.drain()
     health.stop()
     keeping.stop()
+    posting.stop()
     feeding.stop()
     server.stop(settings.shutdown_grace)
     service.close()

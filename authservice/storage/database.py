@@ -18,6 +18,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavailable
 from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
+from authservice.storage.auth.email_claims import SqlEmailClaims
 from authservice.storage.auth.imports import SqlImports
 from authservice.storage.auth.personal_data import SqlPersonalData
 from authservice.storage.auth.sessions import SqlSessions
@@ -28,6 +29,9 @@ from authservice.storage.expired import SqlExpired
 from authservice.storage.faults import DATABASE_ERRORS, Fault, is_of_this_host, judge
 from authservice.storage.hosts import CONNECT_SECONDS
 from authservice.storage.limits import BUSY_SECONDS, STATEMENT_SECONDS
+from authservice.storage.mail.one_time_tokens import SqlOneTimeTokens
+from authservice.storage.mail.outbox import SqlOutbox
+from authservice.storage.mail.quotas import SqlMailQuotas
 from authservice.storage.mysql import give
 from authservice.storage.trust.keys import SqlSealedSecrets, SqlSigningKeys
 
@@ -52,6 +56,10 @@ class SqlTransaction:
         self.attempts = SqlAttempts(connection)
         self.imports = SqlImports(connection)
         self.personal_data = SqlPersonalData(connection)
+        self.email_claims = SqlEmailClaims(connection)
+        self.one_time_tokens = SqlOneTimeTokens(connection)
+        self.outbox = SqlOutbox(connection)
+        self.mail_quotas = SqlMailQuotas(connection)
         self.signing_keys = SqlSigningKeys(connection)
         self.sealed_secrets = SqlSealedSecrets(connection)
         self.expired = SqlExpired(connection)

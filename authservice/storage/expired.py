@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, delete, select
 
 from authservice.storage.tables.auth import known_networks, login_attempts, sessions, tried_secrets
+from authservice.storage.tables.mail import mail_quotas, one_time_tokens, outbox
 from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
@@ -13,6 +14,9 @@ _EXPIRIES: tuple[Column[datetime], ...] = (
     tried_secrets.c.expires_at,
     known_networks.c.expires_at,
     revocations.c.token_end,
+    one_time_tokens.c.expires_at,
+    outbox.c.expires_at,
+    mail_quotas.c.expires_at,
 )
 
 

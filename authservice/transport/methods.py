@@ -51,6 +51,13 @@ METHODS: Mapping[str, Method] = {
     # It ends the session that it is called from, so a second call is refused.
     "/authapi.v1.AccountService/DeleteAccount": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.AccountService/CancelDeletion": Method(Threads.CALLS, is_repeatable=True),
+    # A second one asks for a second mail.
+    "/authapi.v1.AccountService/RequestPasswordReset": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/RequestEmailVerification": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/ChangeEmail": Method(Threads.CALLS, is_repeatable=False),
+    # The second one finds the token spent.
+    "/authapi.v1.AccountService/ResetPassword": Method(Threads.PASSWORDS, is_repeatable=False),
+    "/authapi.v1.AccountService/VerifyEmail": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

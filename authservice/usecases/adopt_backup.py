@@ -14,6 +14,8 @@ STEP_SECONDS = 30.0
 class AdoptBackup:
     """Ends what a backup brings back to life: the sessions that were logged out after it, and every token.
 
+    One-time tokens go as well, and the mail that had not been sent: most of it has been since.
+
     For a database that no server runs on. Sessions go without rules for those who watch: one rule for each would be
     millions, and what a session signed until now falls with the keys.
     """
@@ -34,6 +36,8 @@ class AdoptBackup:
         sessions = 0
         while forgotten := self._forget():
             sessions += forgotten
+        while self._forget_mail():
+            pass
         keys = self.rotate_keys.all(Deadline.after(STEP_SECONDS)) if managed_keys else []
         for key in keys:
             self.rotate_keys.revoke(key.kid, Deadline.after(STEP_SECONDS))
@@ -43,4 +47,11 @@ class AdoptBackup:
     def _forget(self) -> int:
         return self.database.transact(
             lambda tx: tx.sessions.forget(self.batch), Deadline.after(STEP_SECONDS), settle=last_counts
+        )
+
+    def _forget_mail(self) -> int:
+        return self.database.transact(
+            lambda tx: tx.one_time_tokens.forget(self.batch) + tx.outbox.forget(self.batch),
+            Deadline.after(STEP_SECONDS),
+            settle=last_counts,
         )

@@ -25,7 +25,7 @@ def test_an_operators_day_on_the_embedded_database(run: Run, tmp_path: Path) -> 
     keys = json.loads(run("keys", "list", "--json").stdout)
     assert [key["state"] for key in keys] == ["active", "pending"]
     assert set(keys[0]) == {"key_id", "algorithm", "state", "created", "active_since", "retired_since"}
-    assert run("keys", "rewrap").stdout == "Sealed 5 secrets under the newest master key.\n"
+    assert run("keys", "rewrap").stdout == "Sealed 6 secrets under the newest master key.\n"
     assert run("doctor").returncode == 0
     assert (tmp_path / "data" / "master.key").stat().st_mode & 0o777 == 0o600
     for path in (tmp_path / "data").iterdir():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
@@ -16,7 +16,7 @@ from authservice.storage.tables import metadata
 
 _MIGRATE = """
 import os, signal, sys
-from sqlalchemy import event
+from sqlalchemy import event, text
 from authservice.storage import schema
 from authservice.storage.engine import open_engine
 
@@ -57,6 +57,20 @@ def changes(url: str) -> int:
     return made
 
 
+def definitions(url: str) -> list[str]:
+    """Return how a database would make its tables and indexes again, and the migration that it says it has."""
+    engine = open_engine(url, pool_size=1)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            found = list(connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")).scalars())
+        else:
+            tables = connection.execute(text("SHOW TABLES")).scalars().all()
+            found = [connection.execute(text(f"SHOW CREATE TABLE {table}")).one()[1] for table in tables]
+        found += connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    engine.dispose()
+    return sorted(found)
+
+
 def is_whole(url: str) -> bool:
     """Tell whether a database has what the code believes in, and says so."""
     engine = open_engine(url, pool_size=1)
@@ -74,12 +88,15 @@ def new_url(backend: str, tmp_path: Path, new_mariadb_url: Callable[[], str]) ->
 
 
 def test_a_migration_killed_after_any_statement_is_completed_by_the_next(new_url: Callable[[str], str]) -> None:
-    total = changes(new_url("whole"))
+    unhurt = new_url("whole")
+    total = changes(unhurt)
     assert total > 12, "tables, indexes, columns, and the numbers of the migrations"
+    assert is_whole(unhurt)
+    whole = definitions(unhurt)
     urls = [new_url(f"killed-after-{last}") for last in range(1, total + 1)]
     subprocess.run([sys.executable, "-c", _MIGRATE, *urls], check=True, timeout=120)
     for last, url in enumerate(urls, 1):
         engine = open_engine(url, pool_size=1)
         schema.migrate(engine)
         engine.dispose()
-        assert is_whole(url), last
+        assert definitions(url) == whole, last

@@ -94,6 +94,11 @@ class AuthProcess:
         return f"127.0.0.1:{self.process.port}"
 
     @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self._folder
+
+    @property
     def settings(self) -> dict[str, str]:
         """What its operator's commands have in their environment."""
         return {"AUTHSERVICE_DATA_DIR": str(self._folder), "AUTHSERVICE_MASTER_KEY": MASTER_KEY}
@@ -101,7 +106,7 @@ class AuthProcess:
     def register(self, name: str) -> None:
         """Make an account."""
         with self.process.stub() as stub:
-            register(stub, name)
+            register(stub, name, email=f"{name}@example.com")
 
     def login(self, name: str) -> api.SessionTokens:
         """Open a session."""

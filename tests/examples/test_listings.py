@@ -56,6 +56,7 @@ UNTRIED: dict[tuple[Path, str, str], str] = {
     (OPERATIONS, "sh", "set-password ada"): "tests/rpc/account/test_one_time_passwords.py has the command's story",
     (OPERATIONS, "sh", "build-breached"): "tests/cli/test_passwords.py builds such files",
     (OPERATIONS, "sh", "users import --from"): "tests/cli/test_import.py imports from both",
+    (OPERATIONS, "sh", "AUTHSERVICE_SMTP_HOST"): "settings for a mail server of the reader's; tests/mail has some",
     (OPERATIONS, "", "1482 imported"): "tests/cli/test_import.py has other numbers",
     (OPERATIONS, "ini", "[mysqld]"): "tests/clusters/group.py starts members with settings like these",
     (RELEASING, "", "require authservice"): "`make dist` tries a module by its tag",

@@ -40,7 +40,8 @@ def statements_of(operations: Operations, faulty: FaultyDatabase, name: str) -> 
     operation = operations.fresh(name)
     faulty.plan.record()
     operation.call()
-    assert len(faulty.plan.sent) > 2, "a change and its COMMIT at the least"
+    assert len(faulty.plan.sent) >= 2, "a change and its COMMIT at the least"
+    assert faulty.plan.sent[-1] == COMMIT
     return faulty.plan.sent
 
 

@@ -100,6 +100,23 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
     "/authapi.v1.AccountService/ExportAccount": to_users(lambda *_: account_api.ExportAccountRequest()),
     "/authapi.v1.AccountService/DeleteAccount": to_users(lambda *_: account_api.DeleteAccountRequest()),
     "/authapi.v1.AccountService/CancelDeletion": to_users(lambda *_: account_api.CancelDeletionRequest()),
+    "/authapi.v1.AccountService/RequestPasswordReset": to_anyone(
+        lambda *_: account_api.RequestPasswordResetRequest(user_name_or_email="ada")
+    ),
+    "/authapi.v1.AccountService/RequestEmailVerification": to_anyone(
+        lambda *_: account_api.RequestEmailVerificationRequest(user_name_or_email="ada")
+    ),
+    "/authapi.v1.AccountService/ResetPassword": (
+        lambda *_: account_api.ResetPasswordRequest(token="reset.x.y", new_password=PASSWORD),
+        dict.fromkeys(CALLERS, "ONE_TIME_TOKEN_INVALID"),  # account/test_reset.py: with one that is good
+    ),
+    "/authapi.v1.AccountService/VerifyEmail": (
+        lambda *_: account_api.VerifyEmailRequest(token="verify_email.x.y"),
+        dict.fromkeys(CALLERS, "ONE_TIME_TOKEN_INVALID"),  # account/test_email.py: with one that is good
+    ),
+    "/authapi.v1.AccountService/ChangeEmail": to_users(
+        lambda *_: account_api.ChangeEmailRequest(new_email="new@example.com")
+    ),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
     "/authapi.v1.TrustService/WatchRevocations": to_anyone(lambda *_: trust_api.WatchRevocationsRequest()),
 }

@@ -254,8 +254,8 @@ def test_v4_unknown_fields_are_dropped(channel: grpc.Channel, stub: Stub) -> Non
 
 
 def test_a3_nothing_but_the_contracts_fields_can_be_set(channel: grpc.Channel, stub: Stub) -> None:
-    # Field 5 and above might be an id, roles or a verified mark one day; today they are unknown and change nothing.
-    extra = b"\x2a\x05admin" + b"\x30\x01" + b"\x3a\x24" + b"0191d5a5-0000-7000-8000-000000000000"
+    # Field 6 and above might be an id, roles or a verified mark one day; today they are unknown and change nothing.
+    extra = b"\x32\x05admin" + b"\x38\x01" + b"\x42\x24" + b"0191d5a5-0000-7000-8000-000000000000"
     data = api.RegisterRequest(user_name="ada", password=PASSWORD).SerializeToString() + extra
     answer = register_bytes(channel, data)
     identity = verify(stub, login(stub, "ada").access_token)

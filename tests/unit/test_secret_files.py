@@ -14,6 +14,7 @@ SECRETS = {
     "JWT_SECRET": "a-secret-of-the-node-application-0123",
     "AUTHSERVICE_DATABASE_URL": "mysql://user:canary@db1/name",
     "AUTHSERVICE_MASTER_KEY": MASTER_KEY,
+    "AUTHSERVICE_SMTP_PASSWORD": "sm${tp}w#rd",
 }
 
 
@@ -59,7 +60,7 @@ def test_a_secret_of_a_file_counts_as_if_it_stood_in_the_variable(
         monkeypatch.setenv(f"{variable}_FILE", str(path))
     settings = load()
     assert settings.master_keys() == expected.master_keys()
-    for name in ("db_password", "jwt_secret", "database_url"):
+    for name in ("db_password", "jwt_secret", "database_url", "smtp_password"):
         assert getattr(settings, name) == getattr(expected, name)
     if variable != "AUTHSERVICE_MASTER_KEY":
         assert next(row for row in origins(settings) if row.variable == variable).source == f"{variable}_FILE"

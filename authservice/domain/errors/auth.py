@@ -10,6 +10,13 @@ class UserNameTaken(AuthError):
         super().__init__("This user name is taken. Choose another one.")
 
 
+class RegistrationClosed(AuthError):
+    """Nobody may register."""
+
+    def __init__(self) -> None:
+        super().__init__("Registration is closed. Ask an operator for an account.")
+
+
 class CredentialsInvalid(AuthError):
     """User name or password is wrong, or the account is disabled: deliberately the same for all three."""
 

@@ -6,5 +6,6 @@ Stories record these (`ports.Audit`), and each is one line of the log: docs/oper
 from authservice.domain.events.account import *
 from authservice.domain.events.admin import *
 from authservice.domain.events.auth import *
+from authservice.domain.events.mail import *
 from authservice.domain.events.roots import *
 from authservice.domain.events.trust import *

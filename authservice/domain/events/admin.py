@@ -53,6 +53,12 @@ class UsersImported(AuditEvent):
     refused: int
 
 
+class PersonInvited(AuditEvent):
+    """An operator had an invitation sent."""
+
+    mail_id: UUID
+
+
 class SessionsEndedByOperator(AuditEvent):
     """An operator ended a session, those of a user, or everybody's where both are empty."""
 

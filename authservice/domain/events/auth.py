@@ -40,6 +40,12 @@ class OneTimePasswordReplaced(AuditEvent):
     session_id: UUID
 
 
+class LoginNotConfirmed(AuditEvent):
+    """The password is right, and the address of the account is not confirmed."""
+
+    user_id: UUID
+
+
 class SessionRefreshed(AuditEvent):
     """A refresh token was spent. Not for repetitions in the grace window."""
 

@@ -124,6 +124,15 @@ class SqlUsers:
         query = select(retired_names.c.retired_at).where(retired_names.c.fingerprint == fingerprint)
         return self._connection.execute(query.with_for_update(read=True)).first() is not None
 
+    def set_email(self, user: User, new: str) -> bool:
+        """Give the user a new address: one conditional update, whose row count decides."""
+        changed = self._connection.execute(
+            update(users)
+            .where(users.c.id == user.id, users.c.secret_generation == user.secret_generation)
+            .values(email=new, secret_generation=users.c.secret_generation + 1)
+        )
+        return changed.rowcount == 1
+
     def set_disabled(self, user_id: UUID, at: datetime | None) -> None:
         """Disable the account since `at`, or enable it with None."""
         self._change(user_id, disabled_at=at)

@@ -41,6 +41,7 @@ email_claims = Table(
     metadata,
     Column("email", Key(254), primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("confirmed_at", Time),
     **OPTIONS,
 )
 

@@ -55,7 +55,7 @@ HELD = {
         secrets="password_hash registration_key",
         service="generation secret_generation",
     ),
-    "email_claims": Held(by="user_id", personal="email user_id"),
+    "email_claims": Held(by="user_id", personal="email user_id confirmed_at"),
     "user_roles": Held(by="user_id", personal="user_id role granted_at"),
     "sessions": Held(
         by="user_id",
@@ -69,6 +69,21 @@ HELD = {
         by="owner", personal="failures last_at next_at", pseudonym="subject owner", service="expires_at"
     ),
     "tried_secrets": Held(by="owner", personal="expires_at", secrets="fingerprint", pseudonym="owner"),
+    "one_time_tokens": Held(
+        by="user_id",
+        personal="user_id purpose address created_at expires_at",
+        secrets="slot secret_hash",
+        pseudonym="id spent_by",
+        service="secret_generation",
+    ),
+    "outbox": Held(
+        by="user_id",
+        personal="user_id kind created_at",
+        secrets="sealed",
+        pseudonym="id",
+        service="attempts due_at expires_at",
+    ),
+    "mail_quotas": Held(pseudonym="subject", service="mailed_at expires_at"),
     "retired_names": Held(pseudonym="fingerprint", service="retired_at"),
     "revocations": Held(pseudonym="subject", service="seq min_generation token_end"),
     "signing_keys": Held(

@@ -105,6 +105,38 @@ class AccountServicer(rpc.AccountServiceServicer):
         kept = self.stories.cancel_deletion(self._caller(context).user_id, self._deadline(context))
         return api.CancelDeletionResponse(account=account(kept))
 
+    def RequestPasswordReset(
+        self, request: api.RequestPasswordResetRequest, context: grpc.ServicerContext
+    ) -> api.RequestPasswordResetResponse:
+        """Have a token sent that sets a password."""
+        network = self.networks.of_attempt(context)
+        self.stories.request_password_reset(request.user_name_or_email, network, self._deadline(context))
+        return api.RequestPasswordResetResponse()
+
+    def ResetPassword(
+        self, request: api.ResetPasswordRequest, context: grpc.ServicerContext
+    ) -> api.ResetPasswordResponse:
+        """Set a password."""
+        ended = self.stories.reset_password(request.token, request.new_password, self._deadline(context))
+        return api.ResetPasswordResponse(ended_sessions=ended)
+
+    def RequestEmailVerification(
+        self, request: api.RequestEmailVerificationRequest, context: grpc.ServicerContext
+    ) -> api.RequestEmailVerificationResponse:
+        """Have a token sent that confirms an address."""
+        network = self.networks.of_attempt(context)
+        self.stories.request_email_verification(request.user_name_or_email, network, self._deadline(context))
+        return api.RequestEmailVerificationResponse()
+
+    def VerifyEmail(self, request: api.VerifyEmailRequest, context: grpc.ServicerContext) -> api.VerifyEmailResponse:
+        """Confirm an address."""
+        return api.VerifyEmailResponse(ended_sessions=self.stories.verify_email(request.token, self._deadline(context)))
+
+    def ChangeEmail(self, request: api.ChangeEmailRequest, context: grpc.ServicerContext) -> api.ChangeEmailResponse:
+        """Have a token sent to another address."""
+        self.stories.change_email(request.new_email, self._caller(context), self._deadline(context))
+        return api.ChangeEmailResponse()
+
     def _caller(self, context: grpc.ServicerContext) -> Caller:
         return caller_of(context, self.networks)
 

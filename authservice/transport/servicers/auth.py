@@ -40,6 +40,7 @@ class AuthServicer(rpc.AuthServiceServicer):
             request.email,
             request.idempotency_key,
             self.networks.of_attempt(context),
+            request.invitation_token,
         )
         user = self.stories.register(wanted, deadline_of(context, self.default_deadline))
         return api.RegisterResponse(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.account.change_email import ChangeEmail
 from authservice.usecases.account.change_password import ChangePassword
 from authservice.usecases.account.delete_account import CancelDeletion, DeleteAccount
 from authservice.usecases.account.erase_accounts import EraseAccounts
@@ -9,9 +10,13 @@ from authservice.usecases.account.estimate_password import EstimatePassword
 from authservice.usecases.account.export_account import ExportAccount
 from authservice.usecases.account.get_account import GetAccount
 from authservice.usecases.account.list_sessions import ListSessions
+from authservice.usecases.account.request_email_verification import RequestEmailVerification
+from authservice.usecases.account.request_password_reset import RequestPasswordReset
+from authservice.usecases.account.reset_password import ResetPassword
 from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
 from authservice.usecases.account.revoke_session import RevokeSession
 from authservice.usecases.account.update_account import UpdateAccount
+from authservice.usecases.account.verify_email import VerifyEmail
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +34,8 @@ class AccountStories:
     delete_account: DeleteAccount
     cancel_deletion: CancelDeletion
     erase_accounts: EraseAccounts
+    request_password_reset: RequestPasswordReset
+    reset_password: ResetPassword
+    request_email_verification: RequestEmailVerification
+    verify_email: VerifyEmail
+    change_email: ChangeEmail

@@ -1,7 +1,7 @@
 """ChangePassword: replace the password of the caller."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from authservice.domain import events
 from authservice.domain.caller import Caller
@@ -12,7 +12,7 @@ from authservice.domain.session import SessionEnd
 from authservice.domain.user import NewPassword, User
 from authservice.ports import Audit, AuthStores, Clock, Database, PasswordRules, Passwords
 from authservice.usecases.steps.admit_attempt import AdmitAttempt, account_of
-from authservice.usecases.steps.set_password import set_password
+from authservice.usecases.steps.set_password import Replacement, SetPassword
 
 FRESH = timedelta(minutes=5)
 """How long ago a second factor may have been shown that stands in for the old password."""
@@ -38,6 +38,7 @@ class ChangePassword:
     password_rules: PasswordRules
     passwords: Passwords
     admit_attempt: AdmitAttempt
+    set_password: SetPassword
     clock: Clock
     audit: Audit
 
@@ -53,8 +54,8 @@ class ChangePassword:
         if request.old_password:
             self._prove(user, request.old_password, caller.network, deadline)
         new = NewPassword(self.passwords.hash(request.new_password, deadline))
-        now = self.clock()
-        ended = self.database.transact(lambda tx: self._change(tx, user, new, caller, now), deadline, settle=_settle)
+        replacement = self.set_password.draft(new, SessionEnd.PASSWORD_CHANGED, self.clock())
+        ended = self.database.transact(lambda tx: self._change(tx, user, replacement, caller), deadline, settle=_settle)
         if ended is None:  # Another change was faster, so what was proved is true no longer.
             raise CredentialsInvalid
         self.audit.record(events.PasswordChanged(user_id=user.id, session_id=caller.session_id, ended=ended))
@@ -79,13 +80,13 @@ class ChangePassword:
             self.audit.record(events.PasswordChangeRefused(user_id=user.id))
             raise CredentialsInvalid
 
-    def _change(self, tx: AuthStores, user: User, new: NewPassword, caller: Caller, now: datetime) -> int | None:
-        ended = set_password(tx, user, new, SessionEnd.PASSWORD_CHANGED, now, keep=caller.session_id)
+    def _change(self, tx: AuthStores, user: User, replacement: Replacement, caller: Caller) -> int | None:
+        ended = self.set_password(tx, user, replacement, keep=caller.session_id)
         if ended is None:
             return None
         # Held, so that it does not end while it changes the password: another session may be ending it.
         session, _ = tx.sessions.hold_each({caller.session_id}).get(caller.session_id, (None, None))
-        if session is None or not session.is_live(now):
+        if session is None or not session.is_live(replacement.at):
             raise SessionEnded
         tx.attempts.clear_owned(account_of(user, self.admit_attempt.fingerprints))
         return ended

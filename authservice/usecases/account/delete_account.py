@@ -7,9 +7,11 @@ from uuid import UUID
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import NotPermitted, SessionEnded
+from authservice.domain.mail import Letter, MailKind, shown
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User
 from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
+from authservice.usecases.steps.send_mail import SendMail
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class DeleteAccount:
 
     database: Database[AuthStores]
     grace: timedelta
+    send_mail: SendMail
     clock: Clock
     audit: Audit
 
@@ -33,13 +36,25 @@ class DeleteAccount:
         """
         now = self.clock()
         at = now if at_once else now + self.grace
+        notice = self.send_mail.draft(MailKind.ACCOUNT_DELETED)
         erase_at, ended = self.database.transact(
-            lambda tx: _schedule(tx, user_id, at, now),
+            lambda tx: self._schedule(tx, user_id, at, notice),
             deadline,
             settle=lambda earlier, last: earlier if earlier[1] else last,
         )
         self.audit.record(events.AccountDeletionRequested(user_id=user_id, ended=ended, by_operator=by_operator))
         return erase_at, ended
+
+    def _schedule(self, tx: AuthStores, user_id: UUID, at: datetime, notice: Letter) -> tuple[datetime, int]:
+        user, now = tx.users.lock(user_id), notice.written_at
+        if user is None:
+            raise SessionEnded
+        erase_at = min(at, user.erase_at or at)
+        tx.users.set_erase_at(user_id, erase_at)
+        if user.erase_at is None:
+            facts = {"user_name": user.name.typed, "erase_time": shown(erase_at)}
+            self.send_mail.notify(tx, user, replace(notice, facts=facts))
+        return erase_at, tx.sessions.end_all(user_id, SessionEnd.ACCOUNT_DELETED, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +74,6 @@ class CancelDeletion:
         user = self.database.transact(lambda tx: _keep(tx, user_id, now), deadline, settle=last_counts)
         self.audit.record(events.AccountDeletionCancelled(user_id=user_id, by_operator=by_operator))
         return user
-
-
-def _schedule(tx: AuthStores, user_id: UUID, at: datetime, now: datetime) -> tuple[datetime, int]:
-    user = tx.users.lock(user_id)
-    if user is None:
-        raise SessionEnded
-    erase_at = min(at, user.erase_at or at)
-    tx.users.set_erase_at(user_id, erase_at)
-    return erase_at, tx.sessions.end_all(user_id, SessionEnd.ACCOUNT_DELETED, now)
 
 
 def _keep(tx: AuthStores, user_id: UUID, now: datetime) -> User:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from authservice.usecases.admin.import_users import ImportUsers
+from authservice.usecases.admin.invite import Invite
 from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
@@ -16,3 +17,4 @@ class AdminStories:
     operate_sessions: OperateSessions
     import_users: ImportUsers
     make_one_time_password: MakeOneTimePassword
+    invite: Invite

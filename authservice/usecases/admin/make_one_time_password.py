@@ -11,7 +11,7 @@ from authservice.domain.session import SessionEnd
 from authservice.domain.user import NewPassword
 from authservice.ports import Audit, AuthStores, Clock, Database, NameRules, Passwords
 from authservice.usecases.admin.operate_users import held_user_named
-from authservice.usecases.steps.set_password import set_password
+from authservice.usecases.steps.set_password import SetPassword
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class MakeOneTimePassword:
     passwords: Passwords
     new_text: Callable[[], str]
     life: timedelta
+    set_password: SetPassword
     clock: Clock
     audit: Audit
 
@@ -47,10 +48,11 @@ class MakeOneTimePassword:
         """
         name, text, now = self.names.read(user_name), self.new_text(), self.clock()
         new = NewPassword(self.passwords.hash(text, deadline), now + self.life)
+        replacement = self.set_password.draft(new, SessionEnd.PASSWORD_SET, now)
 
         def work(tx: AuthStores) -> tuple[UUID, int]:
             user = held_user_named(tx, name)
-            return user.id, set_password(tx, user, new, SessionEnd.PASSWORD_SET, now) or 0
+            return user.id, self.set_password(tx, user, replacement) or 0
 
         user_id, ended = self.database.transact(
             work,

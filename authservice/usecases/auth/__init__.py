@@ -15,6 +15,7 @@ class AuthStories:
     """The stories of this area, ready to be called. Live as long as the process."""
 
     register: Register
+    register_by_operator: Register
     login: Login
     refresh: Refresh
     logout: Logout

@@ -8,12 +8,11 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import (
     AuthError,
     CredentialsInvalid,
-    FieldRejected,
     InvalidInput,
     PasswordChangeRequired,
     Violation,
 )
-from authservice.domain.fields import Fields, another_password, bounded_bytes, bounded_text, client_label
+from authservice.domain.fields import Fields, another_password, bounded_text, client_label
 from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import NewPassword, User
@@ -22,14 +21,14 @@ from authservice.ports import (
     AuthStores,
     Clock,
     Database,
-    EmailRules,
-    NameRules,
     PasswordRules,
     Passwords,
     first_change_counts,
 )
 from authservice.usecases.steps.admit_attempt import AdmitAttempt, Attempt
+from authservice.usecases.steps.find_user import FindUser, identifier
 from authservice.usecases.steps.open_session import OpenSession
+from authservice.usecases.steps.require_confirmed import RequireConfirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,11 @@ class Login:
     """
 
     database: Database[AuthStores]
-    names: NameRules
-    emails: EmailRules
+    find_user: FindUser
     password_rules: PasswordRules
     passwords: Passwords
     admit_attempt: AdmitAttempt
+    require_confirmed: RequireConfirmed
     open_session: OpenSession
     clock: Clock
     audit: Audit
@@ -66,12 +65,12 @@ class Login:
     def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens:
         """Return the tokens of a new session.
 
-        Raises InvalidInput, CredentialsInvalid, PasswordChangeRequired, PasswordCheckUnavailable, Throttled,
-        Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises InvalidInput, CredentialsInvalid, EmailNotConfirmed, PasswordChangeRequired, PasswordCheckUnavailable,
+        Throttled, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         self._check_form(request)
         self.passwords.require_room()
-        name, user = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        name, user = self.database.read(lambda tx: self.find_user(tx, request.user_name_or_email), deadline)
         attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if not check.matches:
@@ -79,6 +78,7 @@ class Login:
         if user is None or not check.matches or not user.is_active or not user.has_password(self.clock()):
             self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
+        self.require_confirmed(user, deadline)
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
         if user.has_one_time_password or request.new_password:
             return self._replace_one_time_password(request, user, attempt, opening, deadline)
@@ -108,21 +108,10 @@ class Login:
 
     def _check_form(self, request: Credentials) -> None:
         fields = Fields()
-        fields.read("user_name_or_email", _identifier, request.user_name_or_email)
+        fields.read("user_name_or_email", identifier, request.user_name_or_email)
         fields.read("password", bounded_text, request.password, least=1, most=1024)
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
-
-    def _find(self, tx: AuthStores, identifier: str) -> tuple[str, User | None]:
-        """Return what was typed in its canonical form, if it has one, and whose name or address it is."""
-        try:
-            if "@" in identifier:
-                email = self.emails.read(identifier) or ""
-                return email, tx.users.by_email(email)
-            name = self.names.read(identifier).canonical
-            return name, tx.users.by_name(name)
-        except FieldRejected:
-            return identifier, None
 
     def _upgrade_hash(self, user: User, password: str, deadline: Deadline) -> None:
         # The user is in, whatever becomes of this; the next login will try again.
@@ -133,7 +122,3 @@ class Login:
                 deadline,
                 settle=first_change_counts,
             )
-
-
-def _identifier(value: str) -> str:
-    return bounded_bytes(bounded_text(value, least=1, most=254), most=254)

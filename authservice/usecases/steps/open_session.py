@@ -21,7 +21,7 @@ from authservice.ports import (
 )
 from authservice.usecases.steps.admit_attempt import Attempt
 from authservice.usecases.steps.issue_tokens import IssueTokens
-from authservice.usecases.steps.set_password import set_password
+from authservice.usecases.steps.set_password import Replacement, SetPassword
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class OpenSession:
     refresh_tokens: RefreshTokens
     issue_tokens: IssueTokens
     limits: SessionLimits
+    set_password: SetPassword
     new_id: NewId
     clock: Clock
     audit: Audit
@@ -56,10 +57,11 @@ class OpenSession:
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
         session = new_session(session_id, user, opening, refresh, self.limits, now)
-        secret_generation = user.secret_generation + (new_password is not None)
+        replacement = self.set_password.draft(new_password, SessionEnd.PASSWORD_CHANGED, now) if new_password else None
+        secret_generation = user.secret_generation + (replacement is not None)
 
         def store(tx: AuthStores) -> SessionTokens:
-            if new_password and not self._replaced(tx, user, new_password, session, now):
+            if replacement and not self._replaced(tx, user, replacement, session):
                 raise CredentialsInvalid
             current = tx.users.lock(user.id)
             if current is None or not current.is_active or current.is_due(now):
@@ -77,9 +79,9 @@ class OpenSession:
         self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=opening.label))
         return tokens
 
-    def _replaced(self, tx: AuthStores, user: User, new: NewPassword, session: Session, now: datetime) -> bool:
+    def _replaced(self, tx: AuthStores, user: User, replacement: Replacement, session: Session) -> bool:
         # The session is kept, which an earlier run of the transaction may have opened.
-        return set_password(tx, user, new, SessionEnd.PASSWORD_CHANGED, now, keep=session.id) is not None
+        return self.set_password(tx, user, replacement, keep=session.id) is not None
 
     def _make_room(self, tx: AuthStores, session: Session, now: datetime) -> None:
         if not self.limits.most:

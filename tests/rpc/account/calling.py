@@ -17,11 +17,12 @@ def bearer(access_token: str) -> Metadata:
 class Account:
     """One user's view of the service, with the access token that was given last."""
 
-    def __init__(self, channel: grpc.Channel, access_token: str) -> None:
+    def __init__(self, channel: grpc.Channel, access_token: str = "") -> None:
         self.stub = rpc.AccountServiceStub(channel)
         self.access_token = access_token
 
     def call(self, method: str, **fields: Any) -> Any:
         """Call a method with a request of these fields."""
         request = getattr(api, f"{method}Request")(**fields)
-        return getattr(self.stub, method)(request, metadata=bearer(self.access_token), timeout=30)
+        metadata = bearer(self.access_token) if self.access_token else ()
+        return getattr(self.stub, method)(request, metadata=metadata, timeout=60)

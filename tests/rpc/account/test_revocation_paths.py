@@ -28,6 +28,7 @@ from tests.contract import ROOT
 from tests.faults.seeding import Seeder
 from tests.observed import OTHER_PASSWORD, PASSWORD, Refusal, login, logout, refresh, refusal, register, verify
 from tests.rpc.account.calling import Account, bearer
+from tests.rpc.account.mailbox import Mailbox
 
 MOST = 4
 """How many sessions a user has at most, so that a login ends one."""
@@ -60,7 +61,7 @@ class World:
     def user(self, sessions: int) -> tuple[str, list[api.SessionTokens]]:
         """Return the name of a new user, and the tokens of sessions that both services have accepted."""
         name = f"user{next(self._numbers)}"
-        register(self.auth, name)
+        register(self.auth, name, email=f"{name}@example.com")
         opened = [login(self.auth, name) for _ in range(sessions)]
         # A guard goes by the time that it heard of last, and the clock has just been moved.
         eventually(
@@ -148,6 +149,23 @@ def change_the_password(world: World) -> Outcome:
     return Outcome(others, [mine])
 
 
+def reset_the_password(world: World) -> Outcome:
+    name, all_of_them = world.user(2)
+    anyone = Account(world.channel)
+    anyone.call("RequestPasswordReset", user_name_or_email=name)
+    token = Mailbox(world.service).token(f"{name}@example.com")
+    assert anyone.call("ResetPassword", token=token, new_password=OTHER_PASSWORD).ended_sessions == 2
+    return Outcome(all_of_them)
+
+
+def change_the_address(world: World) -> Outcome:
+    name, all_of_them = world.user(2)
+    Account(world.channel, all_of_them[0].access_token).call("ChangeEmail", new_email=f"new-{name}@example.com")
+    token = Mailbox(world.service).token(f"new-{name}@example.com")
+    assert Account(world.channel).call("VerifyEmail", token=token).ended_sessions == 2
+    return Outcome(all_of_them)
+
+
 def operator_sets_a_password(world: World) -> Outcome:
     name, all_of_them = world.user(2)
     world.service.admin.make_one_time_password(name, Deadline.after(20))
@@ -212,6 +230,8 @@ PATHS: dict[SessionEnd, tuple[Callable[[World], Outcome], ...]] = {
     SessionEnd.TOO_MANY: (log_in_once_more_than_allowed,),
     SessionEnd.REFRESH_REUSE: (reuse_a_refresh_token,),
     SessionEnd.PASSWORD_CHANGED: (change_the_password,),
+    SessionEnd.PASSWORD_RESET: (reset_the_password,),
+    SessionEnd.EMAIL_CHANGED: (change_the_address,),
     SessionEnd.PASSWORD_SET: (operator_sets_a_password,),
     SessionEnd.USER_DISABLED: (disable,),
     SessionEnd.BY_OPERATOR: (operator_ends_one, operator_ends_all_of_a_user, operator_ends_everybodys),

@@ -45,10 +45,10 @@ def area(first: list[float], second: list[float]) -> float:
     return wins / (len(first) * len(second))
 
 
-def times(calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Make each call SAMPLES times, in turn, so that the machine's moods meet all alike."""
+def times(calls: dict[str, Callable[[], object]], samples: int = SAMPLES) -> dict[str, list[float]]:
+    """Make each call that many times, in turn, so that the machine's moods meet all alike."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
-    for name, call in [(name, call) for _ in range(SAMPLES + 5) for name, call in calls.items()]:
+    for name, call in [(name, call) for _ in range(samples + 5) for name, call in calls.items()]:
         begin = time.perf_counter()
         call()
         taken[name].append(time.perf_counter() - begin)

@@ -21,23 +21,29 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccountService_ListSessions_FullMethodName        = "/authapi.v1.AccountService/ListSessions"
-	AccountService_RevokeSession_FullMethodName       = "/authapi.v1.AccountService/RevokeSession"
-	AccountService_RevokeOtherSessions_FullMethodName = "/authapi.v1.AccountService/RevokeOtherSessions"
-	AccountService_ChangePassword_FullMethodName      = "/authapi.v1.AccountService/ChangePassword"
-	AccountService_EstimatePassword_FullMethodName    = "/authapi.v1.AccountService/EstimatePassword"
-	AccountService_GetAccount_FullMethodName          = "/authapi.v1.AccountService/GetAccount"
-	AccountService_UpdateAccount_FullMethodName       = "/authapi.v1.AccountService/UpdateAccount"
-	AccountService_ExportAccount_FullMethodName       = "/authapi.v1.AccountService/ExportAccount"
-	AccountService_DeleteAccount_FullMethodName       = "/authapi.v1.AccountService/DeleteAccount"
-	AccountService_CancelDeletion_FullMethodName      = "/authapi.v1.AccountService/CancelDeletion"
+	AccountService_ListSessions_FullMethodName             = "/authapi.v1.AccountService/ListSessions"
+	AccountService_RevokeSession_FullMethodName            = "/authapi.v1.AccountService/RevokeSession"
+	AccountService_RevokeOtherSessions_FullMethodName      = "/authapi.v1.AccountService/RevokeOtherSessions"
+	AccountService_ChangePassword_FullMethodName           = "/authapi.v1.AccountService/ChangePassword"
+	AccountService_EstimatePassword_FullMethodName         = "/authapi.v1.AccountService/EstimatePassword"
+	AccountService_GetAccount_FullMethodName               = "/authapi.v1.AccountService/GetAccount"
+	AccountService_UpdateAccount_FullMethodName            = "/authapi.v1.AccountService/UpdateAccount"
+	AccountService_ExportAccount_FullMethodName            = "/authapi.v1.AccountService/ExportAccount"
+	AccountService_DeleteAccount_FullMethodName            = "/authapi.v1.AccountService/DeleteAccount"
+	AccountService_CancelDeletion_FullMethodName           = "/authapi.v1.AccountService/CancelDeletion"
+	AccountService_RequestPasswordReset_FullMethodName     = "/authapi.v1.AccountService/RequestPasswordReset"
+	AccountService_ResetPassword_FullMethodName            = "/authapi.v1.AccountService/ResetPassword"
+	AccountService_RequestEmailVerification_FullMethodName = "/authapi.v1.AccountService/RequestEmailVerification"
+	AccountService_VerifyEmail_FullMethodName              = "/authapi.v1.AccountService/VerifyEmail"
+	AccountService_ChangeEmail_FullMethodName              = "/authapi.v1.AccountService/ChangeEmail"
 )
 
 // AccountServiceClient is the client API for AccountService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+// AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+// was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 //
 // All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
 // INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -99,6 +105,38 @@ type AccountServiceClient interface {
 	// Anyone with an access token may call it.
 	// Reasons: NOT_PERMITTED, once the time of grace is over.
 	CancelDeletion(ctx context.Context, in *CancelDeletionRequest, opts ...grpc.CallOption) (*CancelDeletionResponse, error)
+	// RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+	// disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+	// in any hour, and only the newest token counts.
+	//
+	// Anyone may call it.
+	// Reasons: THROTTLED.
+	RequestPasswordReset(ctx context.Context, in *RequestPasswordResetRequest, opts ...grpc.CallOption) (*RequestPasswordResetResponse, error)
+	// ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+	// the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+	// the token was sent to.
+	//
+	// Anyone who holds a token may call it.
+	// Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	ResetPassword(ctx context.Context, in *ResetPasswordRequest, opts ...grpc.CallOption) (*ResetPasswordResponse, error)
+	// RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+	// is not confirmed. Answer and limits are those of RequestPasswordReset.
+	//
+	// Anyone may call it.
+	// Reasons: THROTTLED.
+	RequestEmailVerification(ctx context.Context, in *RequestEmailVerificationRequest, opts ...grpc.CallOption) (*RequestEmailVerificationResponse, error)
+	// VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+	// every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+	//
+	// Anyone who holds a token may call it.
+	// Reasons: ONE_TIME_TOKEN_INVALID.
+	VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error)
+	// ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+	// one is confirmed. The answer is the same whether or not the new address belongs to another account.
+	//
+	// Anyone may call it who has proved who they are within the last 5 minutes.
+	// Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+	ChangeEmail(ctx context.Context, in *ChangeEmailRequest, opts ...grpc.CallOption) (*ChangeEmailResponse, error)
 }
 
 type accountServiceClient struct {
@@ -218,11 +256,62 @@ func (c *accountServiceClient) CancelDeletion(ctx context.Context, in *CancelDel
 	return out, nil
 }
 
+func (c *accountServiceClient) RequestPasswordReset(ctx context.Context, in *RequestPasswordResetRequest, opts ...grpc.CallOption) (*RequestPasswordResetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RequestPasswordResetResponse)
+	err := c.cc.Invoke(ctx, AccountService_RequestPasswordReset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) ResetPassword(ctx context.Context, in *ResetPasswordRequest, opts ...grpc.CallOption) (*ResetPasswordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetPasswordResponse)
+	err := c.cc.Invoke(ctx, AccountService_ResetPassword_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) RequestEmailVerification(ctx context.Context, in *RequestEmailVerificationRequest, opts ...grpc.CallOption) (*RequestEmailVerificationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RequestEmailVerificationResponse)
+	err := c.cc.Invoke(ctx, AccountService_RequestEmailVerification_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) VerifyEmail(ctx context.Context, in *VerifyEmailRequest, opts ...grpc.CallOption) (*VerifyEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyEmailResponse)
+	err := c.cc.Invoke(ctx, AccountService_VerifyEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) ChangeEmail(ctx context.Context, in *ChangeEmailRequest, opts ...grpc.CallOption) (*ChangeEmailResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangeEmailResponse)
+	err := c.cc.Invoke(ctx, AccountService_ChangeEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AccountServiceServer is the server API for AccountService service.
 // All implementations must embed UnimplementedAccountServiceServer
 // for forward compatibility.
 //
-// AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+// AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+// was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 //
 // All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
 // INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -284,6 +373,38 @@ type AccountServiceServer interface {
 	// Anyone with an access token may call it.
 	// Reasons: NOT_PERMITTED, once the time of grace is over.
 	CancelDeletion(context.Context, *CancelDeletionRequest) (*CancelDeletionResponse, error)
+	// RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+	// disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+	// in any hour, and only the newest token counts.
+	//
+	// Anyone may call it.
+	// Reasons: THROTTLED.
+	RequestPasswordReset(context.Context, *RequestPasswordResetRequest) (*RequestPasswordResetResponse, error)
+	// ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+	// the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+	// the token was sent to.
+	//
+	// Anyone who holds a token may call it.
+	// Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	ResetPassword(context.Context, *ResetPasswordRequest) (*ResetPasswordResponse, error)
+	// RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+	// is not confirmed. Answer and limits are those of RequestPasswordReset.
+	//
+	// Anyone may call it.
+	// Reasons: THROTTLED.
+	RequestEmailVerification(context.Context, *RequestEmailVerificationRequest) (*RequestEmailVerificationResponse, error)
+	// VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+	// every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+	//
+	// Anyone who holds a token may call it.
+	// Reasons: ONE_TIME_TOKEN_INVALID.
+	VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error)
+	// ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+	// one is confirmed. The answer is the same whether or not the new address belongs to another account.
+	//
+	// Anyone may call it who has proved who they are within the last 5 minutes.
+	// Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+	ChangeEmail(context.Context, *ChangeEmailRequest) (*ChangeEmailResponse, error)
 	mustEmbedUnimplementedAccountServiceServer()
 }
 
@@ -323,6 +444,21 @@ func (UnimplementedAccountServiceServer) DeleteAccount(context.Context, *DeleteA
 }
 func (UnimplementedAccountServiceServer) CancelDeletion(context.Context, *CancelDeletionRequest) (*CancelDeletionResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method CancelDeletion not implemented")
+}
+func (UnimplementedAccountServiceServer) RequestPasswordReset(context.Context, *RequestPasswordResetRequest) (*RequestPasswordResetResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RequestPasswordReset not implemented")
+}
+func (UnimplementedAccountServiceServer) ResetPassword(context.Context, *ResetPasswordRequest) (*ResetPasswordResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ResetPassword not implemented")
+}
+func (UnimplementedAccountServiceServer) RequestEmailVerification(context.Context, *RequestEmailVerificationRequest) (*RequestEmailVerificationResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RequestEmailVerification not implemented")
+}
+func (UnimplementedAccountServiceServer) VerifyEmail(context.Context, *VerifyEmailRequest) (*VerifyEmailResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method VerifyEmail not implemented")
+}
+func (UnimplementedAccountServiceServer) ChangeEmail(context.Context, *ChangeEmailRequest) (*ChangeEmailResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ChangeEmail not implemented")
 }
 func (UnimplementedAccountServiceServer) mustEmbedUnimplementedAccountServiceServer() {}
 func (UnimplementedAccountServiceServer) testEmbeddedByValue()                        {}
@@ -518,6 +654,96 @@ func _AccountService_CancelDeletion_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_RequestPasswordReset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RequestPasswordResetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).RequestPasswordReset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_RequestPasswordReset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).RequestPasswordReset(ctx, req.(*RequestPasswordResetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_ResetPassword_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetPasswordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ResetPassword(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ResetPassword_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ResetPassword(ctx, req.(*ResetPasswordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_RequestEmailVerification_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RequestEmailVerificationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).RequestEmailVerification(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_RequestEmailVerification_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).RequestEmailVerification(ctx, req.(*RequestEmailVerificationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_VerifyEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).VerifyEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_VerifyEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).VerifyEmail(ctx, req.(*VerifyEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_ChangeEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangeEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).ChangeEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_ChangeEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).ChangeEmail(ctx, req.(*ChangeEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AccountService_ServiceDesc is the grpc.ServiceDesc for AccountService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -560,6 +786,26 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelDeletion",
 			Handler:    _AccountService_CancelDeletion_Handler,
+		},
+		{
+			MethodName: "RequestPasswordReset",
+			Handler:    _AccountService_RequestPasswordReset_Handler,
+		},
+		{
+			MethodName: "ResetPassword",
+			Handler:    _AccountService_ResetPassword_Handler,
+		},
+		{
+			MethodName: "RequestEmailVerification",
+			Handler:    _AccountService_RequestEmailVerification_Handler,
+		},
+		{
+			MethodName: "VerifyEmail",
+			Handler:    _AccountService_VerifyEmail_Handler,
+		},
+		{
+			MethodName: "ChangeEmail",
+			Handler:    _AccountService_ChangeEmail_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

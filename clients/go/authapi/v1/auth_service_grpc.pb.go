@@ -40,14 +40,16 @@ const (
 type AuthServiceClient interface {
 	// Register creates an account. It opens no session.
 	//
-	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	// Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+	// it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, THROTTLED, OVERLOADED,
+	// PASSWORD_CHECK_UNAVAILABLE.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
-	// PASSWORD_CHECK_UNAVAILABLE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
+	// TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
@@ -143,14 +145,16 @@ func (c *authServiceClient) Verify(ctx context.Context, in *VerifyRequest, opts 
 type AuthServiceServer interface {
 	// Register creates an account. It opens no session.
 	//
-	// Anyone may call it.
-	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	// Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+	// it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+	// Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, THROTTLED, OVERLOADED,
+	// PASSWORD_CHECK_UNAVAILABLE.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 	//
 	// Anyone may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
-	// PASSWORD_CHECK_UNAVAILABLE.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
+	// TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AccountServiceStub(object):
-    """AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+    """AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+    was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
     INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -89,10 +90,36 @@ class AccountServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionResponse.FromString,
                 _registered_method=True)
+        self.RequestPasswordReset = channel.unary_unary(
+                '/authapi.v1.AccountService/RequestPasswordReset',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.RequestPasswordResetRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.RequestPasswordResetResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/authapi.v1.AccountService/ResetPassword',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
+        self.RequestEmailVerification = channel.unary_unary(
+                '/authapi.v1.AccountService/RequestEmailVerification',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.RequestEmailVerificationRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.RequestEmailVerificationResponse.FromString,
+                _registered_method=True)
+        self.VerifyEmail = channel.unary_unary(
+                '/authapi.v1.AccountService/VerifyEmail',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.VerifyEmailRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.VerifyEmailResponse.FromString,
+                _registered_method=True)
+        self.ChangeEmail = channel.unary_unary(
+                '/authapi.v1.AccountService/ChangeEmail',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer(object):
-    """AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+    """AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+    was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
     INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -205,6 +232,63 @@ class AccountServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestPasswordReset(self, request, context):
+        """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+        disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+        in any hour, and only the newest token counts.
+
+        Anyone may call it.
+        Reasons: THROTTLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+        the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+        the token was sent to.
+
+        Anyone who holds a token may call it.
+        Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestEmailVerification(self, request, context):
+        """RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+        is not confirmed. Answer and limits are those of RequestPasswordReset.
+
+        Anyone may call it.
+        Reasons: THROTTLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEmail(self, request, context):
+        """VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+        every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+
+        Anyone who holds a token may call it.
+        Reasons: ONE_TIME_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeEmail(self, request, context):
+        """ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+        one is confirmed. The answer is the same whether or not the new address belongs to another account.
+
+        Anyone may call it who has proved who they are within the last 5 minutes.
+        Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -258,6 +342,31 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     request_deserializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_account__service__pb2.CancelDeletionResponse.SerializeToString,
             ),
+            'RequestPasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPasswordReset,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.RequestPasswordResetRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.RequestPasswordResetResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'RequestEmailVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestEmailVerification,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.RequestEmailVerificationRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.RequestEmailVerificationResponse.SerializeToString,
+            ),
+            'VerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEmail,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.VerifyEmailRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.VerifyEmailResponse.SerializeToString,
+            ),
+            'ChangeEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeEmail,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'authapi.v1.AccountService', rpc_method_handlers)
@@ -267,7 +376,8 @@ def add_AccountServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AccountService(object):
-    """AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+    """AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+    was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
     INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -534,6 +644,141 @@ class AccountService(object):
             '/authapi.v1.AccountService/CancelDeletion',
             authapi_dot_v1_dot_account__service__pb2.CancelDeletionRequest.SerializeToString,
             authapi_dot_v1_dot_account__service__pb2.CancelDeletionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/RequestPasswordReset',
+            authapi_dot_v1_dot_account__service__pb2.RequestPasswordResetRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.RequestPasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/ResetPassword',
+            authapi_dot_v1_dot_account__service__pb2.ResetPasswordRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestEmailVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/RequestEmailVerification',
+            authapi_dot_v1_dot_account__service__pb2.RequestEmailVerificationRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.RequestEmailVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/VerifyEmail',
+            authapi_dot_v1_dot_account__service__pb2.VerifyEmailRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.VerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/ChangeEmail',
+            authapi_dot_v1_dot_account__service__pb2.ChangeEmailRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.ChangeEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

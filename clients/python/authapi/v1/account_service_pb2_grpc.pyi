@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AccountServiceStub:
-    """AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+    """AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+    was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
     INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -104,10 +105,48 @@ class AccountServiceStub:
     Anyone with an access token may call it.
     Reasons: NOT_PERMITTED, once the time of grace is over.
     """
+    RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RequestPasswordResetRequest, _account_service_pb2.RequestPasswordResetResponse]
+    """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+    disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+    in any hour, and only the newest token counts.
+
+    Anyone may call it.
+    Reasons: THROTTLED.
+    """
+    ResetPassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ResetPasswordRequest, _account_service_pb2.ResetPasswordResponse]
+    """ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+    the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+    the token was sent to.
+
+    Anyone who holds a token may call it.
+    Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    RequestEmailVerification: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RequestEmailVerificationRequest, _account_service_pb2.RequestEmailVerificationResponse]
+    """RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+    is not confirmed. Answer and limits are those of RequestPasswordReset.
+
+    Anyone may call it.
+    Reasons: THROTTLED.
+    """
+    VerifyEmail: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.VerifyEmailRequest, _account_service_pb2.VerifyEmailResponse]
+    """VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+    every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+
+    Anyone who holds a token may call it.
+    Reasons: ONE_TIME_TOKEN_INVALID.
+    """
+    ChangeEmail: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ChangeEmailRequest, _account_service_pb2.ChangeEmailResponse]
+    """ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+    one is confirmed. The answer is the same whether or not the new address belongs to another account.
+
+    Anyone may call it who has proved who they are within the last 5 minutes.
+    Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
-    """AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+    """AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+    was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
     INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -181,9 +220,47 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Anyone with an access token may call it.
     Reasons: NOT_PERMITTED, once the time of grace is over.
     """
+    RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RequestPasswordResetRequest, _account_service_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
+    """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+    disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+    in any hour, and only the newest token counts.
+
+    Anyone may call it.
+    Reasons: THROTTLED.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ResetPasswordRequest, _account_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
+    """ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+    the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+    the token was sent to.
+
+    Anyone who holds a token may call it.
+    Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RequestEmailVerificationRequest, _account_service_pb2.RequestEmailVerificationResponse]  # type: ignore[assignment]
+    """RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+    is not confirmed. Answer and limits are those of RequestPasswordReset.
+
+    Anyone may call it.
+    Reasons: THROTTLED.
+    """
+    VerifyEmail: _aio.UnaryUnaryMultiCallable[_account_service_pb2.VerifyEmailRequest, _account_service_pb2.VerifyEmailResponse]  # type: ignore[assignment]
+    """VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+    every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+
+    Anyone who holds a token may call it.
+    Reasons: ONE_TIME_TOKEN_INVALID.
+    """
+    ChangeEmail: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ChangeEmailRequest, _account_service_pb2.ChangeEmailResponse]  # type: ignore[assignment]
+    """ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+    one is confirmed. The answer is the same whether or not the new address belongs to another account.
+
+    Anyone may call it who has proved who they are within the last 5 minutes.
+    Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+    """AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+    was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
 
     All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
     INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -314,6 +391,73 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone with an access token may call it.
         Reasons: NOT_PERMITTED, once the time of grace is over.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestPasswordReset(
+        self,
+        request: _account_service_pb2.RequestPasswordResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RequestPasswordResetResponse, _abc.Awaitable[_account_service_pb2.RequestPasswordResetResponse]]:
+        """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+        disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+        in any hour, and only the newest token counts.
+
+        Anyone may call it.
+        Reasons: THROTTLED.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _account_service_pb2.ResetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ResetPasswordResponse, _abc.Awaitable[_account_service_pb2.ResetPasswordResponse]]:
+        """ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+        the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+        the token was sent to.
+
+        Anyone who holds a token may call it.
+        Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestEmailVerification(
+        self,
+        request: _account_service_pb2.RequestEmailVerificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RequestEmailVerificationResponse, _abc.Awaitable[_account_service_pb2.RequestEmailVerificationResponse]]:
+        """RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+        is not confirmed. Answer and limits are those of RequestPasswordReset.
+
+        Anyone may call it.
+        Reasons: THROTTLED.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyEmail(
+        self,
+        request: _account_service_pb2.VerifyEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.VerifyEmailResponse, _abc.Awaitable[_account_service_pb2.VerifyEmailResponse]]:
+        """VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+        every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+
+        Anyone who holds a token may call it.
+        Reasons: ONE_TIME_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangeEmail(
+        self,
+        request: _account_service_pb2.ChangeEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ChangeEmailResponse, _abc.Awaitable[_account_service_pb2.ChangeEmailResponse]]:
+        """ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+        one is confirmed. The answer is the same whether or not the new address belongs to another account.
+
+        Anyone may call it who has proved who they are within the last 5 minutes.
+        Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -58,6 +58,7 @@ class RegisterRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    INVITATION_TOKEN_FIELD_NUMBER: _builtins.int
     user_name: _builtins.str
     """Required. 1 to 64 code points and at most 128 bytes of UTF-8. Letters and digits of one script (or Latin beside Chinese,
     Japanese or Korean) and ASCII punctuation except `@`; no spaces, control or zero-width characters. Two names are the same if
@@ -75,6 +76,10 @@ class RegisterRequest(_message.Message):
     """Optional. 16 to 64 printable ASCII characters, random, chosen by the client. A repetition with the same key and user name
     returns the account that the first call created, whether or not its answer arrived.
     """
+    invitation_token: _builtins.str
+    """Required where registration is for invited people only, otherwise optional: the code of the mail that invited. The account gets
+    the address that it was sent to, confirmed; another `email` beside it is refused. It is spent by the account that it makes.
+    """
     def __init__(
         self,
         *,
@@ -82,10 +87,11 @@ class RegisterRequest(_message.Message):
         password: _builtins.str = ...,
         email: _builtins.str = ...,
         idempotency_key: _builtins.str = ...,
+        invitation_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "idempotency_key", b"idempotency_key", "password", b"password", "user_name", b"user_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "idempotency_key", b"idempotency_key", "invitation_token", b"invitation_token", "password", b"password", "user_name", b"user_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -77,8 +77,10 @@ class AuthServiceServicer(object):
     def Register(self, request, context):
         """Register creates an account. It opens no session.
 
-        Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+        it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, THROTTLED, OVERLOADED,
+        PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,8 +90,8 @@ class AuthServiceServicer(object):
         """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
-        PASSWORD_CHECK_UNAVAILABLE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
+        TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,15 +41,17 @@ class AuthServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]
     """Register creates an account. It opens no session.
 
-    Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+    it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, THROTTLED, OVERLOADED,
+    PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
-    PASSWORD_CHECK_UNAVAILABLE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
+    TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -90,15 +92,17 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RegisterRequest, _auth_service_pb2.RegisterResponse]  # type: ignore[assignment]
     """Register creates an account. It opens no session.
 
-    Anyone may call it.
-    Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+    it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+    Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, THROTTLED, OVERLOADED,
+    PASSWORD_CHECK_UNAVAILABLE.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
     Anyone may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
-    PASSWORD_CHECK_UNAVAILABLE.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
+    TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -142,8 +146,10 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_service_pb2.RegisterResponse, _abc.Awaitable[_auth_service_pb2.RegisterResponse]]:
         """Register creates an account. It opens no session.
 
-        Anyone may call it.
-        Reasons: INVALID_INPUT, USER_NAME_TAKEN, THROTTLED, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        Anyone may call it where registration is open; whoever holds an invitation, where it is for invited people only; nobody, where
+        it is closed. Where addresses have to be confirmed, an account needs one, and a token for AccountService.VerifyEmail is sent there.
+        Reasons: INVALID_INPUT, USER_NAME_TAKEN, REGISTRATION_CLOSED, ONE_TIME_TOKEN_INVALID, THROTTLED, OVERLOADED,
+        PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -155,8 +161,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
 
         Anyone may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED, TOKEN_TOO_LARGE,
-        PASSWORD_CHECK_UNAVAILABLE.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
+        TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

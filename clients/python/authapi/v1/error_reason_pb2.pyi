@@ -108,6 +108,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """What knows breached passwords does not answer, and the server takes no new password without it. Status UNAVAILABLE with a
     `google.rpc.RetryInfo`. Nothing was changed; try again.
     """
+    ERROR_REASON_ONE_TIME_TOKEN_INVALID: _ErrorReason.ValueType  # 31
+    """The one-time token is none of ours, has been spent, or is over; a newer one has taken its place; or what it was to change has
+    changed since. Status UNAUTHENTICATED. Ask for another.
+    """
+    ERROR_REASON_EMAIL_NOT_CONFIRMED: _ErrorReason.ValueType  # 32
+    """The password is right, and the address of the account has to be confirmed before it may log in. Status FAILED_PRECONDITION.
+    Confirm it with the token of the mail; AccountService.RequestEmailVerification has another one sent.
+    """
+    ERROR_REASON_REGISTRATION_CLOSED: _ErrorReason.ValueType  # 33
+    """Nobody may register here; an operator makes the accounts. Status PERMISSION_DENIED."""
     ERROR_REASON_THROTTLED: _ErrorReason.ValueType  # 41
     """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
     a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
@@ -209,6 +219,16 @@ ERROR_REASON_PASSWORD_CHECK_UNAVAILABLE: ErrorReason.ValueType  # 28
 """What knows breached passwords does not answer, and the server takes no new password without it. Status UNAVAILABLE with a
 `google.rpc.RetryInfo`. Nothing was changed; try again.
 """
+ERROR_REASON_ONE_TIME_TOKEN_INVALID: ErrorReason.ValueType  # 31
+"""The one-time token is none of ours, has been spent, or is over; a newer one has taken its place; or what it was to change has
+changed since. Status UNAUTHENTICATED. Ask for another.
+"""
+ERROR_REASON_EMAIL_NOT_CONFIRMED: ErrorReason.ValueType  # 32
+"""The password is right, and the address of the account has to be confirmed before it may log in. Status FAILED_PRECONDITION.
+Confirm it with the token of the mail; AccountService.RequestEmailVerification has another one sent.
+"""
+ERROR_REASON_REGISTRATION_CLOSED: ErrorReason.ValueType  # 33
+"""Nobody may register here; an operator makes the accounts. Status PERMISSION_DENIED."""
 ERROR_REASON_THROTTLED: ErrorReason.ValueType  # 41
 """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
 a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQy3QcKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABEl8KDkNoYW5nZVBhc3N3b3JkEiEuYXV0aGFwaS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIi5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIQARJlChBFc3RpbWF0ZVBhc3N3b3JkEiMuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBokLmF1dGhhcGkudjEuRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlIgaauBgCCAESUwoKR2V0QWNjb3VudBIdLmF1dGhhcGkudjEuR2V0QWNjb3VudFJlcXVlc3QaHi5hdXRoYXBpLnYxLkdldEFjY291bnRSZXNwb25zZSIGmrgYAhABElwKDVVwZGF0ZUFjY291bnQSIC5hdXRoYXBpLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5VcGRhdGVBY2NvdW50UmVzcG9uc2UiBpq4GAIQARJjCg1FeHBvcnRBY2NvdW50EiAuYXV0aGFwaS52MS5FeHBvcnRBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuRXhwb3J0QWNjb3VudFJlc3BvbnNlIguauBgHEAEqAwisAjABEmEKDURlbGV0ZUFjY291bnQSIC5hdXRoYXBpLnYxLkRlbGV0ZUFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5EZWxldGVBY2NvdW50UmVzcG9uc2UiC5q4GAcQASoDCKwCEl8KDkNhbmNlbERlbGV0aW9uEiEuYXV0aGFwaS52MS5DYW5jZWxEZWxldGlvblJlcXVlc3QaIi5hdXRoYXBpLnYxLkNhbmNlbERlbGV0aW9uUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiOQobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjsKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIvChVSZXNldFBhc3N3b3JkUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiPQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiIwoSVmVyaWZ5RW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJIi0KE1ZlcmlmeUVtYWlsUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJwoSQ2hhbmdlRW1haWxSZXF1ZXN0EhEKCW5ld19lbWFpbBgBIAEoCSIVChNDaGFuZ2VFbWFpbFJlc3BvbnNlMuILCg5BY2NvdW50U2VydmljZRJZCgxMaXN0U2Vzc2lvbnMSHy5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaIC5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXAoNUmV2b2tlU2Vzc2lvbhIgLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaIS5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIGmrgYAhABEm4KE1Jldm9rZU90aGVyU2Vzc2lvbnMSJi5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GicuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJfCg5DaGFuZ2VQYXNzd29yZBIhLmF1dGhhcGkudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiIuYXV0aGFwaS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgaauBgCEAESZQoQRXN0aW1hdGVQYXNzd29yZBIjLmF1dGhhcGkudjEuRXN0aW1hdGVQYXNzd29yZFJlcXVlc3QaJC5hdXRoYXBpLnYxLkVzdGltYXRlUGFzc3dvcmRSZXNwb25zZSIGmrgYAggBElMKCkdldEFjY291bnQSHS5hdXRoYXBpLnYxLkdldEFjY291bnRSZXF1ZXN0Gh4uYXV0aGFwaS52MS5HZXRBY2NvdW50UmVzcG9uc2UiBpq4GAIQARJcCg1VcGRhdGVBY2NvdW50EiAuYXV0aGFwaS52MS5VcGRhdGVBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlIgaauBgCEAESYwoNRXhwb3J0QWNjb3VudBIgLmF1dGhhcGkudjEuRXhwb3J0QWNjb3VudFJlcXVlc3QaIS5hdXRoYXBpLnYxLkV4cG9ydEFjY291bnRSZXNwb25zZSILmrgYBxABKgMIrAIwARJhCg1EZWxldGVBY2NvdW50EiAuYXV0aGFwaS52MS5EZWxldGVBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuRGVsZXRlQWNjb3VudFJlc3BvbnNlIguauBgHEAEqAwisAhJfCg5DYW5jZWxEZWxldGlvbhIhLmF1dGhhcGkudjEuQ2FuY2VsRGVsZXRpb25SZXF1ZXN0GiIuYXV0aGFwaS52MS5DYW5jZWxEZWxldGlvblJlc3BvbnNlIgaauBgCEAEScQoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSJy5hdXRoYXBpLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVxdWVzdBooLmF1dGhhcGkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIGmrgYAggBElwKDVJlc2V0UGFzc3dvcmQSIC5hdXRoYXBpLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiEuYXV0aGFwaS52MS5SZXNldFBhc3N3b3JkUmVzcG9uc2UiBpq4GAIIARJ9ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKy5hdXRoYXBpLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaLC5hdXRoYXBpLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgaauBgCCAESVgoLVmVyaWZ5RW1haWwSHi5hdXRoYXBpLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBofLmF1dGhhcGkudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIGmrgYAggBElsKC0NoYW5nZUVtYWlsEh4uYXV0aGFwaS52MS5DaGFuZ2VFbWFpbFJlcXVlc3QaHy5hdXRoYXBpLnYxLkNoYW5nZUVtYWlsUmVzcG9uc2UiC5q4GAcQASoDCKwCQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -621,7 +621,207 @@ export const CancelDeletionResponseSchema: GenMessage<CancelDeletionResponse> = 
   messageDesc(file_authapi_v1_account_service, 21);
 
 /**
- * AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
+ * RequestPasswordResetRequest names an account.
+ *
+ * @generated from message authapi.v1.RequestPasswordResetRequest
+ */
+export type RequestPasswordResetRequest = Message<"authapi.v1.RequestPasswordResetRequest"> & {
+  /**
+   * Required. User name or e-mail address, at most 254 bytes of UTF-8, in any spelling that Register treats as the same.
+   *
+   * @generated from field: string user_name_or_email = 1;
+   */
+  userNameOrEmail: string;
+};
+
+/**
+ * Describes the message authapi.v1.RequestPasswordResetRequest.
+ * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
+ */
+export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 22);
+
+/**
+ * RequestPasswordResetResponse says nothing, whether or not there is such an account.
+ *
+ * @generated from message authapi.v1.RequestPasswordResetResponse
+ */
+export type RequestPasswordResetResponse = Message<"authapi.v1.RequestPasswordResetResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RequestPasswordResetResponse.
+ * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
+ */
+export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 23);
+
+/**
+ * ResetPasswordRequest brings the token of a mail, and the new password.
+ *
+ * @generated from message authapi.v1.ResetPasswordRequest
+ */
+export type ResetPasswordRequest = Message<"authapi.v1.ResetPasswordRequest"> & {
+  /**
+   * Required. The code of the mail, which is also in its link. Good for 15 minutes unless configured, and once.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Required. As in RegisterRequest. One that is refused spends no token.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message authapi.v1.ResetPasswordRequest.
+ * Use `create(ResetPasswordRequestSchema)` to create a new message.
+ */
+export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 24);
+
+/**
+ * ResetPasswordResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.ResetPasswordResponse
+ */
+export type ResetPasswordResponse = Message<"authapi.v1.ResetPasswordResponse"> & {
+  /**
+   * How many sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.ResetPasswordResponse.
+ * Use `create(ResetPasswordResponseSchema)` to create a new message.
+ */
+export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 25);
+
+/**
+ * RequestEmailVerificationRequest names an account.
+ *
+ * @generated from message authapi.v1.RequestEmailVerificationRequest
+ */
+export type RequestEmailVerificationRequest = Message<"authapi.v1.RequestEmailVerificationRequest"> & {
+  /**
+   * Required. User name or e-mail address, as in RequestPasswordResetRequest.
+   *
+   * @generated from field: string user_name_or_email = 1;
+   */
+  userNameOrEmail: string;
+};
+
+/**
+ * Describes the message authapi.v1.RequestEmailVerificationRequest.
+ * Use `create(RequestEmailVerificationRequestSchema)` to create a new message.
+ */
+export const RequestEmailVerificationRequestSchema: GenMessage<RequestEmailVerificationRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 26);
+
+/**
+ * RequestEmailVerificationResponse says nothing, whether or not there is such an account.
+ *
+ * @generated from message authapi.v1.RequestEmailVerificationResponse
+ */
+export type RequestEmailVerificationResponse = Message<"authapi.v1.RequestEmailVerificationResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RequestEmailVerificationResponse.
+ * Use `create(RequestEmailVerificationResponseSchema)` to create a new message.
+ */
+export const RequestEmailVerificationResponseSchema: GenMessage<RequestEmailVerificationResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 27);
+
+/**
+ * VerifyEmailRequest brings the token of a mail.
+ *
+ * @generated from message authapi.v1.VerifyEmailRequest
+ */
+export type VerifyEmailRequest = Message<"authapi.v1.VerifyEmailRequest"> & {
+  /**
+   * Required. The code of the mail, which is also in its link. Good for an hour unless configured, and once.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message authapi.v1.VerifyEmailRequest.
+ * Use `create(VerifyEmailRequestSchema)` to create a new message.
+ */
+export const VerifyEmailRequestSchema: GenMessage<VerifyEmailRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 28);
+
+/**
+ * VerifyEmailResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.VerifyEmailResponse
+ */
+export type VerifyEmailResponse = Message<"authapi.v1.VerifyEmailResponse"> & {
+  /**
+   * How many sessions were alive and are ended now: all of them where the address was changed, otherwise none.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.VerifyEmailResponse.
+ * Use `create(VerifyEmailResponseSchema)` to create a new message.
+ */
+export const VerifyEmailResponseSchema: GenMessage<VerifyEmailResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 29);
+
+/**
+ * ChangeEmailRequest names the new address.
+ *
+ * @generated from message authapi.v1.ChangeEmailRequest
+ */
+export type ChangeEmailRequest = Message<"authapi.v1.ChangeEmailRequest"> & {
+  /**
+   * Required. As in RegisterRequest.
+   *
+   * @generated from field: string new_email = 1;
+   */
+  newEmail: string;
+};
+
+/**
+ * Describes the message authapi.v1.ChangeEmailRequest.
+ * Use `create(ChangeEmailRequestSchema)` to create a new message.
+ */
+export const ChangeEmailRequestSchema: GenMessage<ChangeEmailRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 30);
+
+/**
+ * ChangeEmailResponse says nothing.
+ *
+ * @generated from message authapi.v1.ChangeEmailResponse
+ */
+export type ChangeEmailResponse = Message<"authapi.v1.ChangeEmailResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.ChangeEmailResponse.
+ * Use `create(ChangeEmailResponseSchema)` to create a new message.
+ */
+export const ChangeEmailResponseSchema: GenMessage<ChangeEmailResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 31);
+
+/**
+ * AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
+ * was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
  *
  * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
  * INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
@@ -765,6 +965,78 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof CancelDeletionRequestSchema;
     output: typeof CancelDeletionResponseSchema;
+  },
+  /**
+   * RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
+   * disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
+   * in any hour, and only the newest token counts.
+   *
+   * Anyone may call it.
+   * Reasons: THROTTLED.
+   *
+   * @generated from rpc authapi.v1.AccountService.RequestPasswordReset
+   */
+  requestPasswordReset: {
+    methodKind: "unary";
+    input: typeof RequestPasswordResetRequestSchema;
+    output: typeof RequestPasswordResetResponseSchema;
+  },
+  /**
+   * ResetPassword sets a password and ends every session of the account. It opens none: log in afterwards. The token is spent by
+   * the change and by nothing else; every other token of the account is worth nothing after it. It also confirms the address that
+   * the token was sent to.
+   *
+   * Anyone who holds a token may call it.
+   * Reasons: ONE_TIME_TOKEN_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+   *
+   * @generated from rpc authapi.v1.AccountService.ResetPassword
+   */
+  resetPassword: {
+    methodKind: "unary";
+    input: typeof ResetPasswordRequestSchema;
+    output: typeof ResetPasswordResponseSchema;
+  },
+  /**
+   * RequestEmailVerification sends a token for VerifyEmail to the address of an account, if there is such an account and its address
+   * is not confirmed. Answer and limits are those of RequestPasswordReset.
+   *
+   * Anyone may call it.
+   * Reasons: THROTTLED.
+   *
+   * @generated from rpc authapi.v1.AccountService.RequestEmailVerification
+   */
+  requestEmailVerification: {
+    methodKind: "unary";
+    input: typeof RequestEmailVerificationRequestSchema;
+    output: typeof RequestEmailVerificationResponseSchema;
+  },
+  /**
+   * VerifyEmail confirms an address: that of the account, or the one that ChangeEmail named, which then takes its place and ends
+   * every session. A confirmed address belongs to its account alone; one that has only named it cannot log in by it any longer.
+   *
+   * Anyone who holds a token may call it.
+   * Reasons: ONE_TIME_TOKEN_INVALID.
+   *
+   * @generated from rpc authapi.v1.AccountService.VerifyEmail
+   */
+  verifyEmail: {
+    methodKind: "unary";
+    input: typeof VerifyEmailRequestSchema;
+    output: typeof VerifyEmailResponseSchema;
+  },
+  /**
+   * ChangeEmail sends a token for VerifyEmail to a new address, and word of it to the one before. Nothing changes until the new
+   * one is confirmed. The answer is the same whether or not the new address belongs to another account.
+   *
+   * Anyone may call it who has proved who they are within the last 5 minutes.
+   * Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+   *
+   * @generated from rpc authapi.v1.AccountService.ChangeEmail
+   */
+  changeEmail: {
+    methodKind: "unary";
+    input: typeof ChangeEmailRequestSchema;
+    output: typeof ChangeEmailResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);

@@ -1,0 +1,1 @@
+"""The stores of mail and of one-time tokens."""

@@ -1,0 +1,46 @@
+"""ChangeEmail: ask for another address, which counts once it is confirmed."""
+
+from dataclasses import dataclass, replace
+
+from authservice.domain import events
+from authservice.domain.caller import Caller
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import FieldRejected
+from authservice.domain.fields import Fields
+from authservice.domain.mail import REQUESTS_KEPT, MailKind
+from authservice.ports import Audit, AuthStores, Database, EmailRules, last_counts
+from authservice.usecases.steps.admit_request import AdmitRequest
+from authservice.usecases.steps.send_mail import SendMail
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEmail:
+    """Keeps what the caller wants, and does not look whether the address is somebody's. See RequestPasswordReset."""
+
+    database: Database[AuthStores]
+    emails: EmailRules
+    admit: AdmitRequest
+    send_mail: SendMail
+    audit: Audit
+
+    def __call__(self, new_email: str, caller: Caller, deadline: Deadline) -> None:
+        """Ask for the mails to both addresses.
+
+        Raises InvalidInput, Throttled, DeadlineTooShort, StorageUnavailable, Conflict.
+        """
+        fields = Fields()
+        address = fields.read("new_email", self._required, new_email)
+        fields.require_valid()
+        assert address is not None
+        self.admit(caller.network, deadline)
+        asked = replace(
+            self.send_mail.draft(MailKind.CHANGE_EMAIL_ASKED, REQUESTS_KEPT, new_email=address), user_id=caller.user_id
+        )
+        self.database.transact(lambda tx: self.send_mail(tx, asked), deadline, settle=last_counts)
+        self.audit.record(events.EmailChangeAsked(user_id=caller.user_id, session_id=caller.session_id))
+
+    def _required(self, typed: str) -> str:
+        address = self.emails.read(typed)
+        if address is None:
+            raise FieldRejected("is required")
+        return address
