@@ -1,0 +1,59 @@
+"""The second factor of a login: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for when it is lost.
+
+A code belongs to a step of 30 seconds. The last accepted step is kept with the factor and only ever moves forward, so a
+code is good once, and none is good that is older than one that was used.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+PASSWORD_AND_CODE = ("pwd", "otp", "mfa")
+"""How a user was proved who sent a password and a code of their app (RFC 8176)."""
+PASSWORD_AND_RECOVERY_CODE = ("pwd", "mfa")
+"""The same with a recovery code, for which RFC 8176 has no name: its `otp` is a code of RFC 4226 or 6238."""
+ENROLLMENT_LIFE = timedelta(minutes=10)
+"""How long a secret that was shown may wait for its first code."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotpFactor:
+    """What is kept of a user's authenticator app.
+
+    Args:
+        sealed: the secret that app and service share, sealed for this user.
+        confirmed_at: when the user sent the first code; None while nothing is asked for.
+        last_step: of the code that was accepted last.
+    """
+
+    user_id: UUID
+    sealed: bytes = field(repr=False)
+    created_at: datetime
+    confirmed_at: datetime | None = None
+    last_step: int | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a login needs a code."""
+        return self.confirmed_at is not None
+
+    def awaits_code(self, now: datetime) -> bool:
+        """Tell whether the secret was shown lately and waits for its first code."""
+        return not self.is_confirmed and now < self.created_at + ENROLLMENT_LIFE
+
+
+@dataclass(frozen=True, slots=True)
+class TotpEnrollment:
+    """What an app needs to know to make codes: shown once.
+
+    Args:
+        secret: in Base32, for people who type it.
+        uri: the same as apps read it, `otpauth://totp/...`.
+        qr_png: the URI as a QR code, a PNG picture.
+        qr_svg: the same as an SVG document.
+    """
+
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+    qr_png: bytes = field(repr=False)
+    qr_svg: bytes = field(repr=False)
