@@ -16,6 +16,11 @@ ENROLLMENT_LIFE = timedelta(minutes=10)
 """How long a secret that was shown may wait for its first code."""
 
 
+def seal_purpose(user_id: UUID) -> str:
+    """Return what a user's secret is sealed for. It opens for nobody else, so rows cannot be swapped."""
+    return f"totp {user_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class TotpFactor:
     """What is kept of a user's authenticator app.

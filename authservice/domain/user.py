@@ -19,7 +19,8 @@ class User:
 
     `email` is canonical and may be None. `registration_key` is the SHA-256 of the idempotency key that created the
     account, if there was one. `roles` are sorted. `generation` grows with each change of what tokens say about the
-    user, so that older ones can be told. Times are UTC in microseconds.
+    user, so that older ones can be told; `secret_generation` with each change of what proves them, which makes void
+    whatever waits for a proof. Times are UTC in microseconds.
     """
 
     id: UUID
@@ -31,6 +32,7 @@ class User:
     disabled_at: datetime | None = None
     generation: int = 0
     roles: tuple[str, ...] = ()
+    secret_generation: int = 0
 
     @property
     def is_active(self) -> bool:

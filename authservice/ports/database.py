@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 
 from authservice.domain.deadline import Deadline
 from authservice.ports.auth import Attempts, Sessions, Users
+from authservice.ports.second_factor import Challenges, KeptRecoveryCodes, TotpFactors
 from authservice.ports.trust import SealedSecrets, SigningKeys
 
 T = TypeVar("T")
@@ -37,6 +38,12 @@ class AuthStores(Protocol):
     def sessions(self) -> Sessions: ...
     @property
     def attempts(self) -> Attempts: ...
+    @property
+    def totp_factors(self) -> TotpFactors: ...
+    @property
+    def recovery_codes(self) -> KeptRecoveryCodes: ...
+    @property
+    def challenges(self) -> Challenges: ...
 
 
 class TrustStores(Protocol):
@@ -46,6 +53,8 @@ class TrustStores(Protocol):
     def signing_keys(self) -> SigningKeys: ...
     @property
     def sealed_secrets(self) -> SealedSecrets: ...
+    @property
+    def totp_factors(self) -> TotpFactors: ...
 
 
 class UpkeepStores(Protocol):

@@ -5,7 +5,68 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from authservice.domain.second_factor import TotpEnrollment
+from authservice.domain.challenge import Challenge
+from authservice.domain.second_factor import TotpEnrollment, TotpFactor
+
+
+class TotpFactors(Protocol):
+    """The authenticator apps of users, one each."""
+
+    def get(self, user_id: UUID) -> TotpFactor | None:
+        """Return a user's factor, confirmed or not."""
+
+    def begin(self, factor: TotpFactor) -> bool:
+        """Keep an unconfirmed factor in the place of another unconfirmed one.
+
+        Tells whether it is kept now: not where there is a confirmed one.
+        """
+
+    def confirm(self, user_id: UUID, step: int, now: datetime) -> bool:
+        """Have logins ask for codes from now on. Tells whether there was an unconfirmed factor.
+
+        The step of the code that confirms counts as used.
+        """
+
+    def use_step(self, user_id: UUID, step: int) -> bool:
+        """Move the last accepted step of a confirmed factor forward. Of any number of calls with a step one does."""
+
+    def remove(self, user_id: UUID) -> bool:
+        """Delete a user's factor. Tells whether there was a confirmed one."""
+
+    def page(self, after: UUID, limit: int) -> list[TotpFactor]:
+        """Return up to `limit` factors in the order of their users, those after `after`."""
+
+    def reseal(self, user_id: UUID, before: bytes, after: bytes) -> None:
+        """Replace the sealed form of a secret, if it is still `before`."""
+
+
+class KeptRecoveryCodes(Protocol):
+    """The hashes of users' recovery codes."""
+
+    def replace(self, user_id: UUID, hashes: Sequence[bytes], now: datetime) -> None:
+        """Keep these in the place of all that a user has."""
+
+    def spend(self, user_id: UUID, code_hash: bytes) -> bool:
+        """Use a code up. Of any number of calls with one code, one does."""
+
+    def count(self, user_id: UUID) -> int:
+        """Return how many are left."""
+
+
+class Challenges(Protocol):
+    """Challenges that wait to be met."""
+
+    def add(self, challenge: Challenge, now: datetime) -> None:
+        """Keep a challenge. One with this id that is still open at `now` stays as it is."""
+
+    def count_try(self, challenge_id: UUID, now: datetime) -> Challenge | None:
+        """Take one try from a challenge and return it as it is then.
+
+        None if it has none left, its time is over, or it was met. Parallel calls all count.
+        """
+
+    def spend(self, challenge_id: UUID) -> bool:
+        """Take a challenge away, which was met. Of any number of calls for one, one does."""
 
 
 class TotpCodes(Protocol):

@@ -18,7 +18,7 @@ from uuid import UUID
 from pyotp import HOTP
 from pyotp.utils import build_uri
 
-from authservice.domain.second_factor import TotpEnrollment
+from authservice.domain.second_factor import TotpEnrollment, seal_purpose
 from authservice.security.qr_codes import as_png, as_svg
 from authservice.security.sealing import Sealer
 
@@ -43,17 +43,17 @@ class SealedTotpCodes:
 
     def new_secret(self, user_id: UUID) -> bytes:
         """Return a new secret, sealed for one user."""
-        return self.sealer.seal(secrets.token_bytes(SECRET_BYTES), purpose_of(user_id))
+        return self.sealer.seal(secrets.token_bytes(SECRET_BYTES), seal_purpose(user_id))
 
     def enrollment(self, sealed: bytes, user_id: UUID, account: str) -> TotpEnrollment:
         """Return a secret as an app takes it. Raises CannotOpen."""
-        secret = _base32(self.sealer.open(sealed, purpose_of(user_id)))
+        secret = _base32(self.sealer.open(sealed, seal_purpose(user_id)))
         uri = build_uri(secret, account, issuer=self.issuer)
         return TotpEnrollment(secret, uri, as_png(uri), as_svg(uri))
 
     def step_of(self, code: str, sealed: bytes, user_id: UUID, now: datetime) -> int | None:
         """Return the step that a code belongs to. Raises CannotOpen."""
-        secret = self.sealer.open(sealed, purpose_of(user_id))
+        secret = self.sealer.open(sealed, seal_purpose(user_id))
         digits = normal_form(code).encode()
         current = int(now.timestamp()) // STEP_SECONDS
         steps = range(current - OLDER_STEPS, current + 1)
@@ -70,11 +70,6 @@ def hotp(secret: bytes, counter: int, digits: int = DIGITS, digest: Callable[...
 def normal_form(code: str) -> str:
     """Return a code as it is compared: full-width digits are digits, and what people put between them is nothing."""
     return "".join(unicodedata.normalize("NFKC", code).split())
-
-
-def purpose_of(user_id: UUID) -> str:
-    """Return what a user's secret is sealed for. It opens for nobody else, so rows cannot be swapped."""
-    return f"totp {user_id}"
 
 
 def _base32(secret: bytes) -> str:

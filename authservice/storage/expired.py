@@ -5,11 +5,13 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, delete, select
 
 from authservice.storage.tables.auth import login_attempts, sessions
+from authservice.storage.tables.second_factor import challenges
 from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
     sessions.c.absolute_end,
     login_attempts.c.expires_at,
+    challenges.c.expires_at,
     revocations.c.token_end,
 )
 

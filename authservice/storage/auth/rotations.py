@@ -21,7 +21,8 @@ _SESSIONS = """
 """
 _OWNERS = """
     SELECT users.id, name, canonical_name, email, password_hash, created_at, registration_key, disabled_at, generation,
-    role FROM users{forced} LEFT JOIN user_roles{forced} ON user_id = users.id WHERE users.id IN ({places})
+    secret_generation, role
+    FROM users{forced} LEFT JOIN user_roles{forced} ON user_id = users.id WHERE users.id IN ({places})
 """
 # In this order: MySQL reads what it has just written.
 _ROTATE = """
@@ -97,7 +98,8 @@ def _to_session(row: Any) -> Session:
 
 
 def _to_user(row: Any, roles: tuple[str, ...]) -> User:
-    user_id, name, canonical, email, password_hash, created, registration_key, disabled, generation = row
+    user_id, name, canonical, email, password_hash, created, registration_key, *later = row
+    disabled, generation, secret_generation = later
     return User(
         UUID(bytes=user_id),
         UserName(name, canonical.decode()),
@@ -108,4 +110,5 @@ def _to_user(row: Any, roles: tuple[str, ...]) -> User:
         as_moment_or_none(disabled),
         generation,
         roles,
+        secret_generation,
     )

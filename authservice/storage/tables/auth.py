@@ -18,6 +18,7 @@ users = Table(
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
     Column("generation", Integer, nullable=False, server_default="0"),
+    Column("secret_generation", Integer, nullable=False, server_default="0"),
     **OPTIONS,
 )
 
