@@ -4,10 +4,19 @@ from authservice.config.database import DatabaseSettings
 from authservice.config.logs import LogSettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.sealing import SealingSettings
+from authservice.config.second_factor import SecondFactorSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.tokens import TokenSettings
 
 
 # They are listed from the last to the first.
-class Settings(LogSettings, PasswordSettings, TokenSettings, ServingSettings, SealingSettings, DatabaseSettings):
+class Settings(
+    LogSettings,
+    SecondFactorSettings,
+    PasswordSettings,
+    TokenSettings,
+    ServingSettings,
+    SealingSettings,
+    DatabaseSettings,
+):
     """Every setting under its own name. Whoever needs those of one area asks for that area's class."""

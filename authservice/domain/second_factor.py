@@ -8,12 +8,30 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-PASSWORD_AND_CODE = ("pwd", "otp", "mfa")
-"""How a user was proved who sent a password and a code of their app (RFC 8176)."""
-PASSWORD_AND_RECOVERY_CODE = ("pwd", "mfa")
-"""The same with a recovery code, for which RFC 8176 has no name: its `otp` is a code of RFC 4226 or 6238."""
+CODE_OF_APP = ("otp",)
+"""What a code of an app proves, as RFC 8176 names."""
+RECOVERY_CODE: tuple[str, ...] = ()
+"""The same of a recovery code, for which RFC 8176 has no name: its `otp` is a code of RFC 4226 or 6238."""
+_SEVERAL = "mfa"
 ENROLLMENT_LIFE = timedelta(minutes=10)
 """How long a secret that was shown may wait for its first code."""
+
+
+def with_second_factor(methods: tuple[str, ...], proof: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how a user was proved who, beside what `methods` say, has sent a code that proves `proof`."""
+    return (*(name for name in dict.fromkeys((*methods, *proof)) if name != _SEVERAL), _SEVERAL)
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactorPolicy:
+    """Who has to have a second factor: everybody, the holders of some roles, or nobody."""
+
+    everybody: bool = False
+    roles: frozenset[str] = frozenset()
+
+    def asks(self, roles: tuple[str, ...]) -> bool:
+        """Tell whether a user with these roles has to have one."""
+        return self.everybody or not self.roles.isdisjoint(roles)
 
 
 def seal_purpose(user_id: UUID) -> str:
@@ -45,6 +63,14 @@ class TotpFactor:
     def awaits_code(self, now: datetime) -> bool:
         """Tell whether the secret was shown lately and waits for its first code."""
         return not self.is_confirmed and now < self.created_at + ENROLLMENT_LIFE
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The second factors of a user, as they see them. `totp_since` is None where no app is set up."""
+
+    totp_since: datetime | None
+    recovery_codes_left: int
 
 
 @dataclass(frozen=True, slots=True)

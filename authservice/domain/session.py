@@ -32,6 +32,7 @@ class SessionEnd(Enum):
     BY_OPERATOR = "by_operator"
     REFRESH_REUSE = "refresh_reuse"
     USER_DISABLED = "user_disabled"
+    FACTOR_REMOVED = "factor_removed"
 
 
 class Scope(Enum):
@@ -161,6 +162,15 @@ class Session:
             # Sliding never passes the absolute end.
             idle_end=min(now + (self.idle or limits.idle), self.absolute_end),
             # A token that was issued while the clock was ahead may still be to come.
+            token_end=max(filter(None, (self.token_end, limits.access_token_end(now, self.absolute_end)))),
+        )
+
+    def proved(self, methods: tuple[str, ...], now: datetime, limits: SessionLimits) -> "Session":
+        """Return the session after its user was proved once more at `now`, in all by these methods."""
+        return replace(
+            self,
+            authenticated_at=now,
+            auth_methods=methods,
             token_end=max(filter(None, (self.token_end, limits.access_token_end(now, self.absolute_end)))),
         )
 

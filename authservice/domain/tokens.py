@@ -43,3 +43,11 @@ class SessionTokens:
     refresh_token: str = field(repr=False)
     refresh_token_end: datetime
     session_end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """An access token alone, for a session that has a refresh token already."""
+
+    access_token: str = field(repr=False)
+    access_token_end: datetime

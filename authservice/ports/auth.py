@@ -30,6 +30,9 @@ class Users(Protocol):
     def by_email(self, email: str) -> User | None:
         """Return the account that has claimed this canonical address."""
 
+    def by_id(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now and keep others from changing it until the transaction ends."""
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from authservice.domain.deadline import Deadline
+from authservice.domain.errors import AuthError
 from authservice.ports.auth import Attempts, Sessions, Users
 from authservice.ports.second_factor import Challenges, KeptRecoveryCodes, TotpFactors
 from authservice.ports.trust import SealedSecrets, SigningKeys
@@ -20,6 +21,11 @@ def last_counts(_earlier: T, last: T) -> T:
 def first_change_counts(earlier: T, last: T) -> T:
     """Settle where the work answers what it has changed: what an earlier run did, the last one finds done."""
     return earlier or last
+
+
+def success_counts(earlier: T, last: T) -> T:
+    """Settle where the work answers a refusal, and raises none: what an earlier run did is refused to the last."""
+    return last if isinstance(earlier, AuthError) else earlier
 
 
 class Expired(Protocol):

@@ -59,8 +59,8 @@ class Challenges(Protocol):
     def add(self, challenge: Challenge, now: datetime) -> None:
         """Keep a challenge. One with this id that is still open at `now` stays as it is."""
 
-    def count_try(self, challenge_id: UUID, now: datetime) -> Challenge | None:
-        """Take one try from a challenge and return it as it is then.
+    def count_try(self, challenge_id: UUID, secret_hash: bytes, now: datetime) -> Challenge | None:
+        """Take one try from a challenge with this secret and return it as it is then.
 
         None if it has none left, its time is over, or it was met. Parallel calls all count.
         """
@@ -93,3 +93,13 @@ class RecoveryCodes(Protocol):
 
     def hash_of(self, code: str, user_id: UUID) -> bytes:
         """Return the 32 bytes that are kept of a code, however it is spelled."""
+
+
+class ChallengeTokens(Protocol):
+    """The tokens that answer challenges."""
+
+    def new(self, challenge_id: UUID) -> tuple[str, bytes]:
+        """Return a token, and the hash of its secret part."""
+
+    def read(self, text: str) -> tuple[UUID, bytes]:
+        """Return which challenge a token answers, and the hash of its secret part. Raises ChallengeOver."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice import bootstrap
 from authservice.config import Settings
@@ -43,5 +42,5 @@ def operations(service: bootstrap.Service, faulty: FaultyDatabase, audit: Record
     """Yield calls to a server on the faulty database."""
     server, port = serve_in_process(with_database(service, faulty))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Operations(rpc.AuthServiceStub(ObservedChannel.around(channel)), service, audit)
+        yield Operations(ObservedChannel.around(channel), service, audit)
     server.stop(0)

@@ -120,7 +120,7 @@ class FaultyDatabase(SqlDatabase):
 
 def with_database(service: bootstrap.Service, database: SqlDatabase) -> bootstrap.Service:
     """Return the service with its stories on another engine, but for what reads beside them: Verify, and the feed."""
-    return replace(service, auth=_moved(service.auth, database))
+    return replace(service, auth=_moved(service.auth, database), account=_moved(service.account, database))
 
 
 def _moved(part: Any, database: SqlDatabase) -> Any:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pyotp
 import pytest
 import structlog
+from authapi.v1 import auth_service_pb2 as auth_api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authapi.v1 import trust_service_pb2 as trust_api
 from authapi.v1 import trust_service_pb2_grpc as trust_rpc
@@ -22,6 +24,7 @@ from uuid6 import uuid7
 from authservice import bootstrap, domain, logs, usecases
 from authservice.config import Settings
 from authservice.domain import events
+from authservice.domain.deadline import Deadline
 from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
@@ -30,12 +33,19 @@ from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
 from tests.contract import SERVED, path_of, snake_case
 from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
-from tests.rpc.account.calling import bearer
+from tests.rpc.account.calling import Account, bearer
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
 
 PASSWORD = "password-canary plum engine 88 meadow"
 WRONG = "wrong-canary slate comet 31 harbour"
+ROLE = "bursar"
 JWT_SECRET = "jwt-secret-canary-with-more-than-32-bytes"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Return settings by which the holders of a role have to have a second factor."""
+    return settings.model_copy(update={"require_second_factor": f"roles:{ROLE}"})
 
 
 @pytest.fixture
@@ -55,7 +65,31 @@ def logged_service(settings: Settings, log: io.StringIO) -> Iterator[bootstrap.S
     structlog.configure(**before)
 
 
-def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
+def with_second_factor(channel: grpc.Channel, access_token: str) -> None:
+    """Set an app up, log in and step up with its codes, and take it away again."""
+    auth, account = rpc.AuthServiceStub(channel), Account(channel, access_token)
+    auth.StepUp(auth_api.StepUpRequest(password=PASSWORD), metadata=bearer(access_token))
+    app: Any = pyotp.parse_uri(account.call("EnrollTotp").enrollment.uri)
+    first, second, *_ = account.call("ConfirmTotp", code=app.now()).recovery_codes
+    asked = auth.Login(auth_api.LoginRequest(user_name_or_email="ada", password=PASSWORD)).challenge
+    request = auth_api.CompleteLoginRequest(challenge_token=asked.challenge_token, code=first)
+    account.access_token = auth.CompleteLogin(request).tokens.access_token
+    auth.StepUp(auth_api.StepUpRequest(code=second), metadata=bearer(account.access_token))
+    account.call("RegenerateRecoveryCodes")
+    assert len(account.call("ListFactors").factors) == 1
+    wrong = auth_api.StepUpRequest(code="wrong-code-canary")
+    assert "canary" not in str(refusal(auth.StepUp, wrong, metadata=bearer(account.access_token)).details)
+
+
+def enroll_at_login(auth: rpc.AuthServiceStub, name: str) -> None:
+    """Set an app up because the company asks for one."""
+    asked = auth.Login(auth_api.LoginRequest(user_name_or_email=name, password=PASSWORD)).challenge
+    app: Any = pyotp.parse_uri(asked.enrollment.uri)
+    request = auth_api.CompleteLoginRequest(challenge_token=asked.challenge_token, code=app.now())
+    assert len(auth.CompleteLogin(request).recovery_codes) == 10
+
+
+def live_through_everything(channel: grpc.Channel, service: bootstrap.Service) -> ObservedCalls:
     """Make every kind of call, good and bad. Returns what was seen of them."""
     observed = ObservedCalls()
     channel = grpc.intercept_channel(channel, observed)
@@ -64,6 +98,10 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
     first = login(stub, "ada", PASSWORD)
     second = refresh(stub, first.refresh_token)
     verify(stub, second.access_token)
+    with_second_factor(channel, second.access_token)
+    register(stub, "eva", PASSWORD)
+    service.admin.operate_users.grant("eva", ROLE, Deadline.after(10))
+    enroll_at_login(stub, "eva")
     for bad in (
         lambda: login(stub, "ada", WRONG),
         lambda: login(stub, PASSWORD, WRONG),  # A password typed in the wrong field.
@@ -84,10 +122,10 @@ def live_through_everything(channel: grpc.Channel) -> ObservedCalls:
     return observed
 
 
-def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io.StringIO) -> None:
+def test_l1_m9_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io.StringIO) -> None:
     server, port = serve_in_process(logged_service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        observed = live_through_everything(ObservedChannel.around(channel))
+        observed = live_through_everything(ObservedChannel.around(channel), logged_service)
     server.stop(0)
     output = log.getvalue()
     assert '"audit": "login"' in output, "the log was written"
@@ -98,8 +136,10 @@ def test_l1_no_secret_reaches_the_log(logged_service: bootstrap.Service, log: io
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Settings) -> None:
-    observed = live_through_everything(channel)
+def test_c5_m9_no_secret_is_stored_in_the_clear(
+    channel: grpc.Channel, service: bootstrap.Service, settings: Settings
+) -> None:
+    observed = live_through_everything(channel, service)
     stored = b"".join(path.read_bytes() for path in Path(settings.data_dir).glob("authservice.db*"))
     assert b"hmac-sha256+$2b$" in stored
     for secret in (*observed.secrets, *BESIDE_REQUESTS):
@@ -108,8 +148,10 @@ def test_c5_no_secret_is_stored_in_the_clear(channel: grpc.Channel, settings: Se
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(channel: grpc.Channel) -> None:
-    observed = live_through_everything(channel)
+def test_l1_the_secrets_that_are_looked_for_are_all_that_the_contract_has(
+    channel: grpc.Channel, service: bootstrap.Service
+) -> None:
+    observed = live_through_everything(channel, service)
     assert observed.methods == set(map(path_of, SERVED)), "what is never called here may log what it likes"
     assert observed.shown == SECRET_FIELDS, "a good call with each has to be made in `live_through_everything`"
     assert {PASSWORD, WRONG, "idempotency-canary", "password-canary", "access-token-canary"} <= observed.secrets
@@ -177,7 +219,7 @@ def test_l2_an_unforeseen_fault_is_internal_with_an_id_and_its_cause_is_in_the_l
     area = method.containing_service.name.removesuffix("Service").lower()
     story = snake_case(method.name)
     seeds = Seeder(logged_service)
-    (tokens,) = seeds.sessions(seeds.user("ada"), 1)
+    (tokens,) = seeds.sessions(seeds.user("ada"), 1, ("pwd", "mfa"))
     stories = replace(getattr(logged_service, area), **{PARTS.get(story, story): Broken()})
     server, port = serve_in_process(replace(logged_service, **{area: stories}))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -83,4 +83,4 @@ def test_the_calls_that_are_answered_together_are_those_whose_rows_say_so() -> N
 
 
 def test_password_calls_are_those_whose_rows_say_so() -> None:
-    assert {LOGIN, "/authapi.v1.AuthService/Register"} == PASSWORD_METHODS
+    assert {LOGIN, "/authapi.v1.AuthService/Register", "/authapi.v1.AuthService/StepUp"} == PASSWORD_METHODS

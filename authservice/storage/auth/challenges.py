@@ -24,16 +24,20 @@ class SqlChallenges:
         self._connection.execute(delete(challenges).where(*is_over))
         insert_unless_there(self._connection, challenges, **_to_row(challenge))
 
-    def count_try(self, challenge_id: UUID, now: datetime) -> Challenge | None:
+    def count_try(self, challenge_id: UUID, secret_hash: bytes, now: datetime) -> Challenge | None:
         """Take one try: one conditional update, so that parallel ones all count."""
         counted = self._connection.execute(
             update(challenges)
-            .where(challenges.c.id == challenge_id, challenges.c.tries_left > 0, challenges.c.expires_at > now)
+            .where(challenges.c.id == challenge_id, challenges.c.secret_hash == secret_hash)
+            .where(challenges.c.tries_left > 0, challenges.c.expires_at > now)
             .values(tries_left=challenges.c.tries_left - 1)
         )
         if counted.rowcount != 1:
             return None
-        return _to_challenge(self._connection.execute(select(challenges).where(challenges.c.id == challenge_id)).one())
+        # Locked, as it is anyway: any other read would fix what this transaction sees, and the counts of others that
+        # come next would be conflicts.
+        query = select(challenges).where(challenges.c.id == challenge_id).with_for_update()
+        return _to_challenge(self._connection.execute(query).one())
 
     def spend(self, challenge_id: UUID) -> bool:
         """Delete a challenge; the row count decides who has met it."""

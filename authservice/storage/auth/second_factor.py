@@ -87,7 +87,7 @@ class SqlRecoveryCodes:
         self._connection.execute(delete(recovery_codes).where(recovery_codes.c.user_id == user_id))
         if hashes:
             rows = [{"user_id": user_id, "code_hash": each, "created_at": now} for each in hashes]
-            self._connection.execute(insert(recovery_codes), rows)
+            self._connection.execute(insert(recovery_codes).values(rows))
 
     def spend(self, user_id: UUID, code_hash: bytes) -> bool:
         """Delete a code; the row count decides who has used it."""

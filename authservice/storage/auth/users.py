@@ -59,6 +59,10 @@ class SqlUsers:
         """Return the account that has claimed this canonical address."""
         return self._one(_USER.join(email_claims).where(email_claims.c.email == email))
 
+    def by_id(self, user_id: UUID) -> User | None:
+        """Return the account with this id."""
+        return self._one(_USER.where(users.c.id == user_id))
+
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now, locked until the transaction ends."""
         # Both reads lock. Any other kind would fix what this transaction sees before the lock is granted, and what

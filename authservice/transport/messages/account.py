@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from authapi.v1 import account_service_pb2 as api
 
 from authservice.domain.caller import Caller
+from authservice.domain.second_factor import Factors
 from authservice.domain.session import Session
 from authservice.transport.messages.times import timestamp
 
@@ -17,6 +18,14 @@ def listed_sessions(sessions: Sequence[Session], caller: Caller) -> api.ListSess
         sessions=[_session(each, is_current=each.id == caller.session_id) for each in sessions[:MOST_LISTED]],
         total_size=len(sessions),
     )
+
+
+def listed_factors(factors: Factors) -> api.ListFactorsResponse:
+    """Return second factors as their user sees them."""
+    answer = api.ListFactorsResponse(recovery_codes_left=factors.recovery_codes_left)
+    if factors.totp_since:
+        answer.factors.add(kind=api.FACTOR_KIND_TOTP, create_time=timestamp(factors.totp_since))
+    return answer
 
 
 def _session(session: Session, *, is_current: bool) -> api.Session:

@@ -1,12 +1,14 @@
-"""Login: open a session for a user who knows the password."""
+"""Login: open a session for a user who knows the password, or say what is asked for beside it."""
 
 import contextlib
 from dataclasses import dataclass, field
 
 from authservice.domain import events
+from authservice.domain.challenge import IssuedChallenge
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, CredentialsInvalid, FieldRejected
 from authservice.domain.fields import Fields, bounded_bytes, bounded_text, client_label
+from authservice.domain.second_factor import TotpFactor
 from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import User
@@ -19,6 +21,7 @@ from authservice.ports import (
     Passwords,
     first_change_counts,
 )
+from authservice.usecases.steps.ask_second_factor import AskSecondFactor
 from authservice.usecases.steps.count_attempt import CountAttempt
 from authservice.usecases.steps.open_session import OpenSession
 
@@ -48,28 +51,31 @@ class Login:
     emails: EmailRules
     passwords: Passwords
     count_attempt: CountAttempt
+    ask_second_factor: AskSecondFactor
     open_session: OpenSession
     audit: Audit
 
-    def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens:
-        """Return the tokens of a new session.
+    def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens | IssuedChallenge:
+        """Return the tokens of a new session, or what is asked for before it begins.
 
         Raises InvalidInput, CredentialsInvalid, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable,
         Conflict.
         """
         self._check_form(request)
         self.passwords.require_room()
-        user = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        user, factor = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
         subject = self.count_attempt(user, request.user_name_or_email, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if user is None or not check.matches or not user.is_active:
             self.audit.record(events.LoginRefused(user_id=user.id if user else None))
             raise CredentialsInvalid
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
-        tokens = self.open_session(user, subject, opening, deadline)
+        answer = self.ask_second_factor(user, factor, opening, deadline) or self.open_session(
+            user, subject, opening, deadline
+        )
         if check.outdated:
             self._upgrade_hash(user, request.password, deadline)
-        return tokens
+        return answer
 
     def _check_form(self, request: Credentials) -> None:
         fields = Fields()
@@ -78,7 +84,11 @@ class Login:
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
 
-    def _find(self, tx: AuthStores, identifier: str) -> User | None:
+    def _find(self, tx: AuthStores, identifier: str) -> tuple[User | None, TotpFactor | None]:
+        user = self._user(tx, identifier)
+        return user, tx.totp_factors.get(user.id) if user else None
+
+    def _user(self, tx: AuthStores, identifier: str) -> User | None:
         try:
             if "@" in identifier:
                 email = self.emails.read(identifier)

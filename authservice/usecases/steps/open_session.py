@@ -1,12 +1,14 @@
 """Opening a session for a user who has proved who they are."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import CredentialsInvalid
+from authservice.domain.errors import Conflict, CredentialsInvalid
 from authservice.domain.session import Opening, Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
@@ -21,6 +23,12 @@ from authservice.ports import (
 )
 from authservice.usecases.steps.issue_tokens import IssueTokens
 
+Prove: TypeAlias = Callable[[AuthStores, User, UUID], tuple[str, ...]]
+"""Uses up what proves a user, as they are now, for the session of an id. Returns how they were proved in all.
+
+Runs in the transaction that opens the session, and may find that session there: where a commit was not acknowledged.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
@@ -34,24 +42,33 @@ class OpenSession:
     clock: Clock
     audit: Audit
 
-    def __call__(self, user: User, subject: bytes, opening: Opening, deadline: Deadline) -> SessionTokens:
+    def __call__(
+        self, user: User, subject: bytes, opening: Opening, deadline: Deadline, prove: Prove | None = None
+    ) -> SessionTokens:
         """Return the tokens. The attempts counted under `subject` are forgotten.
 
         Where the user has more sessions than allowed, those that were used longest ago end.
 
-        Raises CredentialsInvalid if the user was disabled meanwhile, TokenTooLarge, DeadlineTooShort,
-        StorageUnavailable, Conflict.
+        Raises what `prove` raises, CredentialsInvalid if the user was disabled meanwhile, TokenTooLarge,
+        DeadlineTooShort, StorageUnavailable, and Conflict, also where there is no `prove` and what proves the user has
+        changed meanwhile.
+
+        Args:
+            prove: uses up what has to be proved beside the password.
         """
         now = self.clock()
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
-        session = new_session(session_id, user, opening, refresh, self.limits, now)
 
         def store(tx: AuthStores) -> SessionTokens:
             current = tx.users.lock(user.id)
             if current is None or not current.is_active:
                 raise CredentialsInvalid
+            if prove is None and current.secret_generation != user.secret_generation:
+                raise Conflict
             tx.attempts.clear(subject)
+            methods = prove(tx, current, session_id) if prove else opening.auth_methods
+            session = new_session(session_id, user, replace(opening, auth_methods=methods), refresh, self.limits, now)
             self._make_room(tx, session, now)
             tx.sessions.add(session)
             # Here, because the token has to say what is true of the user when the session begins, and no session
@@ -59,7 +76,7 @@ class OpenSession:
             return self.issue_tokens(current, session, refresh, now)
 
         tokens = self.database.transact(store, deadline, settle=last_counts)
-        self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=opening.label))
+        self.audit.record(events.Login(user_id=user.id, session_id=session_id, client_label=opening.label))
         return tokens
 
     def _make_room(self, tx: AuthStores, session: Session, now: datetime) -> None:

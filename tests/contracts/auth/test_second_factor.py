@@ -130,7 +130,9 @@ def test_m8_new_recovery_codes_void_the_old(stored: Stored, user: User) -> None:
 def test_m4_of_a_hundred_parallel_tries_five_are_let_through(stored: Stored, user: User) -> None:
     challenge = a_challenge(user)
     stored.run(lambda tx: tx.challenges.add(challenge, NOW))
-    found = at_once(100, lambda _: stored.run(lambda tx: tx.challenges.count_try(challenge.id, NOW), 60))
+    found = at_once(
+        100, lambda _: stored.run(lambda tx: tx.challenges.count_try(challenge.id, digest("secret"), NOW), 60)
+    )
     let_through = [each for each in found if each]
     assert sorted(each.tries_left for each in let_through) == list(range(MOST_TRIES))
     assert {replace(each, tries_left=MOST_TRIES) == challenge for each in let_through} == {True}
@@ -144,7 +146,7 @@ def test_m4_a_challenge_that_is_open_keeps_its_count_and_one_that_is_over_begins
     tries = []
     for each, now in ((challenge, NOW), (later, NOW), (later, challenge.expires_at)):
         stored.run(lambda tx, each=each, now=now: tx.challenges.add(each, now))  # type: ignore[misc]
-        counted = stored.run(lambda tx, now=now: tx.challenges.count_try(challenge.id, now))  # type: ignore[misc]
+        counted = stored.run(lambda tx, now=now: tx.challenges.count_try(challenge.id, digest("secret"), now))  # type: ignore[misc]
         assert counted
         tries.append(counted.tries_left)
     assert tries == [MOST_TRIES - 1, MOST_TRIES - 2, MOST_TRIES - 1]
@@ -153,13 +155,15 @@ def test_m4_a_challenge_that_is_open_keeps_its_count_and_one_that_is_over_begins
 def test_m5_a_challenge_is_over_when_its_time_is_and_met_once(stored: Stored, user: User) -> None:
     challenge = a_challenge(user)
     stored.run(lambda tx: tx.challenges.add(challenge, NOW))
-    assert stored.run(lambda tx: tx.challenges.count_try(challenge.id, challenge.expires_at)) is None
-    assert stored.run(
-        lambda tx: tx.challenges.count_try(challenge.id, challenge.expires_at - timedelta(microseconds=1))
-    )
+    assert stored.run(lambda tx: tx.challenges.count_try(challenge.id, digest("secret"), challenge.expires_at)) is None
+    last_moment = challenge.expires_at - timedelta(microseconds=1)
+    assert stored.run(lambda tx: tx.challenges.count_try(challenge.id, digest("other"), last_moment)) is None
+    left = stored.run(lambda tx: tx.challenges.count_try(challenge.id, digest("secret"), last_moment))
+    assert left
+    assert left.tries_left == MOST_TRIES - 1, "whoever does not know the secret takes no try"
     met = at_once(20, lambda _: stored.run(lambda tx: tx.challenges.spend(challenge.id), 60))
     assert met.count(True) == 1
-    assert stored.run(lambda tx: tx.challenges.count_try(challenge.id, NOW)) is None
+    assert stored.run(lambda tx: tx.challenges.count_try(challenge.id, digest("secret"), NOW)) is None
 
 
 def test_challenges_whose_time_is_over_are_cleaned_up(stored: Stored, user: User) -> None:

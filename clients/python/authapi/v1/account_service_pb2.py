@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from authapi.v1 import rule_pb2 as authapi_dot_v1_dot_rule__pb2
+from authapi.v1 import second_factor_pb2 as authapi_dot_v1_dot_second__factor__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x32\xb9\x02\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n authapi/v1/account_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1e\x61uthapi/v1/second_factor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x15\n\x13ListSessionsRequest\"Q\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.authapi.v1.Session\x12\x12\n\ntotal_size\x18\x02 \x01(\x05\"\xb7\x02\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x03 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10idle_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07network\x18\x08 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\t \x03(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"/\n\x15RevokeSessionResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x1c\n\x1aRevokeOtherSessionsRequest\"5\n\x1bRevokeOtherSessionsResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x13\n\x11\x45nrollTotpRequest\"D\n\x12\x45nrollTotpResponse\x12.\n\nenrollment\x18\x01 \x01(\x0b\x32\x1a.authapi.v1.TotpEnrollment\"\'\n\x12\x43onfirmTotpRequest\x12\x11\n\x04\x63ode\x18\x01 \x01(\tB\x03\x80\x01\x01\"2\n\x13\x43onfirmTotpResponse\x12\x1b\n\x0erecovery_codes\x18\x01 \x03(\tB\x03\x80\x01\x01\"\x13\n\x11RemoveTotpRequest\",\n\x12RemoveTotpResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\" \n\x1eRegenerateRecoveryCodesRequest\">\n\x1fRegenerateRecoveryCodesResponse\x12\x1b\n\x0erecovery_codes\x18\x01 \x03(\tB\x03\x80\x01\x01\"\x14\n\x12ListFactorsRequest\"W\n\x13ListFactorsResponse\x12#\n\x07\x66\x61\x63tors\x18\x01 \x03(\x0b\x32\x12.authapi.v1.Factor\x12\x1b\n\x13recovery_codes_left\x18\x02 \x01(\x05\"_\n\x06\x46\x61\x63tor\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.authapi.v1.FactorKind\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*?\n\nFactorKind\x12\x1b\n\x17\x46\x41\x43TOR_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46\x41\x43TOR_KIND_TOTP\x10\x01\x32\xa8\x06\n\x0e\x41\x63\x63ountService\x12Y\n\x0cListSessions\x12\x1f.authapi.v1.ListSessionsRequest\x1a .authapi.v1.ListSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12\\\n\rRevokeSession\x12 .authapi.v1.RevokeSessionRequest\x1a!.authapi.v1.RevokeSessionResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12n\n\x13RevokeOtherSessions\x12&.authapi.v1.RevokeOtherSessionsRequest\x1a\'.authapi.v1.RevokeOtherSessionsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12X\n\nEnrollTotp\x12\x1d.authapi.v1.EnrollTotpRequest\x1a\x1e.authapi.v1.EnrollTotpResponse\"\x0b\x9a\xb8\x18\x07\x10\x01*\x03\x08\xac\x02\x12[\n\x0b\x43onfirmTotp\x12\x1e.authapi.v1.ConfirmTotpRequest\x1a\x1f.authapi.v1.ConfirmTotpResponse\"\x0b\x9a\xb8\x18\x07\x10\x01*\x03\x08\x84\x07\x12Z\n\nRemoveTotp\x12\x1d.authapi.v1.RemoveTotpRequest\x1a\x1e.authapi.v1.RemoveTotpResponse\"\r\x9a\xb8\x18\t\x10\x01 \x01*\x03\x08\xac\x02\x12\x81\x01\n\x17RegenerateRecoveryCodes\x12*.authapi.v1.RegenerateRecoveryCodesRequest\x1a+.authapi.v1.RegenerateRecoveryCodesResponse\"\r\x9a\xb8\x18\t\x10\x01 \x01*\x03\x08\xac\x02\x12V\n\x0bListFactors\x12\x1e.authapi.v1.ListFactorsRequest\x1a\x1f.authapi.v1.ListFactorsResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,26 +35,66 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'authapi.v1.account_service_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z+authservice/clients/go/authapi/v1;authapiv1'
+  _globals['_CONFIRMTOTPREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_CONFIRMTOTPREQUEST'].fields_by_name['code']._serialized_options = b'\200\001\001'
+  _globals['_CONFIRMTOTPRESPONSE'].fields_by_name['recovery_codes']._loaded_options = None
+  _globals['_CONFIRMTOTPRESPONSE'].fields_by_name['recovery_codes']._serialized_options = b'\200\001\001'
+  _globals['_REGENERATERECOVERYCODESRESPONSE'].fields_by_name['recovery_codes']._loaded_options = None
+  _globals['_REGENERATERECOVERYCODESRESPONSE'].fields_by_name['recovery_codes']._serialized_options = b'\200\001\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['ListSessions']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeOtherSessions']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeOtherSessions']._serialized_options = b'\232\270\030\002\020\001'
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=104
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=125
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=127
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=208
-  _globals['_SESSION']._serialized_start=211
-  _globals['_SESSION']._serialized_end=522
-  _globals['_REVOKESESSIONREQUEST']._serialized_start=524
-  _globals['_REVOKESESSIONREQUEST']._serialized_end=566
-  _globals['_REVOKESESSIONRESPONSE']._serialized_start=568
-  _globals['_REVOKESESSIONRESPONSE']._serialized_end=615
-  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_start=617
-  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_end=645
-  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=647
-  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=700
-  _globals['_ACCOUNTSERVICE']._serialized_start=703
-  _globals['_ACCOUNTSERVICE']._serialized_end=1016
+  _globals['_ACCOUNTSERVICE'].methods_by_name['EnrollTotp']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['EnrollTotp']._serialized_options = b'\232\270\030\007\020\001*\003\010\254\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ConfirmTotp']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ConfirmTotp']._serialized_options = b'\232\270\030\007\020\001*\003\010\204\007'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RemoveTotp']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RemoveTotp']._serialized_options = b'\232\270\030\t\020\001 \001*\003\010\254\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RegenerateRecoveryCodes']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['RegenerateRecoveryCodes']._serialized_options = b'\232\270\030\t\020\001 \001*\003\010\254\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ListFactors']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ListFactors']._serialized_options = b'\232\270\030\002\020\001'
+  _globals['_FACTORKIND']._serialized_start=1291
+  _globals['_FACTORKIND']._serialized_end=1354
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=136
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=157
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=159
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=240
+  _globals['_SESSION']._serialized_start=243
+  _globals['_SESSION']._serialized_end=554
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=556
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=598
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=600
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=647
+  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_start=649
+  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_end=677
+  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=679
+  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=732
+  _globals['_ENROLLTOTPREQUEST']._serialized_start=734
+  _globals['_ENROLLTOTPREQUEST']._serialized_end=753
+  _globals['_ENROLLTOTPRESPONSE']._serialized_start=755
+  _globals['_ENROLLTOTPRESPONSE']._serialized_end=823
+  _globals['_CONFIRMTOTPREQUEST']._serialized_start=825
+  _globals['_CONFIRMTOTPREQUEST']._serialized_end=864
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=866
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=916
+  _globals['_REMOVETOTPREQUEST']._serialized_start=918
+  _globals['_REMOVETOTPREQUEST']._serialized_end=937
+  _globals['_REMOVETOTPRESPONSE']._serialized_start=939
+  _globals['_REMOVETOTPRESPONSE']._serialized_end=983
+  _globals['_REGENERATERECOVERYCODESREQUEST']._serialized_start=985
+  _globals['_REGENERATERECOVERYCODESREQUEST']._serialized_end=1017
+  _globals['_REGENERATERECOVERYCODESRESPONSE']._serialized_start=1019
+  _globals['_REGENERATERECOVERYCODESRESPONSE']._serialized_end=1081
+  _globals['_LISTFACTORSREQUEST']._serialized_start=1083
+  _globals['_LISTFACTORSREQUEST']._serialized_end=1103
+  _globals['_LISTFACTORSRESPONSE']._serialized_start=1105
+  _globals['_LISTFACTORSRESPONSE']._serialized_end=1192
+  _globals['_FACTOR']._serialized_start=1194
+  _globals['_FACTOR']._serialized_end=1289
+  _globals['_ACCOUNTSERVICE']._serialized_start=1357
+  _globals['_ACCOUNTSERVICE']._serialized_end=2165
 # @@protoc_insertion_point(module_scope)

@@ -81,9 +81,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 19
     """The caller holds none of the roles that the rule of this RPC asks for. Status PERMISSION_DENIED."""
     ERROR_REASON_MFA_REQUIRED: _ErrorReason.ValueType  # 20
-    """The rule of this RPC asks for a login with more than one factor. Status PERMISSION_DENIED. Log in again, with both."""
+    """The rule of this RPC asks for a login with more than one factor, or StepUp was sent the password of a user who has a second
+    one. Status PERMISSION_DENIED. Call StepUp with a code; without a second factor, set one up (EnrollTotp).
+    """
     ERROR_REASON_AUTHENTICATION_TOO_OLD: _ErrorReason.ValueType  # 21
-    """The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Log in again."""
+    """The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Call StepUp, or
+    log in again.
+    """
     ERROR_REASON_VERIFICATION_UNAVAILABLE: _ErrorReason.ValueType  # 22
     """The service that was called knows too little about revocations right now to judge the token, and cannot reach the
     authentication service to ask. Status UNAVAILABLE with a `google.rpc.RetryInfo`. The token may well be good; try again.
@@ -100,6 +104,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
     send the call again.
     """
+    ERROR_REASON_CODE_INVALID: _ErrorReason.ValueType  # 36
+    """The code is wrong, too old, or was used. Status UNAUTHENTICATED. Try again with the next code of the app."""
+    ERROR_REASON_CHALLENGE_OVER: _ErrorReason.ValueType  # 37
+    """The challenge was met, had five wrong codes, is older than 5 minutes, is none of ours, or the user's password or second
+    factor has changed since. Status UNAUTHENTICATED. Log in again.
+    """
+    ERROR_REASON_SECOND_FACTOR_EXISTS: _ErrorReason.ValueType  # 38
+    """An authenticator app is set up already. Status FAILED_PRECONDITION. Remove it first (RemoveTotp)."""
+    ERROR_REASON_SECOND_FACTOR_MISSING: _ErrorReason.ValueType  # 39
+    """No authenticator app is set up, or its secret was shown too long ago to be confirmed. Status FAILED_PRECONDITION. Set one up
+    (EnrollTotp).
+    """
+    ERROR_REASON_TOO_MANY_CODES: _ErrorReason.ValueType  # 40
+    """The session has sent five wrong codes within 5 minutes. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Wait that long."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -169,9 +187,13 @@ Refresh.
 ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 19
 """The caller holds none of the roles that the rule of this RPC asks for. Status PERMISSION_DENIED."""
 ERROR_REASON_MFA_REQUIRED: ErrorReason.ValueType  # 20
-"""The rule of this RPC asks for a login with more than one factor. Status PERMISSION_DENIED. Log in again, with both."""
+"""The rule of this RPC asks for a login with more than one factor, or StepUp was sent the password of a user who has a second
+one. Status PERMISSION_DENIED. Call StepUp with a code; without a second factor, set one up (EnrollTotp).
+"""
 ERROR_REASON_AUTHENTICATION_TOO_OLD: ErrorReason.ValueType  # 21
-"""The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Log in again."""
+"""The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Call StepUp, or
+log in again.
+"""
 ERROR_REASON_VERIFICATION_UNAVAILABLE: ErrorReason.ValueType  # 22
 """The service that was called knows too little about revocations right now to judge the token, and cannot reach the
 authentication service to ask. Status UNAVAILABLE with a `google.rpc.RetryInfo`. The token may well be good; try again.
@@ -188,4 +210,18 @@ ERROR_REASON_REQUEST_MISSING: ErrorReason.ValueType  # 26
 """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
 send the call again.
 """
+ERROR_REASON_CODE_INVALID: ErrorReason.ValueType  # 36
+"""The code is wrong, too old, or was used. Status UNAUTHENTICATED. Try again with the next code of the app."""
+ERROR_REASON_CHALLENGE_OVER: ErrorReason.ValueType  # 37
+"""The challenge was met, had five wrong codes, is older than 5 minutes, is none of ours, or the user's password or second
+factor has changed since. Status UNAUTHENTICATED. Log in again.
+"""
+ERROR_REASON_SECOND_FACTOR_EXISTS: ErrorReason.ValueType  # 38
+"""An authenticator app is set up already. Status FAILED_PRECONDITION. Remove it first (RemoveTotp)."""
+ERROR_REASON_SECOND_FACTOR_MISSING: ErrorReason.ValueType  # 39
+"""No authenticator app is set up, or its secret was shown too long ago to be confirmed. Status FAILED_PRECONDITION. Set one up
+(EnrollTotp).
+"""
+ERROR_REASON_TOO_MANY_CODES: ErrorReason.ValueType  # 40
+"""The session has sent five wrong codes within 5 minutes. Status RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo`. Wait that long."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -4,9 +4,11 @@
 
 // What people do with their own accounts.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authapi_v1_rule } from "./rule_pb.js";
+import type { TotpEnrollment } from "./second_factor_pb.js";
+import { file_authapi_v1_second_factor } from "./second_factor_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUyuQIKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiEwoRRW5yb2xsVG90cFJlcXVlc3QiRAoSRW5yb2xsVG90cFJlc3BvbnNlEi4KCmVucm9sbG1lbnQYASABKAsyGi5hdXRoYXBpLnYxLlRvdHBFbnJvbGxtZW50IicKEkNvbmZpcm1Ub3RwUmVxdWVzdBIRCgRjb2RlGAEgASgJQgOAAQEiMgoTQ29uZmlybVRvdHBSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBIhMKEVJlbW92ZVRvdHBSZXF1ZXN0IiwKElJlbW92ZVRvdHBSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIgCh5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QiPgofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIbCg5yZWNvdmVyeV9jb2RlcxgBIAMoCUIDgAEBIhQKEkxpc3RGYWN0b3JzUmVxdWVzdCJXChNMaXN0RmFjdG9yc1Jlc3BvbnNlEiMKB2ZhY3RvcnMYASADKAsyEi5hdXRoYXBpLnYxLkZhY3RvchIbChNyZWNvdmVyeV9jb2Rlc19sZWZ0GAIgASgFIl8KBkZhY3RvchIkCgRraW5kGAEgASgOMhYuYXV0aGFwaS52MS5GYWN0b3JLaW5kEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCo/CgpGYWN0b3JLaW5kEhsKF0ZBQ1RPUl9LSU5EX1VOU1BFQ0lGSUVEEAASFAoQRkFDVE9SX0tJTkRfVE9UUBABMqgGCg5BY2NvdW50U2VydmljZRJZCgxMaXN0U2Vzc2lvbnMSHy5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaIC5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXAoNUmV2b2tlU2Vzc2lvbhIgLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaIS5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIGmrgYAhABEm4KE1Jldm9rZU90aGVyU2Vzc2lvbnMSJi5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GicuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJYCgpFbnJvbGxUb3RwEh0uYXV0aGFwaS52MS5FbnJvbGxUb3RwUmVxdWVzdBoeLmF1dGhhcGkudjEuRW5yb2xsVG90cFJlc3BvbnNlIguauBgHEAEqAwisAhJbCgtDb25maXJtVG90cBIeLmF1dGhhcGkudjEuQ29uZmlybVRvdHBSZXF1ZXN0Gh8uYXV0aGFwaS52MS5Db25maXJtVG90cFJlc3BvbnNlIguauBgHEAEqAwiEBxJaCgpSZW1vdmVUb3RwEh0uYXV0aGFwaS52MS5SZW1vdmVUb3RwUmVxdWVzdBoeLmF1dGhhcGkudjEuUmVtb3ZlVG90cFJlc3BvbnNlIg2auBgJEAEgASoDCKwCEoEBChdSZWdlbmVyYXRlUmVjb3ZlcnlDb2RlcxIqLmF1dGhhcGkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0GisuYXV0aGFwaS52MS5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlIg2auBgJEAEgASoDCKwCElYKC0xpc3RGYWN0b3JzEh4uYXV0aGFwaS52MS5MaXN0RmFjdG9yc1JlcXVlc3QaHy5hdXRoYXBpLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -217,6 +219,254 @@ export const RevokeOtherSessionsResponseSchema: GenMessage<RevokeOtherSessionsRe
   messageDesc(file_authapi_v1_account_service, 6);
 
 /**
+ * EnrollTotpRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.EnrollTotpRequest
+ */
+export type EnrollTotpRequest = Message<"authapi.v1.EnrollTotpRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.EnrollTotpRequest.
+ * Use `create(EnrollTotpRequestSchema)` to create a new message.
+ */
+export const EnrollTotpRequestSchema: GenMessage<EnrollTotpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 7);
+
+/**
+ * EnrollTotpResponse holds what the app needs.
+ *
+ * @generated from message authapi.v1.EnrollTotpResponse
+ */
+export type EnrollTotpResponse = Message<"authapi.v1.EnrollTotpResponse"> & {
+  /**
+   * To be shown to the user once.
+   *
+   * @generated from field: authapi.v1.TotpEnrollment enrollment = 1;
+   */
+  enrollment?: TotpEnrollment | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.EnrollTotpResponse.
+ * Use `create(EnrollTotpResponseSchema)` to create a new message.
+ */
+export const EnrollTotpResponseSchema: GenMessage<EnrollTotpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 8);
+
+/**
+ * ConfirmTotpRequest carries the first code.
+ *
+ * @generated from message authapi.v1.ConfirmTotpRequest
+ */
+export type ConfirmTotpRequest = Message<"authapi.v1.ConfirmTotpRequest"> & {
+  /**
+   * Required. A code of the app, 1 to 64 code points; blanks and width do not matter.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message authapi.v1.ConfirmTotpRequest.
+ * Use `create(ConfirmTotpRequestSchema)` to create a new message.
+ */
+export const ConfirmTotpRequestSchema: GenMessage<ConfirmTotpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 9);
+
+/**
+ * ConfirmTotpResponse holds what to keep for when the app is lost.
+ *
+ * @generated from message authapi.v1.ConfirmTotpResponse
+ */
+export type ConfirmTotpResponse = Message<"authapi.v1.ConfirmTotpResponse"> & {
+  /**
+   * Ten codes, each good once in place of one of the app; shown here and never again.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message authapi.v1.ConfirmTotpResponse.
+ * Use `create(ConfirmTotpResponseSchema)` to create a new message.
+ */
+export const ConfirmTotpResponseSchema: GenMessage<ConfirmTotpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 10);
+
+/**
+ * RemoveTotpRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.RemoveTotpRequest
+ */
+export type RemoveTotpRequest = Message<"authapi.v1.RemoveTotpRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RemoveTotpRequest.
+ * Use `create(RemoveTotpRequestSchema)` to create a new message.
+ */
+export const RemoveTotpRequestSchema: GenMessage<RemoveTotpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 11);
+
+/**
+ * RemoveTotpResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.RemoveTotpResponse
+ */
+export type RemoveTotpResponse = Message<"authapi.v1.RemoveTotpResponse"> & {
+  /**
+   * How many other sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.RemoveTotpResponse.
+ * Use `create(RemoveTotpResponseSchema)` to create a new message.
+ */
+export const RemoveTotpResponseSchema: GenMessage<RemoveTotpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 12);
+
+/**
+ * RegenerateRecoveryCodesRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.RegenerateRecoveryCodesRequest
+ */
+export type RegenerateRecoveryCodesRequest = Message<"authapi.v1.RegenerateRecoveryCodesRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RegenerateRecoveryCodesRequest.
+ * Use `create(RegenerateRecoveryCodesRequestSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesRequestSchema: GenMessage<RegenerateRecoveryCodesRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 13);
+
+/**
+ * RegenerateRecoveryCodesResponse holds the new codes.
+ *
+ * @generated from message authapi.v1.RegenerateRecoveryCodesResponse
+ */
+export type RegenerateRecoveryCodesResponse = Message<"authapi.v1.RegenerateRecoveryCodesResponse"> & {
+  /**
+   * Ten codes, as ConfirmTotp returns them.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message authapi.v1.RegenerateRecoveryCodesResponse.
+ * Use `create(RegenerateRecoveryCodesResponseSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesResponseSchema: GenMessage<RegenerateRecoveryCodesResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 14);
+
+/**
+ * ListFactorsRequest asks for all of them.
+ *
+ * @generated from message authapi.v1.ListFactorsRequest
+ */
+export type ListFactorsRequest = Message<"authapi.v1.ListFactorsRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.ListFactorsRequest.
+ * Use `create(ListFactorsRequestSchema)` to create a new message.
+ */
+export const ListFactorsRequestSchema: GenMessage<ListFactorsRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 15);
+
+/**
+ * ListFactorsResponse holds the caller's second factors.
+ *
+ * @generated from message authapi.v1.ListFactorsResponse
+ */
+export type ListFactorsResponse = Message<"authapi.v1.ListFactorsResponse"> & {
+  /**
+   * Those that are set up and confirmed.
+   *
+   * @generated from field: repeated authapi.v1.Factor factors = 1;
+   */
+  factors: Factor[];
+
+  /**
+   * How many recovery codes are left.
+   *
+   * @generated from field: int32 recovery_codes_left = 2;
+   */
+  recoveryCodesLeft: number;
+};
+
+/**
+ * Describes the message authapi.v1.ListFactorsResponse.
+ * Use `create(ListFactorsResponseSchema)` to create a new message.
+ */
+export const ListFactorsResponseSchema: GenMessage<ListFactorsResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 16);
+
+/**
+ * Factor is something that proves the caller beside the password.
+ *
+ * @generated from message authapi.v1.Factor
+ */
+export type Factor = Message<"authapi.v1.Factor"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: authapi.v1.FactorKind kind = 1;
+   */
+  kind: FactorKind;
+
+  /**
+   * When it was confirmed.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.Factor.
+ * Use `create(FactorSchema)` to create a new message.
+ */
+export const FactorSchema: GenMessage<Factor> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 17);
+
+/**
+ * FactorKind says what a second factor is.
+ *
+ * @generated from enum authapi.v1.FactorKind
+ */
+export enum FactorKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: FACTOR_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * An authenticator app.
+   *
+   * @generated from enum value: FACTOR_KIND_TOTP = 1;
+   */
+  TOTP = 1,
+}
+
+/**
+ * Describes the enum authapi.v1.FactorKind.
+ */
+export const FactorKindSchema: GenEnum<FactorKind> = /*@__PURE__*/
+  enumDesc(file_authapi_v1_account_service, 0);
+
+/**
  * AccountService is for the person who owns an account. Whose it is, the access token of the call says; no request names a user.
  *
  * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
@@ -265,6 +515,74 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof RevokeOtherSessionsRequestSchema;
     output: typeof RevokeOtherSessionsResponseSchema;
+  },
+  /**
+   * EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
+   * within 10 minutes is void, and so is one after another call.
+   *
+   * Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+   * Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.EnrollTotp
+   */
+  enrollTotp: {
+    methodKind: "unary";
+    input: typeof EnrollTotpRequestSchema;
+    output: typeof EnrollTotpResponseSchema;
+  },
+  /**
+   * ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
+   * counts as one with two factors from its next Refresh on. Other sessions go on as they are.
+   *
+   * Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
+   * Reasons: CODE_INVALID, TOO_MANY_CODES, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.ConfirmTotp
+   */
+  confirmTotp: {
+    methodKind: "unary";
+    input: typeof ConfirmTotpRequestSchema;
+    output: typeof ConfirmTotpResponseSchema;
+  },
+  /**
+   * RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+   * RevokeSession does.
+   *
+   * Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+   * Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.RemoveTotp
+   */
+  removeTotp: {
+    methodKind: "unary";
+    input: typeof RemoveTotpRequestSchema;
+    output: typeof RemoveTotpResponseSchema;
+  },
+  /**
+   * RegenerateRecoveryCodes makes ten new recovery codes and voids all others.
+   *
+   * Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+   * Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.RegenerateRecoveryCodes
+   */
+  regenerateRecoveryCodes: {
+    methodKind: "unary";
+    input: typeof RegenerateRecoveryCodesRequestSchema;
+    output: typeof RegenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * ListFactors says what Login asks the caller for beside the password.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: none but those of all RPCs.
+   *
+   * @generated from rpc authapi.v1.AccountService.ListFactors
+   */
+  listFactors: {
+    methodKind: "unary";
+    input: typeof ListFactorsRequestSchema;
+    output: typeof ListFactorsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);

@@ -7,6 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authapi_v1_rule } from "./rule_pb.js";
+import type { Challenge } from "./second_factor_pb.js";
+import { file_authapi_v1_second_factor } from "./second_factor_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/auth_service.proto.
  */
 export const file_authapi_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1hdXRoYXBpL3YxL2F1dGhfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSJoCg9SZWdpc3RlclJlcXVlc3QSEQoJdXNlcl9uYW1lGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESDQoFZW1haWwYAyABKAkSHAoPaWRlbXBvdGVuY3lfa2V5GAQgASgJQgOAAQEiZwoQUmVnaXN0ZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiaQoMTG9naW5SZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKDGNsaWVudF9sYWJlbBgDIAEoCRIQCghyZW1lbWJlchgEIAEoCCJ8Cg1Mb2dpblJlc3BvbnNlEikKBnRva2VucxgBIAEoCzIZLmF1dGhhcGkudjEuU2Vzc2lvblRva2VucxIPCgd1c2VyX2lkGAIgASgJEi8KC3NlcnZlcl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIsCg5SZWZyZXNoUmVxdWVzdBIaCg1yZWZyZXNoX3Rva2VuGAEgASgJQgOAAQEibQoPUmVmcmVzaFJlc3BvbnNlEikKBnRva2VucxgBIAEoCzIZLmF1dGhhcGkudjEuU2Vzc2lvblRva2VucxIvCgtzZXJ2ZXJfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAikAIKDVNlc3Npb25Ub2tlbnMSEgoKc2Vzc2lvbl9pZBgBIAEoCRIZCgxhY2Nlc3NfdG9rZW4YAiABKAlCA4ABARI8ChhhY2Nlc3NfdG9rZW5fZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YBCABKAlCA4ABARI9ChlyZWZyZXNoX3Rva2VuX2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3ChNzZXNzaW9uX2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJnCg1Mb2dvdXRSZXF1ZXN0EiYKBXNjb3BlGAEgASgOMhcuYXV0aGFwaS52MS5Mb2dvdXRTY29wZRISCgpzZXNzaW9uX2lkGAIgASgJEhoKDXJlZnJlc2hfdG9rZW4YAyABKAlCA4ABASIoCg5Mb2dvdXRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIqCg1WZXJpZnlSZXF1ZXN0EhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBImkKDlZlcmlmeVJlc3BvbnNlEiYKCGlkZW50aXR5GAEgASgLMhQuYXV0aGFwaS52MS5JZGVudGl0eRIvCgtzZXJ2ZXJfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixwEKCElkZW50aXR5Eg8KB3VzZXJfaWQYASABKAkSEQoJdXNlcl9uYW1lGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFcm9sZXMYBCADKAkSLQoJYXV0aF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxhdXRoX21ldGhvZHMYBiADKAkSLwoLZXhwaXJlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKnEKC0xvZ291dFNjb3BlEhwKGExPR09VVF9TQ09QRV9VTlNQRUNJRklFRBAAEhUKEUxPR09VVF9TQ09QRV9USElTEAESFwoTTE9HT1VUX1NDT1BFX09USEVSUxACEhQKEExPR09VVF9TQ09QRV9BTEwQAzKAAwoLQXV0aFNlcnZpY2USTQoIUmVnaXN0ZXISGy5hdXRoYXBpLnYxLlJlZ2lzdGVyUmVxdWVzdBocLmF1dGhhcGkudjEuUmVnaXN0ZXJSZXNwb25zZSIGmrgYAggBEkQKBUxvZ2luEhguYXV0aGFwaS52MS5Mb2dpblJlcXVlc3QaGS5hdXRoYXBpLnYxLkxvZ2luUmVzcG9uc2UiBpq4GAIIARJKCgdSZWZyZXNoEhouYXV0aGFwaS52MS5SZWZyZXNoUmVxdWVzdBobLmF1dGhhcGkudjEuUmVmcmVzaFJlc3BvbnNlIgaauBgCCAESRwoGTG9nb3V0EhkuYXV0aGFwaS52MS5Mb2dvdXRSZXF1ZXN0GhouYXV0aGFwaS52MS5Mb2dvdXRSZXNwb25zZSIGmrgYAggBEkcKBlZlcmlmeRIZLmF1dGhhcGkudjEuVmVyaWZ5UmVxdWVzdBoaLmF1dGhhcGkudjEuVmVyaWZ5UmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("Ch1hdXRoYXBpL3YxL2F1dGhfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSJoCg9SZWdpc3RlclJlcXVlc3QSEQoJdXNlcl9uYW1lGAEgASgJEhUKCHBhc3N3b3JkGAIgASgJQgOAAQESDQoFZW1haWwYAyABKAkSHAoPaWRlbXBvdGVuY3lfa2V5GAQgASgJQgOAAQEiZwoQUmVnaXN0ZXJSZXNwb25zZRIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiaQoMTG9naW5SZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCRIVCghwYXNzd29yZBgCIAEoCUIDgAEBEhQKDGNsaWVudF9sYWJlbBgDIAEoCRIQCghyZW1lbWJlchgEIAEoCCKmAQoNTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoJY2hhbGxlbmdlGAQgASgLMhUuYXV0aGFwaS52MS5DaGFsbGVuZ2UiRwoUQ29tcGxldGVMb2dpblJlcXVlc3QSHAoPY2hhbGxlbmdlX3Rva2VuGAEgASgJQgOAAQESEQoEY29kZRgCIAEoCUIDgAEBIqEBChVDb21wbGV0ZUxvZ2luUmVzcG9uc2USKQoGdG9rZW5zGAEgASgLMhkuYXV0aGFwaS52MS5TZXNzaW9uVG9rZW5zEg8KB3VzZXJfaWQYAiABKAkSLwoLc2VydmVyX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKDnJlY292ZXJ5X2NvZGVzGAQgAygJQgOAAQEiRgoNU3RlcFVwUmVxdWVzdBIXCghwYXNzd29yZBgBIAEoCUIDgAEBSAASEwoEY29kZRgCIAEoCUIDgAEBSABCBwoFcHJvb2YimgEKDlN0ZXBVcFJlc3BvbnNlEhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEjwKGGFjY2Vzc190b2tlbl9leHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLc2VydmVyX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIiwKDlJlZnJlc2hSZXF1ZXN0EhoKDXJlZnJlc2hfdG9rZW4YASABKAlCA4ABASJtCg9SZWZyZXNoUmVzcG9uc2USKQoGdG9rZW5zGAEgASgLMhkuYXV0aGFwaS52MS5TZXNzaW9uVG9rZW5zEi8KC3NlcnZlcl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKQAgoNU2Vzc2lvblRva2VucxISCgpzZXNzaW9uX2lkGAEgASgJEhkKDGFjY2Vzc190b2tlbhgCIAEoCUIDgAEBEjwKGGFjY2Vzc190b2tlbl9leHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoNcmVmcmVzaF90b2tlbhgEIAEoCUIDgAEBEj0KGXJlZnJlc2hfdG9rZW5fZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE3Nlc3Npb25fZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImcKDUxvZ291dFJlcXVlc3QSJgoFc2NvcGUYASABKA4yFy5hdXRoYXBpLnYxLkxvZ291dFNjb3BlEhIKCnNlc3Npb25faWQYAiABKAkSGgoNcmVmcmVzaF90b2tlbhgDIAEoCUIDgAEBIigKDkxvZ291dFJlc3BvbnNlEhYKDmVuZGVkX3Nlc3Npb25zGAEgASgFIioKDVZlcmlmeVJlcXVlc3QSGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQEiaQoOVmVyaWZ5UmVzcG9uc2USJgoIaWRlbnRpdHkYASABKAsyFC5hdXRoYXBpLnYxLklkZW50aXR5Ei8KC3NlcnZlcl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLHAQoISWRlbnRpdHkSDwoHdXNlcl9pZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVyb2xlcxgEIAMoCRItCglhdXRoX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDGF1dGhfbWV0aG9kcxgGIAMoCRIvCgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqcQoLTG9nb3V0U2NvcGUSHAoYTE9HT1VUX1NDT1BFX1VOU1BFQ0lGSUVEEAASFQoRTE9HT1VUX1NDT1BFX1RISVMQARIXChNMT0dPVVRfU0NPUEVfT1RIRVJTEAISFAoQTE9HT1VUX1NDT1BFX0FMTBADMqcECgtBdXRoU2VydmljZRJNCghSZWdpc3RlchIbLmF1dGhhcGkudjEuUmVnaXN0ZXJSZXF1ZXN0GhwuYXV0aGFwaS52MS5SZWdpc3RlclJlc3BvbnNlIgaauBgCCAESRAoFTG9naW4SGC5hdXRoYXBpLnYxLkxvZ2luUmVxdWVzdBoZLmF1dGhhcGkudjEuTG9naW5SZXNwb25zZSIGmrgYAggBElwKDUNvbXBsZXRlTG9naW4SIC5hdXRoYXBpLnYxLkNvbXBsZXRlTG9naW5SZXF1ZXN0GiEuYXV0aGFwaS52MS5Db21wbGV0ZUxvZ2luUmVzcG9uc2UiBpq4GAIIARJHCgZTdGVwVXASGS5hdXRoYXBpLnYxLlN0ZXBVcFJlcXVlc3QaGi5hdXRoYXBpLnYxLlN0ZXBVcFJlc3BvbnNlIgaauBgCEAESSgoHUmVmcmVzaBIaLmF1dGhhcGkudjEuUmVmcmVzaFJlcXVlc3QaGy5hdXRoYXBpLnYxLlJlZnJlc2hSZXNwb25zZSIGmrgYAggBEkcKBkxvZ291dBIZLmF1dGhhcGkudjEuTG9nb3V0UmVxdWVzdBoaLmF1dGhhcGkudjEuTG9nb3V0UmVzcG9uc2UiBpq4GAIIARJHCgZWZXJpZnkSGS5hdXRoYXBpLnYxLlZlcmlmeVJlcXVlc3QaGi5hdXRoYXBpLnYxLlZlcmlmeVJlc3BvbnNlIgaauBgCCAFCLVorYXV0aHNlcnZpY2UvY2xpZW50cy9nby9hdXRoYXBpL3YxO2F1dGhhcGl2MWIGcHJvdG8z", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
 
 /**
  * RegisterRequest describes the account to create.
@@ -144,11 +146,82 @@ export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
   messageDesc(file_authapi_v1_auth_service, 2);
 
 /**
- * LoginResponse holds the opened session.
+ * LoginResponse holds the opened session, or what is asked for first.
  *
  * @generated from message authapi.v1.LoginResponse
  */
 export type LoginResponse = Message<"authapi.v1.LoginResponse"> & {
+  /**
+   * The tokens of the new session. Not set where there is a challenge.
+   *
+   * @generated from field: authapi.v1.SessionTokens tokens = 1;
+   */
+  tokens?: SessionTokens | undefined;
+
+  /**
+   * UUID of the user in its 36-character text form. Empty where there is a challenge.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * The server's clock when it answered, so that clients can see how far theirs is off.
+   *
+   * @generated from field: google.protobuf.Timestamp server_time = 3;
+   */
+  serverTime?: Timestamp | undefined;
+
+  /**
+   * What is asked for before there is a session.
+   *
+   * @generated from field: authapi.v1.Challenge challenge = 4;
+   */
+  challenge?: Challenge | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.LoginResponse.
+ * Use `create(LoginResponseSchema)` to create a new message.
+ */
+export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 3);
+
+/**
+ * CompleteLoginRequest meets a challenge.
+ *
+ * @generated from message authapi.v1.CompleteLoginRequest
+ */
+export type CompleteLoginRequest = Message<"authapi.v1.CompleteLoginRequest"> & {
+  /**
+   * Required. From the challenge that Login has answered with.
+   *
+   * @generated from field: string challenge_token = 1;
+   */
+  challengeToken: string;
+
+  /**
+   * Required. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks, hyphens of recovery codes, case and
+   * width do not matter.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message authapi.v1.CompleteLoginRequest.
+ * Use `create(CompleteLoginRequestSchema)` to create a new message.
+ */
+export const CompleteLoginRequestSchema: GenMessage<CompleteLoginRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 4);
+
+/**
+ * CompleteLoginResponse holds the opened session.
+ *
+ * @generated from message authapi.v1.CompleteLoginResponse
+ */
+export type CompleteLoginResponse = Message<"authapi.v1.CompleteLoginResponse"> & {
   /**
    * The tokens of the new session.
    *
@@ -164,7 +237,87 @@ export type LoginResponse = Message<"authapi.v1.LoginResponse"> & {
   userId: string;
 
   /**
-   * The server's clock when it answered, so that clients can see how far theirs is off.
+   * The server's clock when it answered.
+   *
+   * @generated from field: google.protobuf.Timestamp server_time = 3;
+   */
+  serverTime?: Timestamp | undefined;
+
+  /**
+   * Ten codes for when the app is lost, each good once; shown here and never again. Only where the challenge was to set up an
+   * app.
+   *
+   * @generated from field: repeated string recovery_codes = 4;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message authapi.v1.CompleteLoginResponse.
+ * Use `create(CompleteLoginResponseSchema)` to create a new message.
+ */
+export const CompleteLoginResponseSchema: GenMessage<CompleteLoginResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 5);
+
+/**
+ * StepUpRequest proves who is calling.
+ *
+ * @generated from message authapi.v1.StepUpRequest
+ */
+export type StepUpRequest = Message<"authapi.v1.StepUpRequest"> & {
+  /**
+   * Required. One of these.
+   *
+   * @generated from oneof authapi.v1.StepUpRequest.proof
+   */
+  proof: {
+    /**
+     * 1 to 1,024 code points. Not enough for a user who has a second factor.
+     *
+     * @generated from field: string password = 1;
+     */
+    value: string;
+    case: "password";
+  } | {
+    /**
+     * A code of the authenticator app, or a recovery code; 1 to 64 code points.
+     *
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message authapi.v1.StepUpRequest.
+ * Use `create(StepUpRequestSchema)` to create a new message.
+ */
+export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 6);
+
+/**
+ * StepUpResponse holds the new access token.
+ *
+ * @generated from message authapi.v1.StepUpResponse
+ */
+export type StepUpResponse = Message<"authapi.v1.StepUpResponse"> & {
+  /**
+   * To be used in place of the one that the session had.
+   *
+   * @generated from field: string access_token = 1;
+   */
+  accessToken: string;
+
+  /**
+   * When it stops being accepted.
+   *
+   * @generated from field: google.protobuf.Timestamp access_token_expire_time = 2;
+   */
+  accessTokenExpireTime?: Timestamp | undefined;
+
+  /**
+   * The server's clock when it answered.
    *
    * @generated from field: google.protobuf.Timestamp server_time = 3;
    */
@@ -172,11 +325,11 @@ export type LoginResponse = Message<"authapi.v1.LoginResponse"> & {
 };
 
 /**
- * Describes the message authapi.v1.LoginResponse.
- * Use `create(LoginResponseSchema)` to create a new message.
+ * Describes the message authapi.v1.StepUpResponse.
+ * Use `create(StepUpResponseSchema)` to create a new message.
  */
-export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 3);
+export const StepUpResponseSchema: GenMessage<StepUpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 7);
 
 /**
  * RefreshRequest presents a refresh token.
@@ -197,7 +350,7 @@ export type RefreshRequest = Message<"authapi.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 4);
+  messageDesc(file_authapi_v1_auth_service, 8);
 
 /**
  * RefreshResponse holds the successor tokens.
@@ -225,7 +378,7 @@ export type RefreshResponse = Message<"authapi.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 5);
+  messageDesc(file_authapi_v1_auth_service, 9);
 
 /**
  * SessionTokens is what a client keeps for one session.
@@ -282,7 +435,7 @@ export type SessionTokens = Message<"authapi.v1.SessionTokens"> & {
  * Use `create(SessionTokensSchema)` to create a new message.
  */
 export const SessionTokensSchema: GenMessage<SessionTokens> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 6);
+  messageDesc(file_authapi_v1_auth_service, 10);
 
 /**
  * LogoutRequest says which sessions end.
@@ -318,7 +471,7 @@ export type LogoutRequest = Message<"authapi.v1.LogoutRequest"> & {
  * Use `create(LogoutRequestSchema)` to create a new message.
  */
 export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 7);
+  messageDesc(file_authapi_v1_auth_service, 11);
 
 /**
  * LogoutResponse counts what was ended.
@@ -339,7 +492,7 @@ export type LogoutResponse = Message<"authapi.v1.LogoutResponse"> & {
  * Use `create(LogoutResponseSchema)` to create a new message.
  */
 export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 8);
+  messageDesc(file_authapi_v1_auth_service, 12);
 
 /**
  * VerifyRequest presents an access token.
@@ -360,7 +513,7 @@ export type VerifyRequest = Message<"authapi.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 9);
+  messageDesc(file_authapi_v1_auth_service, 13);
 
 /**
  * VerifyResponse says whose token it is. It exists only for good tokens.
@@ -388,7 +541,7 @@ export type VerifyResponse = Message<"authapi.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 10);
+  messageDesc(file_authapi_v1_auth_service, 14);
 
 /**
  * Identity is a user as an access token describes them.
@@ -432,7 +585,8 @@ export type Identity = Message<"authapi.v1.Identity"> & {
   authTime?: Timestamp | undefined;
 
   /**
-   * How they proved it, as RFC 8176 names: `pwd`.
+   * How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `mfa` a second factor,
+   * recovery codes included.
    *
    * @generated from field: repeated string auth_methods = 6;
    */
@@ -451,7 +605,7 @@ export type Identity = Message<"authapi.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 11);
+  messageDesc(file_authapi_v1_auth_service, 15);
 
 /**
  * LogoutScope chooses among the caller's own sessions.
@@ -518,7 +672,8 @@ export const AuthService: GenService<{
     output: typeof RegisterResponseSchema;
   },
   /**
-   * Login opens a session for a user who knows the password.
+   * Login opens a session for a user who knows the password. Where the user has a second factor, or has to have one, it
+   * answers with a challenge in place of tokens, for CompleteLogin.
    *
    * Anyone may call it.
    * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, OVERLOADED, TOKEN_TOO_LARGE.
@@ -529,6 +684,41 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof LoginRequestSchema;
     output: typeof LoginResponseSchema;
+  },
+  /**
+   * CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+   * each is counted before it is looked at. A code is good once, and a challenge too.
+   *
+   * Anyone who holds the token of a challenge may call it.
+   * Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+   * disabled meanwhile, TOKEN_TOO_LARGE.
+   *
+   * @generated from rpc authapi.v1.AuthService.CompleteLogin
+   */
+  completeLogin: {
+    methodKind: "unary";
+    input: typeof CompleteLoginRequestSchema;
+    output: typeof CompleteLoginResponseSchema;
+  },
+  /**
+   * StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+   * `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+   * same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+   *
+   * Who has a second factor proves it by a code; a password is not enough. A session may send five wrong codes within 5
+   * minutes; each is counted before it is looked at.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, TOO_MANY_CODES, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+   * TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+   * TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
+   *
+   * @generated from rpc authapi.v1.AuthService.StepUp
+   */
+  stepUp: {
+    methodKind: "unary";
+    input: typeof StepUpRequestSchema;
+    output: typeof StepUpResponseSchema;
   },
   /**
    * Refresh spends a refresh token and returns its successor with a new access token.

@@ -1,0 +1,35 @@
+"""RegenerateRecoveryCodes: make new recovery codes in the place of all others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from authservice.domain import events
+from authservice.domain.caller import Caller
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import SecondFactorMissing
+from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
+from authservice.usecases.steps.enroll_totp import EnrollTotp
+
+
+@dataclass(frozen=True, slots=True)
+class RegenerateRecoveryCodes:
+    """Replaces recovery codes of users who have a second factor."""
+
+    database: Database[AuthStores]
+    enroll: EnrollTotp
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, caller: Caller, deadline: Deadline) -> Sequence[str]:
+        """Return the new codes. Raises SecondFactorMissing, DeadlineTooShort, StorageUnavailable, Conflict."""
+        recovery_codes, now = self.enroll.recovery_codes.generate(), self.clock()
+
+        def store(tx: AuthStores) -> None:
+            user, factor = tx.users.lock(caller.user_id), tx.totp_factors.get(caller.user_id)
+            if user is None or factor is None or not factor.is_confirmed:
+                raise SecondFactorMissing
+            self.enroll.keep_codes(tx, user, recovery_codes, now)
+
+        self.database.transact(store, deadline, settle=last_counts)
+        self.audit.record(events.RecoveryCodesReplaced(user_id=caller.user_id))
+        return recovery_codes
