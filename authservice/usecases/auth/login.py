@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from authservice.domain import events
 from authservice.domain.challenge import IssuedChallenge
@@ -24,6 +25,8 @@ from authservice.ports import (
 from authservice.usecases.steps.ask_second_factor import AskSecondFactor
 from authservice.usecases.steps.count_attempt import CountAttempt
 from authservice.usecases.steps.open_session import OpenSession
+
+_NOBODY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Login:
 
     def _find(self, tx: AuthStores, identifier: str) -> tuple[User | None, TotpFactor | None]:
         user = self._user(tx, identifier)
-        return user, tx.totp_factors.get(user.id) if user else None
+        # Asked for nobody as well, so that the time does not tell who exists.
+        return user, tx.totp_factors.get(user.id if user else _NOBODY)
 
     def _user(self, tx: AuthStores, identifier: str) -> User | None:
         try:
