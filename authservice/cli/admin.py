@@ -15,7 +15,7 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, list, disable and enable accounts; grant and revoke their roles."""
+    """Create, list, disable and enable accounts; grant and revoke their roles; remove second factors."""
 
 
 @users.command()
@@ -119,3 +119,19 @@ def enable(name: str) -> None:
     with service() as opened:
         opened.admin.operate_users.enable(name, deadline())
     click.echo(f"Enabled user {name}.")
+
+
+@users.command("remove-second-factor")
+@click.argument("name")
+def remove_second_factor(name: str) -> None:
+    """Take the authenticator app and the recovery codes of the account NAME away, and end its sessions.
+
+    For a user who has lost both. From then on the password is enough, so make sure that it is the user who asks.
+    """
+    require_names(name)
+    with service() as opened:
+        ended = opened.admin.operate_users.remove_second_factor(name, deadline())
+    if ended is None:
+        click.echo(f"User {name} has no second factor.")
+    else:
+        click.echo(f"Removed the second factor of user {name}; {ended} live sessions ended.")

@@ -45,10 +45,13 @@ class Desk:
     def keys(self) -> RotateKeys:
         return replace(self.service.trust.rotate_keys, database=self.faulty)
 
-    def user(self, *, role: str | None = None, is_disabled: bool = False) -> str:
+    def user(self, *, role: str | None = None, is_disabled: bool = False, has_app: bool = False) -> str:
         """Return the name of a new user with two live sessions."""
         seeds, name = Seeder(self.service), f"user{next(_numbers)}"
-        seeds.sessions(seeds.user(name), 2)
+        user = seeds.user(name)
+        seeds.sessions(user, 2)
+        if has_app:
+            seeds.app(user)
         if role:
             self.service.admin.operate_users.grant(name, role, Deadline.after(SECONDS))
         if is_disabled:
@@ -91,6 +94,10 @@ CHANGES = {
     "disable": Change(a_user, lambda desk, name, deadline: desk.users.disable(name, deadline)),
     "enable": Change(
         lambda desk: desk.user(is_disabled=True), lambda desk, name, deadline: desk.users.enable(name, deadline)
+    ),
+    "remove_second_factor": Change(
+        lambda desk: desk.user(has_app=True),
+        lambda desk, name, deadline: desk.users.remove_second_factor(name, deadline),
     ),
     "grant": Change(a_user, lambda desk, name, deadline: desk.users.grant(name, ROLE, deadline)),
     "take": Change(

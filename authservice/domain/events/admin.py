@@ -18,6 +18,13 @@ class UserEnabled(AuditEvent):
     user_id: UUID
 
 
+class SecondFactorRemovedByOperator(AuditEvent):
+    """An operator took a user's authenticator app and recovery codes away. Not if there was no app."""
+
+    user_id: UUID
+    ended: int
+
+
 class RoleGranted(AuditEvent):
     """An operator gave the role. Not if the user had it."""
 

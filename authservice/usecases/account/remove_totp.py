@@ -7,8 +7,8 @@ from authservice.domain import events
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, SecondFactorMissing
-from authservice.domain.session import SessionEnd
 from authservice.ports import Audit, AuthStores, Clock, Database, success_counts
+from authservice.usecases.steps.remove_totp import remove_totp
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,5 @@ class RemoveTotp:
 
     def _remove(self, tx: AuthStores, caller: Caller, now: datetime) -> int | AuthError:
         tx.users.lock(caller.user_id)
-        if not tx.totp_factors.remove(caller.user_id):
-            return SecondFactorMissing()
-        tx.recovery_codes.replace(caller.user_id, [], now)
-        tx.users.begin_secret_generation(caller.user_id)
-        return tx.sessions.end_all(caller.user_id, SessionEnd.FACTOR_REMOVED, now, keep=caller.session_id)
+        ended = remove_totp(tx, caller.user_id, now, keep=caller.session_id)
+        return SecondFactorMissing() if ended is None else ended

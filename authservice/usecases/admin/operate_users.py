@@ -1,4 +1,4 @@
-"""What operators do with accounts: list, disable, enable, grant and take roles."""
+"""What operators do with accounts: list, disable, enable, grant and take roles, help who has lost their phone."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from authservice.ports import (
     NameRules,
     last_counts,
 )
+from authservice.usecases.steps.remove_totp import remove_totp
 
 Change = TypeVar("Change", bool, int)
 
@@ -53,6 +54,19 @@ class OperateUsers:
         """Let an account log in again. Its ended sessions stay ended. Raises NoSuchUser, FieldRejected."""
         user = self.database.transact(lambda tx: self._enable(tx, user_name), deadline, settle=last_counts)
         self.audit.record(events.UserEnabled(user_id=user.id))
+
+    def remove_second_factor(self, user_name: str, deadline: Deadline) -> int | None:
+        """Take a user's second factor away and end their sessions. Returns how many were live.
+
+        None where the user has none. Raises NoSuchUser, FieldRejected.
+        """
+        now = self.clock()
+        user, ended = self.database.transact(
+            lambda tx: self._remove_second_factor(tx, user_name, now), deadline, settle=_settle_removal
+        )
+        if ended is not None:
+            self.audit.record(events.SecondFactorRemovedByOperator(user_id=user.id, ended=ended))
+        return ended
 
     def grant(self, user_name: str, role: str, deadline: Deadline) -> bool:
         """Give a role. Tells whether the user did not have it.
@@ -109,6 +123,10 @@ class OperateUsers:
         tx.users.set_disabled(user.id, None)
         return user
 
+    def _remove_second_factor(self, tx: AuthStores, user_name: str, now: datetime) -> tuple[User, int | None]:
+        user = self._find(tx, user_name)
+        return user, remove_totp(tx, user.id, now)
+
     def _find(self, tx: AuthStores, user_name: str) -> User:
         found = tx.users.by_name(self.names.read(user_name).canonical)
         user = tx.users.lock(found.id) if found else None
@@ -120,6 +138,11 @@ class OperateUsers:
 def _settle(earlier: tuple[User, Change], last: tuple[User, Change]) -> tuple[User, Change]:
     # What the earlier run changed, the last one finds changed.
     return earlier if earlier[1] else last
+
+
+def _settle_removal(earlier: tuple[User, int | None], last: tuple[User, int | None]) -> tuple[User, int | None]:
+    # What the earlier run removed, the last one does not find.
+    return last if earlier[1] is None else earlier
 
 
 def _outdate_tokens(tx: AuthStores, user: User) -> None:

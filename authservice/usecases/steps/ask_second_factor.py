@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from authservice.domain import events
 from authservice.domain.challenge import CHALLENGE_LIFE, Challenge, IssuedChallenge, Method, Purpose
 from authservice.domain.deadline import Deadline
+from authservice.domain.errors import Conflict
 from authservice.domain.second_factor import SecondFactorPolicy, TotpEnrollment, TotpFactor
 from authservice.domain.session import Opening
 from authservice.domain.user import User
@@ -29,7 +30,7 @@ class AskSecondFactor:
     ) -> IssuedChallenge | None:
         """Return what is asked for before the session begins; None where the password is enough.
 
-        Raises SecondFactorExists if an app was set up meanwhile, DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises DeadlineTooShort, StorageUnavailable, Conflict.
         """
         if factor and factor.is_confirmed:
             return self._issue(user, (Method.TOTP, Method.RECOVERY_CODE), opening, deadline)
@@ -55,8 +56,8 @@ class AskSecondFactor:
 
         def store(tx: AuthStores) -> None:
             tx.users.lock(user.id)
-            if factor:
-                self.enroll.begin(tx, factor)
+            if factor and not tx.totp_factors.begin(factor):
+                raise Conflict  # An app was set up since the user was read. The next attempt asks for its code.
             tx.challenges.add(challenge, now)
 
         self.database.transact(store, deadline, settle=last_counts)

@@ -4,6 +4,8 @@ import pyotp
 import pytest
 from authapi.v1 import account_service_pb2 as api
 
+from authservice import bootstrap
+from authservice.domain.deadline import Deadline
 from tests.conftest import RecordedAudit, SettableClock
 from tests.observed import refresh, refusal, verify
 from tests.rpc.second_factor.people import STEP, Person, a_person
@@ -121,3 +123,18 @@ def test_the_secret_that_is_shown_is_the_one_that_the_codes_are_made_with(newcom
     typed = pyotp.TOTP(enrollment.secret)
     newcomer.clock.now += STEP
     assert newcomer.account.call("ConfirmTotp", code=typed.at(newcomer.clock.now)).recovery_codes
+
+
+def test_s7_an_operator_helps_who_has_lost_phone_and_codes(
+    person: Person, service: bootstrap.Service, audit: RecordedAudit
+) -> None:
+    before = person.challenge()
+    operate = service.admin.operate_users
+    assert operate.remove_second_factor("ADA", Deadline.after(30)) == 1
+    assert refusal(verify, person.stub, person.tokens.access_token).reason == "SESSION_ENDED"
+    assert refusal(person.complete, before, person.code()).reason == "CHALLENGE_OVER"
+    person.tokens = person.ask().tokens
+    assert person.is_proved_by() == ["pwd"]
+    assert person.account.call("ListFactors") == api.ListFactorsResponse()
+    assert operate.remove_second_factor("ada", Deadline.after(30)) is None
+    assert audit.count("second_factor_removed_by_operator") == 1
