@@ -30,12 +30,13 @@ class OpaqueChallengeTokens:
         """Return which challenge a token answers, and the hash of its secret part. Raises ChallengeOver."""
         if len(text) != _TEXT_LENGTH or not text.startswith(PREFIX) or not text.isascii():
             raise ChallengeOver
+        encoded = text.removeprefix(PREFIX)
         try:
-            # 48 bytes fill 64 characters, so there is no padding, and each token has one spelling.
-            raw = base64.b64decode(text.removeprefix(PREFIX), altchars=b"-_", validate=True)
+            raw = base64.urlsafe_b64decode(encoded)
         except binascii.Error:
             raise ChallengeOver from None
-        if len(raw) != 16 + _SECRET_BYTES:
+        # Other alphabets and what is skipped would give one token several spellings.
+        if base64.urlsafe_b64encode(raw).decode("ascii") != encoded:
             raise ChallengeOver
         return UUID(bytes=raw[:16]), _hash(raw[16:])
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from authservice.domain import events
@@ -64,36 +65,19 @@ class CompleteLogin:
         self._check_form(answer)
         challenge_id, secret_hash = self.challenge_tokens.read(answer.challenge_token)
         now = self.clock()
-        challenge, user, has_factor = self.database.transact(
+        attempt = self.database.transact(
             lambda tx: self._count(tx, challenge_id, secret_hash, now), deadline, settle=last_counts
         )
-        recovery_codes = () if has_factor else tuple(self.enroll.recovery_codes.generate())
-        proofs: list[tuple[str, ...]] = []
-
-        def prove(tx: AuthStores, current: User, session_id: UUID) -> tuple[str, ...]:
-            if not tx.challenges.spend(challenge.id):
-                return self._proved_before(tx, session_id)
-            if current.secret_generation != challenge.secret_generation:
-                raise ChallengeOver
-            self.count_code.forget(tx, user.id)
-            if has_factor:
-                proofs.append(self.use_code(tx, user.id, answer.code, now))
-            else:
-                self.enroll.confirm(tx, user, answer.code, recovery_codes, now)
-                proofs.append(CODE_OF_APP)
-            return with_second_factor(challenge.opening.auth_methods, proofs[-1])
-
+        user, opening = attempt.user, attempt.challenge.opening
         subject = subject_of(user.id, self.fingerprints)
+        prove = partial(self._prove, attempt, answer.code, now)
         try:
-            tokens = self.open_session(user, subject, challenge.opening, deadline, prove)
+            tokens = self.open_session(user, subject, opening, deadline, prove)
         except CodeInvalid:
             self.audit.record(events.CodeRefused(user_id=user.id))
             raise
-        if not has_factor:
-            self.audit.record(events.TotpEnrolled(user_id=user.id))
-        elif proofs[-1] == RECOVERY_CODE:
-            self.audit.record(events.RecoveryCodeUsed(user_id=user.id))
-        return CompletedLogin(tokens, recovery_codes)
+        self._record(attempt)
+        return CompletedLogin(tokens, attempt.recovery_codes)
 
     def _check_form(self, answer: Answer) -> None:
         fields = Fields()
@@ -101,17 +85,8 @@ class CompleteLogin:
         fields.read("code", bounded_text, answer.code, least=1, most=64)
         fields.require_valid()
 
-    def _proved_before(self, tx: AuthStores, session_id: UUID) -> tuple[str, ...]:
-        """Return how the user was proved by an earlier run, whose commit was not acknowledged. Raises ChallengeOver."""
-        found = tx.sessions.get(session_id)
-        if found is None:
-            raise ChallengeOver
-        return found[0].auth_methods
-
-    def _count(
-        self, tx: AuthStores, challenge_id: UUID, secret_hash: bytes, now: datetime
-    ) -> tuple[Challenge, User, bool]:
-        """Count a try. Returns the challenge, its user, and whether they have a second factor already."""
+    def _count(self, tx: AuthStores, challenge_id: UUID, secret_hash: bytes, now: datetime) -> "_Attempt":
+        """Count a try, and return what it is made on."""
         challenge = tx.challenges.count_try(challenge_id, secret_hash, now)
         if challenge is None or challenge.purpose is not Purpose.LOGIN:
             raise ChallengeOver
@@ -120,4 +95,45 @@ class CompleteLogin:
         if user is None or user.secret_generation != challenge.secret_generation:
             raise ChallengeOver
         factor = tx.totp_factors.get(user.id)
-        return challenge, user, factor is not None and factor.is_confirmed
+        if factor and factor.is_confirmed:
+            return _Attempt(challenge, user)
+        return _Attempt(challenge, user, tuple(self.enroll.recovery_codes.generate()))
+
+    def _prove(
+        self, attempt: "_Attempt", code: str, now: datetime, tx: AuthStores, current: User, session_id: UUID
+    ) -> tuple[str, ...]:
+        """Use the challenge and the code up. See open_session.Prove."""
+        if not tx.challenges.spend(attempt.challenge.id):
+            return self._proved_before(tx, session_id)
+        if current.secret_generation != attempt.challenge.secret_generation:
+            raise ChallengeOver
+        self.count_code.forget(tx, current.id)
+        if attempt.recovery_codes:
+            self.enroll.confirm(tx, current, code, attempt.recovery_codes, now)
+            attempt.proof = CODE_OF_APP
+        else:
+            attempt.proof = self.use_code(tx, current.id, code, now)
+        return with_second_factor(attempt.challenge.opening.auth_methods, attempt.proof)
+
+    def _proved_before(self, tx: AuthStores, session_id: UUID) -> tuple[str, ...]:
+        """Return how the user was proved by an earlier run, whose commit was not acknowledged. Raises ChallengeOver."""
+        found = tx.sessions.get(session_id)
+        if found is None:
+            raise ChallengeOver
+        return found[0].auth_methods
+
+    def _record(self, attempt: "_Attempt") -> None:
+        if attempt.recovery_codes:
+            self.audit.record(events.TotpEnrolled(user_id=attempt.user.id))
+        elif attempt.proof == RECOVERY_CODE:
+            self.audit.record(events.RecoveryCodeUsed(user_id=attempt.user.id))
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try to meet a challenge. With recovery codes where an app is set up by it, and with what the code proved."""
+
+    challenge: Challenge
+    user: User
+    recovery_codes: tuple[str, ...] = field(default=(), repr=False)
+    proof: tuple[str, ...] | None = None
