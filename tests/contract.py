@@ -29,6 +29,13 @@ SECRET = {
     "refresh_token",
     "token",
     "invitation_token",
+    "code",
+    "challenge_token",
+    "recovery_codes",
+    "secret",
+    "uri",
+    "qr_png",
+    "qr_svg",
 }
 """Fields whose text nobody but the caller may see."""
 OPEN = {

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from authservice.bootstrap import second_factor
 from authservice.bootstrap.mail import redeem_token, send_mail
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.passwords import password_policy, passwords
+from authservice.bootstrap.sizes import session_limits
 from authservice.bootstrap.throttling import admit_attempt, admit_mail_request
 from authservice.security.emails import Emails
 from authservice.security.password_policy import PooledStrength
@@ -12,12 +14,17 @@ from authservice.storage.wiping import wipe
 from authservice.usecases.account import AccountStories
 from authservice.usecases.account.change_email import ChangeEmail
 from authservice.usecases.account.change_password import ChangePassword
+from authservice.usecases.account.confirm_totp import ConfirmTotp
 from authservice.usecases.account.delete_account import CancelDeletion, DeleteAccount
+from authservice.usecases.account.enroll_totp import EnrollTotp
 from authservice.usecases.account.erase_accounts import EraseAccounts
 from authservice.usecases.account.estimate_password import EstimatePassword
 from authservice.usecases.account.export_account import ExportAccount
 from authservice.usecases.account.get_account import GetAccount
+from authservice.usecases.account.list_factors import ListFactors
 from authservice.usecases.account.list_sessions import ListSessions
+from authservice.usecases.account.regenerate_recovery_codes import RegenerateRecoveryCodes
+from authservice.usecases.account.remove_totp import RemoveTotp
 from authservice.usecases.account.request_email_verification import RequestEmailVerification
 from authservice.usecases.account.request_password_reset import RequestPasswordReset
 from authservice.usecases.account.reset_password import ResetPassword
@@ -35,6 +42,7 @@ def build(parts: Parts) -> AccountStories:
     policy, hashes = password_policy(parts.settings), passwords(parts)
     send, redeem, admit = send_mail(parts), redeem_token(parts), admit_mail_request(parts)
     set_password = SetPassword(send)
+    factor, limits = second_factor.build(parts), session_limits(parts.settings)
     return AccountStories(
         list_sessions=ListSessions(database, clock),
         revoke_session=RevokeSession(database, clock, audit),
@@ -52,4 +60,9 @@ def build(parts: Parts) -> AccountStories:
         request_email_verification=RequestEmailVerification(database, admit, send, audit),
         verify_email=VerifyEmail(database, redeem, send, clock, audit),
         change_email=ChangeEmail(database, Emails(), admit, send, audit),
+        enroll_totp=EnrollTotp(database, factor.enroll, clock, audit),
+        confirm_totp=ConfirmTotp(database, factor.admit_code, factor.enroll, send, limits, clock, audit),
+        remove_totp=RemoveTotp(database, send, audit),
+        regenerate_recovery_codes=RegenerateRecoveryCodes(database, factor.enroll, send, clock, audit),
+        list_factors=ListFactors(database),
     )

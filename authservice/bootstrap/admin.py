@@ -22,9 +22,9 @@ from authservice.usecases.steps.set_password import SetPassword
 
 def build(parts: Parts) -> AdminStories:
     """Return the area's stories."""
-    names = PrecisNames()
+    names, send = PrecisNames(), send_mail(parts)
     return AdminStories(
-        operate_users=OperateUsers(parts.database, names, parts.fingerprints, parts.clock, parts.audit),
+        operate_users=OperateUsers(parts.database, names, parts.fingerprints, send, parts.clock, parts.audit),
         operate_sessions=OperateSessions(parts.database, names, parts.clock, parts.audit),
         make_one_time_password=MakeOneTimePassword(
             parts.database,
@@ -32,12 +32,12 @@ def build(parts: Parts) -> AdminStories:
             passwords(parts),
             new_one_time_password,
             timedelta(seconds=parts.settings.one_time_password_seconds),
-            SetPassword(send_mail(parts)),
+            SetPassword(send),
             parts.clock,
             parts.audit,
         ),
         import_users=ImportUsers(
             parts.database, names, Emails(), imported_hash, new_id=uuid7, clock=parts.clock, audit=parts.audit
         ),
-        invite=Invite(parts.database, Emails(), issue_token(parts), send_mail(parts), parts.audit),
+        invite=Invite(parts.database, Emails(), issue_token(parts), send, parts.audit),
     )

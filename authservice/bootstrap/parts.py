@@ -48,6 +48,7 @@ class Parts:
     live_sessions: BatchedLiveSessions
     revocation_log: SqlRevocationLog
     own_secrets: dict[str, bytes] = field(repr=False)
+    sealer: Sealer
     fingerprints: KeyedFingerprints
     keys: KeySource
     rotate_keys: RotateKeys
@@ -113,6 +114,7 @@ def make_parts(
         live_sessions=BatchedLiveSessions(engine),
         revocation_log=SqlRevocationLog(engine),
         own_secrets=own_secrets,
+        sealer=sealer,
         fingerprints=KeyedFingerprints(own_secrets[FINGERPRINTS]),
         keys=open_keys(settings, rotate_keys, forge),
         rotate_keys=rotate_keys,

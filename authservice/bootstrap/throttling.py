@@ -3,6 +3,7 @@
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.sizes import attempt_limits, mail_request_limit, registration_limit
 from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_code import AdmitCode
 from authservice.usecases.steps.admit_request import AdmitRequest
 
 
@@ -10,6 +11,12 @@ def admit_attempt(parts: Parts) -> AdmitAttempt:
     """Return what admits attempts to prove who one is."""
     limits = attempt_limits(parts.settings)
     return AdmitAttempt(parts.database, parts.fingerprints, limits, parts.clock, parts.audit)
+
+
+def admit_code(parts: Parts) -> AdmitCode:
+    """Return what admits codes of second factors."""
+    limits = attempt_limits(parts.settings)
+    return AdmitCode(parts.database, parts.fingerprints, limits.pair, parts.clock, parts.audit)
 
 
 def admit_registration(parts: Parts) -> AdmitRequest:

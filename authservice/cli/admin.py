@@ -19,7 +19,7 @@ PAGE = 500
 
 @click.group()
 def users() -> None:
-    """Create, import, invite, list, disable, enable, export and delete accounts; grant and revoke their roles."""
+    """Look after accounts and their roles."""
 
 
 users.add_command(show_user)
@@ -176,3 +176,19 @@ def enable(name: str) -> None:
     with service() as opened:
         opened.admin.operate_users.enable(name, deadline())
     click.echo(f"Enabled user {name}.")
+
+
+@users.command("remove-second-factor")
+@click.argument("name")
+def remove_second_factor(name: str) -> None:
+    """Take the authenticator app and the recovery codes of the account NAME away, and end its sessions.
+
+    For a user who has lost both. From then on the password is enough, so make sure that it is the user who asks.
+    """
+    require_names(name)
+    with service() as opened:
+        ended = opened.admin.operate_users.remove_second_factor(name, deadline())
+    if ended is None:
+        click.echo(f"User {name} has no second factor.")
+    else:
+        click.echo(f"Removed the second factor of user {name}; {ended} live sessions ended.")

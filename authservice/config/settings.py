@@ -7,6 +7,7 @@ from authservice.config.mail import MailSettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.registration import RegistrationSettings
 from authservice.config.sealing import SealingSettings
+from authservice.config.second_factor import SecondFactorSettings
 from authservice.config.serving import ServingSettings
 from authservice.config.throttle import ThrottleSettings
 from authservice.config.tokens import TokenSettings
@@ -19,6 +20,7 @@ class Settings(
     ThrottleSettings,
     MailSettings,
     RegistrationSettings,
+    SecondFactorSettings,
     PasswordSettings,
     TokenSettings,
     ServingSettings,

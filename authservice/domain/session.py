@@ -37,6 +37,7 @@ class SessionEnd(Enum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # it is none
     PASSWORD_RESET = "password_reset"  # noqa: S105  # no password
     EMAIL_CHANGED = "email_changed"
+    FACTOR_REMOVED = "factor_removed"
     OTHER = "other"
     """What a later version calls it, whose servers may run beside those of this one."""
 
@@ -172,6 +173,15 @@ class Session:
             # Sliding never passes the absolute end.
             idle_end=min(now + (self.idle or limits.idle), self.absolute_end),
             # A token that was issued while the clock was ahead may still be to come.
+            token_end=max(filter(None, (self.token_end, limits.access_token_end(now, self.absolute_end)))),
+        )
+
+    def proved(self, methods: tuple[str, ...], now: datetime, limits: SessionLimits) -> "Session":
+        """Return the session after its user was proved once more at `now`, in all by these methods."""
+        return replace(
+            self,
+            authenticated_at=now,
+            auth_methods=methods,
             token_end=max(filter(None, (self.token_end, limits.access_token_end(now, self.absolute_end)))),
         )
 

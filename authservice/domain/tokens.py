@@ -45,3 +45,11 @@ class SessionTokens:
     session_end: datetime
     erase_at: datetime | None = None
     """When the account of the session is to be erased, if that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """An access token alone, for a session that has a refresh token already."""
+
+    access_token: str = field(repr=False)
+    access_token_end: datetime

@@ -87,6 +87,9 @@ class Users(Protocol):
     def begin_generation(self, user_id: UUID) -> int:
         """Begin a new generation of the user's tokens and return its number."""
 
+    def begin_secret_generation(self, user_id: UUID) -> None:
+        """Make void whatever waits for a proof of the user: what proves them has changed."""
+
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
 
@@ -133,6 +136,9 @@ class Sessions(Protocol):
         Returns how many. A token is left alone that is not its session's current one, and a session that is not live at
         `now`. Of any number of calls with one token at most one spends it.
         """
+
+    def step_up(self, session: Session) -> bool:
+        """Keep when and how the user was proved last, and when the last token expires. Tells whether it is live."""
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session. Returns 1 if it was live, 0 otherwise.

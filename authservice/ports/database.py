@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from authservice.domain.deadline import Deadline
+from authservice.domain.errors import AuthError
 from authservice.ports.auth import Attempts, Imports, PersonalData, Sessions, Users
 from authservice.ports.mail import EmailClaims, MailQuotas, OneTimeTokens, Outbox
+from authservice.ports.second_factor import Challenges, KeptRecoveryCodes, TotpFactors
 from authservice.ports.trust import SealedSecrets, SigningKeys
 
 T = TypeVar("T")
@@ -20,6 +22,11 @@ def last_counts(_earlier: T, last: T) -> T:
 def first_change_counts(earlier: T, last: T) -> T:
     """Settle where the work answers what it has changed: what an earlier run did, the last one finds done."""
     return earlier or last
+
+
+def success_counts(earlier: T, last: T) -> T:
+    """Settle where the work answers a refusal, and raises none: what an earlier run did is refused to the last."""
+    return last if isinstance(earlier, AuthError) else earlier
 
 
 class Expired(Protocol):
@@ -48,6 +55,12 @@ class AuthStores(Protocol):
     def outbox(self) -> Outbox: ...
     @property
     def mail_quotas(self) -> MailQuotas: ...
+    @property
+    def totp_factors(self) -> TotpFactors: ...
+    @property
+    def recovery_codes(self) -> KeptRecoveryCodes: ...
+    @property
+    def challenges(self) -> Challenges: ...
 
 
 class ImportStores(Protocol):
@@ -64,6 +77,8 @@ class TrustStores(Protocol):
     def signing_keys(self) -> SigningKeys: ...
     @property
     def sealed_secrets(self) -> SealedSecrets: ...
+    @property
+    def totp_factors(self) -> TotpFactors: ...
 
 
 class UpkeepStores(Protocol):

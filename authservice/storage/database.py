@@ -18,9 +18,11 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict, DeadlineTooShort, StorageUnavailable
 from authservice.ports import Transaction, last_counts
 from authservice.storage.auth.attempts import SqlAttempts
+from authservice.storage.auth.challenges import SqlChallenges
 from authservice.storage.auth.email_claims import SqlEmailClaims
 from authservice.storage.auth.imports import SqlImports
 from authservice.storage.auth.personal_data import SqlPersonalData
+from authservice.storage.auth.second_factor import SqlRecoveryCodes, SqlTotpFactors
 from authservice.storage.auth.sessions import SqlSessions
 from authservice.storage.auth.users import SqlUsers
 from authservice.storage.embedded_file import require_in_place
@@ -60,6 +62,9 @@ class SqlTransaction:
         self.one_time_tokens = SqlOneTimeTokens(connection)
         self.outbox = SqlOutbox(connection)
         self.mail_quotas = SqlMailQuotas(connection)
+        self.totp_factors = SqlTotpFactors(connection)
+        self.recovery_codes = SqlRecoveryCodes(connection)
+        self.challenges = SqlChallenges(connection)
         self.signing_keys = SqlSigningKeys(connection)
         self.sealed_secrets = SqlSealedSecrets(connection)
         self.expired = SqlExpired(connection)

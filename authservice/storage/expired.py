@@ -6,6 +6,7 @@ from sqlalchemy import Column, Connection, delete, select
 
 from authservice.storage.tables.auth import known_networks, login_attempts, sessions, tried_secrets
 from authservice.storage.tables.mail import mail_quotas, one_time_tokens, outbox
+from authservice.storage.tables.second_factor import challenges
 from authservice.storage.tables.trust import revocations
 
 _EXPIRIES: tuple[Column[datetime], ...] = (
@@ -13,6 +14,7 @@ _EXPIRIES: tuple[Column[datetime], ...] = (
     login_attempts.c.expires_at,
     tried_secrets.c.expires_at,
     known_networks.c.expires_at,
+    challenges.c.expires_at,
     revocations.c.token_end,
     one_time_tokens.c.expires_at,
     outbox.c.expires_at,

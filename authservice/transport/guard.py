@@ -28,7 +28,7 @@ class OwnAuthority:
     ) -> None:
         self._verify = verify
         self._on_unavailable = on_unavailable
-        self.judge = Judge(Knowledge(), issuer, audience)
+        self.judge = Judge(Knowledge(clock=self._now), issuer, audience)
         self.observer = Observer()
 
     def ask(self, question: Ask, timeout: float) -> Verified:
@@ -41,6 +41,14 @@ class OwnAuthority:
         except AuthError as error:
             if isinstance(error, StorageUnavailable):
                 self._on_unavailable(error)
+            raise Refused("VERIFICATION_UNAVAILABLE", str(error)) from None
+
+    def _now(self) -> float:
+        """Return the time that sessions go by, for rules that ask how long ago a user was proved. Raises Refused."""
+        try:
+            return self._verify.clock().timestamp()
+        except StorageUnavailable as error:
+            self._on_unavailable(error)
             raise Refused("VERIFICATION_UNAVAILABLE", str(error)) from None
 
 

@@ -36,6 +36,9 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AuthService/Register": Method(Threads.PASSWORDS, is_repeatable=True),
     # A second login is a second session.
     "/authapi.v1.AuthService/Login": Method(Threads.PASSWORDS, is_repeatable=False),
+    # A code is good once, and so is what is set up by one.
+    "/authapi.v1.AuthService/CompleteLogin": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AuthService/StepUp": Method(Threads.PASSWORDS, is_repeatable=False),
     "/authapi.v1.AuthService/Refresh": Method(Threads.TOGETHER, is_repeatable=True),
     "/authapi.v1.AuthService/Logout": Method(Threads.TOGETHER, is_repeatable=True),
     "/authapi.v1.AuthService/Verify": Method(Threads.TOGETHER, is_repeatable=True),
@@ -58,6 +61,11 @@ METHODS: Mapping[str, Method] = {
     # The second one finds the token spent.
     "/authapi.v1.AccountService/ResetPassword": Method(Threads.PASSWORDS, is_repeatable=False),
     "/authapi.v1.AccountService/VerifyEmail": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/EnrollTotp": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/ConfirmTotp": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/RemoveTotp": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/RegenerateRecoveryCodes": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/ListFactors": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),
 }

@@ -45,6 +45,11 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.Conflict: (grpc.StatusCode.ABORTED, ErrorReason.ERROR_REASON_CONFLICT),
     errors.DeadlineTooShort: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT),
     errors.RequestMissing: (grpc.StatusCode.DEADLINE_EXCEEDED, ErrorReason.ERROR_REASON_REQUEST_MISSING),
+    errors.CodeInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CODE_INVALID),
+    errors.ChallengeOver: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CHALLENGE_OVER),
+    errors.MfaRequired: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_MFA_REQUIRED),
+    errors.SecondFactorExists: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_SECOND_FACTOR_EXISTS),
+    errors.SecondFactorMissing: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_SECOND_FACTOR_MISSING),
     errors.TokenTooLarge: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_TOKEN_TOO_LARGE),
 }
 

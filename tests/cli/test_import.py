@@ -15,6 +15,7 @@ from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid
+from authservice.domain.tokens import SessionTokens
 from authservice.usecases.auth.login import Credentials
 from tests.cli.conftest import Run
 from tests.conftest import CHEAPEST
@@ -69,7 +70,9 @@ def from_there(application: URL) -> tuple[tuple[str, ...], str]:
 def log_in(tmp_path: Path, name: str, password: str) -> str:
     service = bootstrap.assemble(Settings(data_dir=tmp_path / "data"), hash_cost=CHEAPEST)  # type: ignore[call-arg]
     try:
-        return service.auth.login(Credentials(name, password), Deadline.after(20)).access_token
+        opened = service.auth.login(Credentials(name, password), Deadline.after(20))
+        assert isinstance(opened, SessionTokens)
+        return opened.access_token
     finally:
         service.close()
 

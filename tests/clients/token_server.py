@@ -100,6 +100,14 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
         answer.server_time.FromSeconds(SECONDS)
         return answer
 
+    def CompleteLogin(
+        self, request: auth_api.CompleteLoginRequest, context: grpc.ServicerContext
+    ) -> auth_api.CompleteLoginResponse:
+        raise NotImplementedError
+
+    def StepUp(self, request: auth_api.StepUpRequest, context: grpc.ServicerContext) -> auth_api.StepUpResponse:
+        raise NotImplementedError
+
     def Register(self, request: auth_api.RegisterRequest, context: grpc.ServicerContext) -> auth_api.RegisterResponse:
         raise NotImplementedError
 

@@ -32,6 +32,10 @@ def test_people_look_after_their_accounts_as_the_page_shows(
     mine = names["tokens"].session_id
     assert f"{mine} Firefox on Linux 127.0.0.1 (this one)" in run(block(ACCOUNTS, "python", "account.ListSessions("))
     run(block(ACCOUNTS, "python", "account.RevokeOtherSessions("))
+    assert run(block(ACCOUNTS, "python", "account.ConfirmTotp(")) == "10 recovery codes\n"
+    run(block(ACCOUNTS, "python", "auth.CompleteLogin("))
+    run(block(ACCOUNTS, "python", "auth.StepUp("))
+    assert run(block(ACCOUNTS, "python", "account.RemoveTotp(")) == "8 recovery codes left\n"
     assert run(block(ACCOUNTS, "python", "account.UpdateAccount(")) == "Ada Lovelace\n"
     require_as_shown(
         [json.loads(line) for line in run(block(ACCOUNTS, "python", "account.ExportAccount(")).splitlines()]

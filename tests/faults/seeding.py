@@ -1,16 +1,19 @@
 """Many users and sessions in little time: written by the same parts that the server has, without a hash for each."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+import pyotp
 from uuid6 import uuid7
 
 from authservice import bootstrap
 from authservice.config import Settings
+from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
-from authservice.domain.session import Opening, Session
+from authservice.domain.session import PASSWORD_ALONE, Opening, Session
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import AuthStores, last_counts
@@ -51,6 +54,16 @@ class Seeder:
 
         opening.database.transact(store, Deadline.after(SECONDS), settle=last_counts)
         return [opening.issue_tokens(user, session, first, now) for session, first in opened]
+
+    def app(self, user: User, *, confirmed: bool = True) -> tuple[Any, Sequence[str]]:
+        """Set an authenticator app up, and return it with the recovery codes, none if it is not confirmed."""
+        account, (tokens,) = self.service.account, self.sessions(user, 1)
+        caller = Caller(user.id, tokens.session_id, self.service.parts.clock(), PASSWORD_ALONE)
+        app: Any = pyotp.parse_uri(account.enroll_totp(caller, Deadline.after(SECONDS)).uri)
+        if not confirmed:
+            return app, ()
+        code = str(app.at(self.service.parts.clock()))
+        return app, account.confirm_totp(code, caller, Deadline.after(SECONDS))
 
     def generation(self, session_id: UUID) -> int:
         """Return how often a session was refreshed."""

@@ -32,7 +32,7 @@ each_call = pytest.mark.parametrize("name", NAMES)
 
 
 def test_d4_every_call_that_writes_meets_the_faults_here() -> None:
-    assert {method.name for method in SERVED} == {*NAMES, *READING}, "tests/faults/operations.py has them all"
+    assert {method.name for method in SERVED} == {*NAMES, *READING}, "tests/faults/operations/ has them all"
 
 
 def statements_of(operations: Operations, faulty: FaultyDatabase, name: str) -> list[str]:

@@ -18,6 +18,7 @@ from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.signing_key import KeyState
 from authservice.domain.throttle import Tried
+from authservice.domain.tokens import SessionTokens
 from authservice.ports import last_counts
 from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.admin.operate_users import OperateUsers
@@ -53,10 +54,13 @@ class Desk:
     def keys(self) -> RotateKeys:
         return replace(self.service.trust.rotate_keys, database=self.faulty)
 
-    def user(self, *, role: str | None = None, is_disabled: bool = False) -> str:
+    def user(self, *, role: str | None = None, is_disabled: bool = False, has_app: bool = False) -> str:
         """Return the name of a new user with two live sessions."""
         seeds, name = Seeder(self.service), f"user{next(_numbers)}"
-        seeds.sessions(seeds.user(name), 2)
+        user = seeds.user(name)
+        seeds.sessions(user, 2)
+        if has_app:
+            seeds.app(user)
         if role:
             self.service.admin.operate_users.grant(name, role, Deadline.after(SECONDS))
         if is_disabled:
@@ -98,7 +102,7 @@ def a_user(desk: Desk) -> str:
 def a_user_with_a_wrong_password(desk: Desk) -> str:
     name = desk.user()
     user = desk.users.find(name, Deadline.after(SECONDS))
-    owner, until = account_of(user, desk.service.parts.fingerprints), desk.clock() + timedelta(hours=1)
+    owner, until = account_of(user.id, desk.service.parts.fingerprints), desk.clock() + timedelta(hours=1)
     desk.service.parts.database.transact(
         lambda tx: tx.attempts.remember(Tried(owner, owner), until), Deadline.after(SECONDS), settle=last_counts
     )
@@ -109,6 +113,10 @@ CHANGES = {
     "disable": Change(a_user, lambda desk, name, deadline: desk.users.disable(name, deadline)),
     "enable": Change(
         lambda desk: desk.user(is_disabled=True), lambda desk, name, deadline: desk.users.enable(name, deadline)
+    ),
+    "remove_second_factor": Change(
+        lambda desk: desk.user(has_app=True),
+        lambda desk, name, deadline: desk.users.remove_second_factor(name, deadline),
     ),
     "grant": Change(a_user, lambda desk, name, deadline: desk.users.grant(name, ROLE, deadline)),
     "take": Change(
@@ -193,6 +201,7 @@ def test_d5_l4_a_one_time_password_whose_replacement_was_never_acknowledged_is_r
         made = desk.service.admin.make_one_time_password(name, Deadline.after(SECONDS))
         desk.audit.events.clear()
         tokens = late(Credentials(name, made.text, new_password=OTHER_PASSWORD), Deadline.after(SECONDS))
+        assert isinstance(tokens, SessionTokens)
         live = desk.service.parts.database.read(
             lambda tx: tx.sessions.live_of(tokens.user_id, desk.clock()), Deadline.after(SECONDS)
         )

@@ -16,13 +16,13 @@ from sqlalchemy import URL, make_url
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.tokens import SessionTokens
-from tests.conftest import CHEAPEST, MASTER_KEY, migrate, serve_in_process
+from tests.conftest import CHEAPEST, MASTER_KEY, RecordedAudit, migrate, serve_in_process
 from tests.contract import SERVED
+from tests.faults.operations import NAMES, Operations
 from tests.faults.processes import wait_until
 from tests.faults.seeding import Seeder
 from tests.mariadb import MariaDb, connect, kills
-from tests.observed import OTHER_PASSWORD, ObservedChannel, Refusal, login, logout, refresh, refusal, register, verify
-from tests.observed import PASSWORD as OF_ALL
+from tests.observed import ObservedChannel, Refusal, logout, refusal, verify
 from tests.rpc.account.calling import Account
 
 SECONDS = 10
@@ -41,8 +41,14 @@ REFUSALS = {
         [f"ALTER USER {USER} WITH MAX_QUERIES_PER_HOUR 0"],
     ),
     "no tables": (
-        ["RENAME TABLE {database}.users TO {database}.users_restored, {database}.sessions TO {database}.lost"],
-        ["RENAME TABLE {database}.users_restored TO {database}.users, {database}.lost TO {database}.sessions"],
+        [
+            "RENAME TABLE {database}.users TO {database}.users_restored, {database}.sessions TO {database}.lost, "
+            "{database}.outbox TO {database}.unsent"
+        ],
+        [
+            "RENAME TABLE {database}.users_restored TO {database}.users, {database}.lost TO {database}.sessions, "
+            "{database}.unsent TO {database}.outbox"
+        ],
     ),
 }
 """What an administrator does, and how they take it back."""
@@ -58,28 +64,20 @@ class Stage:
     stub: rpc.AuthServiceStub
     channel: grpc.Channel
     seeds: Seeder
+    audit: RecordedAudit
 
     def calls(self) -> dict[str, Callable[[], Any]]:
         """Return one call of each kind, fresh."""
-        user = self.seeds.user("ada")
-        tokens: list[SessionTokens] = self.seeds.sessions(user, 4)
-        eve = self.seeds.sessions(self.seeds.user("eve"), 2)
-        account = Account(self.channel, eve[0].access_token)
+        operations = Operations(self.channel, self.seeds.service, self.audit)
+        (tokens,) = self.seeds.sessions(self.seeds.user("ada"), 1)
+        account = Account(self.channel, tokens.access_token)
         return {
+            **{name: operations.fresh(name).call for name in NAMES},
             "ListSessions": lambda: account.call("ListSessions"),
-            "RevokeSession": lambda: account.call("RevokeSession", session_id=str(eve[1].session_id)),
-            "RevokeOtherSessions": lambda: account.call("RevokeOtherSessions"),
+            "ListFactors": lambda: account.call("ListFactors"),
             "GetAccount": lambda: account.call("GetAccount"),
-            "UpdateAccount": lambda: account.call("UpdateAccount", display_name="Eve"),
             "ExportAccount": lambda: list(account.call("ExportAccount")),
-            "ChangePassword": lambda: account.call("ChangePassword", old_password=OF_ALL, new_password=OTHER_PASSWORD),
-            "CancelDeletion": lambda: account.call("CancelDeletion"),
-            "DeleteAccount": lambda: account.call("DeleteAccount"),
-            "Verify": lambda: verify(self.stub, tokens[0].access_token),
-            "Refresh": lambda: refresh(self.stub, tokens[1].refresh_token),
-            "Logout": lambda: logout(self.stub, tokens[2].access_token),
-            "Login": lambda: login(self.stub, "ada"),
-            "Register": lambda: register(self.stub, "bob", idempotency_key="idempotency-key-of-bob"),
+            "Verify": lambda: verify(self.stub, tokens.access_token),
         }
 
     def disconnect(self) -> None:
@@ -109,17 +107,19 @@ def stage(mariadb: MariaDb, new_own_url: Callable[[], str], tmp_path: Path) -> I
     for statement in GRANTED:
         mariadb.execute(statement)
     guest = make_url(owner).set(username="guest", password=PASSWORD).render_as_string(hide_password=False)
+    audit = RecordedAudit()
     service, own = (
         bootstrap.assemble(
             Settings(database_url=url, data_dir=tmp_path, master_key=MASTER_KEY),  # type: ignore[call-arg,arg-type]
             hash_cost=CHEAPEST,
+            audit=audit,
         )
         for url in (guest, owner)
     )
     served, port = serve_in_process(service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as plain:
         observed = ObservedChannel.around(plain)
-        yield Stage(mariadb, make_url(owner), rpc.AuthServiceStub(observed), observed, Seeder(own))
+        yield Stage(mariadb, make_url(owner), rpc.AuthServiceStub(observed), observed, Seeder(own), audit)
     served.stop(0)
     service.close()
     own.close()

@@ -47,9 +47,9 @@ def to_anyone(request: Request) -> tuple[Request, Mapping[str, str]]:
     return request, dict.fromkeys(CALLERS, OK)
 
 
-def to_users(request: Request) -> tuple[Request, Mapping[str, str]]:
-    """Return the row of an RPC that anyone may call who has a good token."""
-    return request, dict.fromkeys(CALLERS, OK) | {
+def to_users(request: Request, good: str = OK) -> tuple[Request, Mapping[str, str]]:
+    """Return the row of an RPC that anyone may call who has a good token, and what they hear."""
+    return request, dict.fromkeys(CALLERS, good) | {
         "nobody": "TOKEN_MISSING",
         "no bearer": "TOKEN_INVALID",
         "garbage": "TOKEN_INVALID",
@@ -66,6 +66,11 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
     "/authapi.v1.AuthService/Login": to_anyone(
         lambda *_: auth_api.LoginRequest(user_name_or_email="ada", password=PASSWORD)
     ),
+    "/authapi.v1.AuthService/CompleteLogin": (
+        lambda *_: auth_api.CompleteLoginRequest(challenge_token="made-up", code="000000"),
+        dict.fromkeys(CALLERS, "CHALLENGE_OVER"),  # whoever sends it: what counts is in the request
+    ),
+    "/authapi.v1.AuthService/StepUp": to_users(lambda *_: auth_api.StepUpRequest(password=PASSWORD)),
     "/authapi.v1.AuthService/Refresh": to_anyone(
         lambda world, _: auth_api.RefreshRequest(refresh_token=world.login().refresh_token)
     ),
@@ -117,6 +122,15 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
     "/authapi.v1.AccountService/ChangeEmail": to_users(
         lambda *_: account_api.ChangeEmailRequest(new_email="new@example.com")
     ),
+    "/authapi.v1.AccountService/EnrollTotp": to_users(lambda *_: account_api.EnrollTotpRequest()),
+    "/authapi.v1.AccountService/ConfirmTotp": to_users(
+        lambda *_: account_api.ConfirmTotpRequest(code="000000"), good="SECOND_FACTOR_MISSING"
+    ),
+    "/authapi.v1.AccountService/RemoveTotp": to_users(lambda *_: account_api.RemoveTotpRequest(), good="MFA_REQUIRED"),
+    "/authapi.v1.AccountService/RegenerateRecoveryCodes": to_users(
+        lambda *_: account_api.RegenerateRecoveryCodesRequest(), good="MFA_REQUIRED"
+    ),
+    "/authapi.v1.AccountService/ListFactors": to_users(lambda *_: account_api.ListFactorsRequest()),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
     "/authapi.v1.TrustService/WatchRevocations": to_anyone(lambda *_: trust_api.WatchRevocationsRequest()),
 }

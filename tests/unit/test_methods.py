@@ -85,4 +85,4 @@ def test_the_calls_that_are_answered_together_are_those_whose_rows_say_so() -> N
 def test_password_calls_are_those_whose_rows_say_so() -> None:
     names = ("ChangePassword", "EstimatePassword", "ResetPassword")
     account = {f"/authapi.v1.AccountService/{name}" for name in names}
-    assert {LOGIN, "/authapi.v1.AuthService/Register", *account} == PASSWORD_METHODS
+    assert {LOGIN, "/authapi.v1.AuthService/Register", "/authapi.v1.AuthService/StepUp", *account} == PASSWORD_METHODS

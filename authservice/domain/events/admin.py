@@ -25,6 +25,13 @@ class UserUnthrottled(AuditEvent):
     cleared: int
 
 
+class SecondFactorRemovedByOperator(AuditEvent):
+    """An operator took a user's authenticator app and recovery codes away. Not if there was no app."""
+
+    user_id: UUID
+    ended: int
+
+
 class RoleGranted(AuditEvent):
     """An operator gave the role. Not if the user had it."""
 

@@ -34,10 +34,10 @@ class AttemptThrottled(AuditEvent):
 
 
 class OneTimePasswordReplaced(AuditEvent):
-    """A user logged in with a one-time password, and replaced it by one of their own."""
+    """A user came with a one-time password, and replaced it. No session yet where a second factor is asked for."""
 
     user_id: UUID
-    session_id: UUID
+    session_id: UUID | None
 
 
 class LoginNotConfirmed(AuditEvent):

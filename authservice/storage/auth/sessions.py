@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, literal, select, update
 
 from authservice.domain.session import PASSWORD_ALONE, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
@@ -50,6 +50,19 @@ class SqlSessions:
     def rotate_each(self, tokens: Sequence[tuple[RefreshToken, Session]], now: datetime) -> int:
         """Spend tokens: one conditional update, whose row count says how many."""
         return rotations.rotate_each(self._connection, tokens, now)
+
+    def step_up(self, session: Session) -> bool:
+        """Keep when and how a user was proved last."""
+        changed = self._connection.execute(
+            update(sessions)
+            .where(sessions.c.id == session.id, sessions.c.ended_at.is_(None))
+            .values(
+                authenticated_at=session.authenticated_at,
+                auth_methods=session.auth_methods,
+                token_end=session.token_end,
+            )
+        )
+        return changed.rowcount == 1
 
     def end(self, session_id: UUID, reason: SessionEnd, now: datetime) -> int:
         """End one session."""

@@ -163,6 +163,11 @@ class SqlUsers:
         query = select(users.c.generation).where(users.c.id == user_id)
         return int(self._connection.execute(query).scalar_one())
 
+    def begin_secret_generation(self, user_id: UUID) -> None:
+        """Count the generation of what proves the user up."""
+        following = users.c.secret_generation + 1
+        self._connection.execute(update(users).where(users.c.id == user_id).values(secret_generation=following))
+
     def page(self, after: str, limit: int, now: datetime) -> list[UserSummary]:
         """Return up to `limit` accounts in the order of canonical names, those after `after`."""
         live = func.coalesce(

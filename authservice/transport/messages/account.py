@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from authapi.v1 import account_service_pb2 as api
 
 from authservice.domain.caller import Caller
+from authservice.domain.second_factor import Factors
 from authservice.domain.session import Session
 from authservice.domain.strength import Strength
 from authservice.domain.user import User
@@ -53,6 +54,14 @@ def account_changes(request: api.UpdateAccountRequest) -> AccountChanges:
         request.display_name if request.HasField("display_name") else None,
         request.locale if request.HasField("locale") else None,
     )
+
+
+def listed_factors(factors: Factors) -> api.ListFactorsResponse:
+    """Return second factors as their user sees them."""
+    answer = api.ListFactorsResponse(recovery_codes_left=factors.recovery_codes_left)
+    if factors.totp_since:
+        answer.factors.add(kind=api.FACTOR_KIND_TOTP, create_time=timestamp(factors.totp_since))
+    return answer
 
 
 def _session(session: Session, *, is_current: bool) -> api.Session:

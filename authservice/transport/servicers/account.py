@@ -9,7 +9,14 @@ from authapi.v1 import account_service_pb2_grpc as rpc
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.transport.caller import caller_of, deadline_of
-from authservice.transport.messages.account import account, account_changes, estimated, listed_sessions
+from authservice.transport.messages.account import (
+    account,
+    account_changes,
+    estimated,
+    listed_factors,
+    listed_sessions,
+)
+from authservice.transport.messages.second_factor import enrollment
 from authservice.transport.messages.times import timestamp
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
@@ -136,6 +143,33 @@ class AccountServicer(rpc.AccountServiceServicer):
         """Have a token sent to another address."""
         self.stories.change_email(request.new_email, self._caller(context), self._deadline(context))
         return api.ChangeEmailResponse()
+
+    def EnrollTotp(self, request: api.EnrollTotpRequest, context: grpc.ServicerContext) -> api.EnrollTotpResponse:
+        """Begin to set up an authenticator app."""
+        shown = self.stories.enroll_totp(self._caller(context), self._deadline(context))
+        return api.EnrollTotpResponse(enrollment=enrollment(shown))
+
+    def ConfirmTotp(self, request: api.ConfirmTotpRequest, context: grpc.ServicerContext) -> api.ConfirmTotpResponse:
+        """Take the app's first code."""
+        codes = self.stories.confirm_totp(request.code, self._caller(context), self._deadline(context))
+        return api.ConfirmTotpResponse(recovery_codes=codes)
+
+    def RemoveTotp(self, request: api.RemoveTotpRequest, context: grpc.ServicerContext) -> api.RemoveTotpResponse:
+        """Forget the authenticator app."""
+        return api.RemoveTotpResponse(
+            ended_sessions=self.stories.remove_totp(self._caller(context), self._deadline(context))
+        )
+
+    def RegenerateRecoveryCodes(
+        self, request: api.RegenerateRecoveryCodesRequest, context: grpc.ServicerContext
+    ) -> api.RegenerateRecoveryCodesResponse:
+        """Make new recovery codes."""
+        codes = self.stories.regenerate_recovery_codes(self._caller(context), self._deadline(context))
+        return api.RegenerateRecoveryCodesResponse(recovery_codes=codes)
+
+    def ListFactors(self, request: api.ListFactorsRequest, context: grpc.ServicerContext) -> api.ListFactorsResponse:
+        """Say what logins ask for beside the password."""
+        return listed_factors(self.stories.list_factors(self._caller(context), self._deadline(context)))
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:
         return caller_of(context, self.networks)

@@ -7,12 +7,20 @@ from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 
 from authservice.ports import Clock
-from authservice.transport.caller import deadline_of
-from authservice.transport.messages.auth import identity, logout_request, session_tokens
+from authservice.transport.caller import caller_of, deadline_of
+from authservice.transport.messages.auth import (
+    erase_time,
+    identity,
+    login_response,
+    logout_request,
+    session_tokens,
+    step_up_proof,
+)
 from authservice.transport.messages.times import timestamp
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
 from authservice.usecases.auth import AuthStories, register
+from authservice.usecases.auth.complete_login import Answer
 from authservice.usecases.auth.login import Credentials
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AuthService"]
@@ -21,7 +29,7 @@ SERVICE = DESCRIPTOR.full_name
 
 @dataclass(frozen=True, slots=True)
 class AuthServicer(rpc.AuthServiceServicer):
-    """Serves the five RPCs. Lives as long as the server.
+    """Serves the RPCs. Lives as long as the server.
 
     Args:
         default_deadline: seconds given to a call that brings no deadline.
@@ -57,12 +65,32 @@ class AuthServicer(rpc.AuthServiceServicer):
             new_password=request.new_password,
             network=self.networks.of_attempt(context),
         )
-        tokens = self.stories.login(credentials, deadline_of(context, self.default_deadline))
-        return api.LoginResponse(
-            tokens=session_tokens(tokens),
-            user_id=str(tokens.user_id),
+        outcome = self.stories.login(credentials, deadline_of(context, self.default_deadline))
+        return login_response(outcome, self.clock())
+
+    def CompleteLogin(
+        self, request: api.CompleteLoginRequest, context: grpc.ServicerContext
+    ) -> api.CompleteLoginResponse:
+        """Open the session that a login has begun."""
+        answer = Answer(request.challenge_token, request.code, self.networks.of_attempt(context))
+        completed = self.stories.complete_login(answer, deadline_of(context, self.default_deadline))
+        return api.CompleteLoginResponse(
+            tokens=session_tokens(completed.tokens),
+            user_id=str(completed.tokens.user_id),
             server_time=timestamp(self.clock()),
-            erase_time=timestamp(tokens.erase_at) if tokens.erase_at else None,
+            recovery_codes=completed.recovery_codes,
+            erase_time=erase_time(completed.tokens),
+        )
+
+    def StepUp(self, request: api.StepUpRequest, context: grpc.ServicerContext) -> api.StepUpResponse:
+        """Prove once more who is calling."""
+        token = self.stories.step_up(
+            step_up_proof(request), caller_of(context, self.networks), deadline_of(context, self.default_deadline)
+        )
+        return api.StepUpResponse(
+            access_token=token.access_token,
+            access_token_expire_time=timestamp(token.access_token_end),
+            server_time=timestamp(self.clock()),
         )
 
     def Refresh(self, request: api.RefreshRequest, context: grpc.ServicerContext) -> api.RefreshResponse:

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 from authservice.usecases.account.change_email import ChangeEmail
 from authservice.usecases.account.change_password import ChangePassword
+from authservice.usecases.account.confirm_totp import ConfirmTotp
 from authservice.usecases.account.delete_account import CancelDeletion, DeleteAccount
+from authservice.usecases.account.enroll_totp import EnrollTotp
 from authservice.usecases.account.erase_accounts import EraseAccounts
 from authservice.usecases.account.estimate_password import EstimatePassword
 from authservice.usecases.account.export_account import ExportAccount
 from authservice.usecases.account.get_account import GetAccount
+from authservice.usecases.account.list_factors import ListFactors
 from authservice.usecases.account.list_sessions import ListSessions
+from authservice.usecases.account.regenerate_recovery_codes import RegenerateRecoveryCodes
+from authservice.usecases.account.remove_totp import RemoveTotp
 from authservice.usecases.account.request_email_verification import RequestEmailVerification
 from authservice.usecases.account.request_password_reset import RequestPasswordReset
 from authservice.usecases.account.reset_password import ResetPassword
@@ -39,3 +44,8 @@ class AccountStories:
     request_email_verification: RequestEmailVerification
     verify_email: VerifyEmail
     change_email: ChangeEmail
+    enroll_totp: EnrollTotp
+    confirm_totp: ConfirmTotp
+    remove_totp: RemoveTotp
+    regenerate_recovery_codes: RegenerateRecoveryCodes
+    list_factors: ListFactors

@@ -88,7 +88,7 @@ class ChangePassword:
         session, _ = tx.sessions.hold_each({caller.session_id}).get(caller.session_id, (None, None))
         if session is None or not session.is_live(replacement.at):
             raise SessionEnded
-        tx.attempts.clear_owned(account_of(user, self.admit_attempt.fingerprints))
+        tx.attempts.clear_owned(account_of(user.id, self.admit_attempt.fingerprints))
         return ended
 
 

@@ -52,8 +52,7 @@ class DeleteAccount:
         erase_at = min(at, user.erase_at or at)
         tx.users.set_erase_at(user_id, erase_at)
         if user.erase_at is None:
-            facts = {"user_name": user.name.typed, "erase_time": shown(erase_at)}
-            self.send_mail.notify(tx, user, replace(notice, facts=facts))
+            self.send_mail.notify(tx, user, replace(notice, facts={"erase_time": shown(erase_at)}))
         return erase_at, tx.sessions.end_all(user_id, SessionEnd.ACCOUNT_DELETED, now)
 
 

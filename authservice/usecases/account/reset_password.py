@@ -72,5 +72,5 @@ class ResetPassword:
         if ended is None:
             raise OneTimeTokenInvalid
         # Whoever could not get in for all the guesses of others has proved who they are.
-        tx.attempts.clear_owned(account_of(current, self.fingerprints))
+        tx.attempts.clear_owned(account_of(current.id, self.fingerprints))
         return ended

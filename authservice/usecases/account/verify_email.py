@@ -31,7 +31,7 @@ class VerifyEmail:
         """
         presented = self.redeem.look(token, deadline, Purpose.VERIFY_EMAIL, Purpose.CHANGE_EMAIL)
         user, now = presented.user, self.clock()
-        notice = self.send_mail.draft(MailKind.EMAIL_CHANGED, user_name=user.name.typed)
+        notice = self.send_mail.draft(MailKind.EMAIL_CHANGED)
         ended = self.database.transact(
             lambda tx: self._confirm(tx, presented, notice, now), deadline, settle=first_change_counts
         )

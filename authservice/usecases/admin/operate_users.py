@@ -1,4 +1,4 @@
-"""What operators do with accounts: list, disable, enable, grant and take roles."""
+"""What operators do with accounts: list, disable, enable, grant and take roles, help who has lost their phone."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +8,8 @@ from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
+from authservice.domain.mail import Letter, MailKind
+from authservice.domain.second_factor import APP_REMOVED
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User, UserName, UserSummary
 from authservice.ports import (
@@ -20,6 +22,8 @@ from authservice.ports import (
     last_counts,
 )
 from authservice.usecases.steps.admit_attempt import account_of
+from authservice.usecases.steps.remove_totp import remove_totp
+from authservice.usecases.steps.send_mail import SendMail
 
 Change = TypeVar("Change", bool, int)
 
@@ -54,6 +58,7 @@ class OperateUsers:
     database: Database[AuthStores]
     names: NameRules
     fingerprints: Fingerprints
+    send_mail: SendMail
     clock: Clock
     audit: Audit
 
@@ -77,6 +82,19 @@ class OperateUsers:
         """Let an account log in again. Its ended sessions stay ended. Raises NoSuchUser, FieldRejected."""
         user = self.database.transact(lambda tx: self._enable(tx, user_name), deadline, settle=last_counts)
         self.audit.record(events.UserEnabled(user_id=user.id))
+
+    def remove_second_factor(self, user_name: str, deadline: Deadline) -> int | None:
+        """Take a user's second factor away and end their sessions. Returns how many were live.
+
+        None where the user has none. Raises NoSuchUser, FieldRejected.
+        """
+        notice = self.send_mail.draft(MailKind.FACTOR_CHANGED, change=APP_REMOVED)
+        user, ended = self.database.transact(
+            lambda tx: self._remove_second_factor(tx, user_name, notice), deadline, settle=_settle_removal
+        )
+        if ended is not None:
+            self.audit.record(events.SecondFactorRemovedByOperator(user_id=user.id, ended=ended))
+        return ended
 
     def grant(self, user_name: str, role: str, deadline: Deadline) -> bool:
         """Give a role. Tells whether the user did not have it.
@@ -144,7 +162,14 @@ class OperateUsers:
 
     def _unthrottle(self, tx: AuthStores, user_name: str) -> tuple[User, int]:
         user = self._find(tx, user_name)
-        return user, tx.attempts.clear_owned(account_of(user, self.fingerprints))
+        return user, tx.attempts.clear_owned(account_of(user.id, self.fingerprints))
+
+    def _remove_second_factor(self, tx: AuthStores, user_name: str, notice: Letter) -> tuple[User, int | None]:
+        user = self._find(tx, user_name)
+        ended = remove_totp(tx, user.id, notice.written_at)
+        if ended is not None:
+            self.send_mail.notify(tx, user, notice)
+        return user, ended
 
     def _find(self, tx: AuthStores, user_name: str) -> User:
         return held_user_named(tx, self.names.read(user_name))
@@ -153,6 +178,11 @@ class OperateUsers:
 def _settle(earlier: tuple[User, Change], last: tuple[User, Change]) -> tuple[User, Change]:
     # What the earlier run changed, the last one finds changed.
     return earlier if earlier[1] else last
+
+
+def _settle_removal(earlier: tuple[User, int | None], last: tuple[User, int | None]) -> tuple[User, int | None]:
+    # What the earlier run removed, the last one does not find.
+    return last if earlier[1] is None else earlier
 
 
 def _outdate_tokens(tx: AuthStores, user: User) -> None:

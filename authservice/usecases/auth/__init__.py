@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.auth.complete_login import CompleteLogin
 from authservice.usecases.auth.explain import Explain
 from authservice.usecases.auth.login import Login
 from authservice.usecases.auth.logout import Logout
 from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register
+from authservice.usecases.auth.step_up import StepUp
 from authservice.usecases.auth.verify import Verify
 
 
@@ -17,6 +19,8 @@ class AuthStories:
     register: Register
     register_by_operator: Register
     login: Login
+    complete_login: CompleteLogin
+    step_up: StepUp
     refresh: Refresh
     logout: Logout
     verify: Verify

@@ -1,9 +1,11 @@
-"""Login: open a session for a user who knows the password."""
+"""Login: open a session for a user who knows the password, or say what is asked for beside it."""
 
 import contextlib
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from authservice.domain import events
+from authservice.domain.challenge import IssuedChallenge
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import (
     AuthError,
@@ -13,6 +15,7 @@ from authservice.domain.errors import (
     Violation,
 )
 from authservice.domain.fields import Fields, another_password, bounded_text, client_label
+from authservice.domain.second_factor import TotpFactor
 from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import NewPassword, User
@@ -25,10 +28,13 @@ from authservice.ports import (
     Passwords,
     first_change_counts,
 )
-from authservice.usecases.steps.admit_attempt import AdmitAttempt, Attempt
+from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.ask_second_factor import AskSecondFactor
 from authservice.usecases.steps.find_user import FindUser, identifier
 from authservice.usecases.steps.open_session import OpenSession
 from authservice.usecases.steps.require_confirmed import RequireConfirmed
+
+_NOBODY = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +64,20 @@ class Login:
     passwords: Passwords
     admit_attempt: AdmitAttempt
     require_confirmed: RequireConfirmed
+    ask_second_factor: AskSecondFactor
     open_session: OpenSession
     clock: Clock
     audit: Audit
 
-    def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens:
-        """Return the tokens of a new session.
+    def __call__(self, request: Credentials, deadline: Deadline) -> SessionTokens | IssuedChallenge:
+        """Return the tokens of a new session, or what is asked for before it begins.
 
         Raises InvalidInput, CredentialsInvalid, EmailNotConfirmed, PasswordChangeRequired, PasswordCheckUnavailable,
         Throttled, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         self._check_form(request)
         self.passwords.require_room()
-        name, user = self.database.read(lambda tx: self.find_user(tx, request.user_name_or_email), deadline)
+        name, user, factor = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
         attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if not check.matches:
@@ -80,19 +87,23 @@ class Login:
             raise CredentialsInvalid
         self.require_confirmed(user, deadline)
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
-        if user.has_one_time_password or request.new_password:
-            return self._replace_one_time_password(request, user, attempt, opening, deadline)
-        tokens = self.open_session(user, attempt, opening, deadline)
-        if check.outdated:
+        new_password = self._new_password(request, user, deadline)
+        answer = self.ask_second_factor(user, factor, opening, deadline, new_password) or self.open_session(
+            user, attempt, opening, deadline, new_password
+        )
+        if new_password:
+            session_id = answer.session_id if isinstance(answer, SessionTokens) else None
+            self.audit.record(events.OneTimePasswordReplaced(user_id=user.id, session_id=session_id))
+        elif check.outdated:
             self._upgrade_hash(user, request.password, deadline)
-        return tokens
+        return answer
 
-    def _replace_one_time_password(
-        self, request: Credentials, user: User, attempt: Attempt, opening: Opening, deadline: Deadline
-    ) -> SessionTokens:
-        """Open a session with the new password that comes with a one-time password."""
+    def _new_password(self, request: Credentials, user: User, deadline: Deadline) -> NewPassword | None:
+        """Return what takes the place of a one-time password. None where the password is the user's own."""
         if not user.has_one_time_password:
-            raise InvalidInput(Violation("new_password", "replaces a one-time password only. Call ChangePassword"))
+            if request.new_password:
+                raise InvalidInput(Violation("new_password", "replaces a one-time password only. Call ChangePassword"))
+            return None
         if not request.new_password:
             raise PasswordChangeRequired
         # Judged only now: what is said about it may tell a name and an address.
@@ -101,10 +112,7 @@ class Login:
         fields.read("new_password", another_password, request.new_password, request.password)
         fields.read("new_password", self.password_rules.read, request.new_password, names)
         fields.require_valid()
-        new = NewPassword(self.passwords.hash(request.new_password, deadline))
-        tokens = self.open_session(user, attempt, opening, deadline, new)
-        self.audit.record(events.OneTimePasswordReplaced(user_id=user.id, session_id=tokens.session_id))
-        return tokens
+        return NewPassword(self.passwords.hash(request.new_password, deadline))
 
     def _check_form(self, request: Credentials) -> None:
         fields = Fields()
@@ -112,6 +120,11 @@ class Login:
         fields.read("password", bounded_text, request.password, least=1, most=1024)
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
+
+    def _find(self, tx: AuthStores, identifier: str) -> tuple[str, User | None, TotpFactor | None]:
+        name, user = self.find_user(tx, identifier)
+        # Asked for nobody as well, so that the time does not tell who exists.
+        return name, user, tx.totp_factors.get(user.id if user else _NOBODY)
 
     def _upgrade_hash(self, user: User, password: str, deadline: Deadline) -> None:
         # The user is in, whatever becomes of this; the next login will try again.

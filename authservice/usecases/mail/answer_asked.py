@@ -106,7 +106,7 @@ class AnswerAsked:
     def _change(self, tx: AuthStores, user: User, address: str, answer: _Answer) -> Letter | None:
         sent = self._confirm(tx, user, address, answer)
         if sent:
-            self.send_mail.notify(tx, user, replace(answer.notice, facts={"user_name": user.name.typed}))
+            self.send_mail.notify(tx, user, answer.notice)
         return sent
 
     def _send_token(self, tx: AuthStores, user: User, address: str, answer: _Answer) -> Letter | None:

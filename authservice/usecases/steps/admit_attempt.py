@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
@@ -24,9 +25,14 @@ NETWORK_KEPT = timedelta(days=90)
 """How long a network is known after the last login from there."""
 
 
-def account_of(user: User, fingerprints: Fingerprints) -> bytes:
+def account_of(user_id: UUID, fingerprints: Fingerprints) -> bytes:
     """Return what the attempts on an account are counted under, however the user spelled its name."""
-    return fingerprints.of("user", str(user.id))
+    return fingerprints.of("user", str(user_id))
+
+
+def pair_of(account: bytes, network: str, fingerprints: Fingerprints) -> bytes:
+    """Return what the attempts on an account from one network are counted under."""
+    return fingerprints.of("user_network", f"{account.hex()}\0{network}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +56,19 @@ class Attempt:
         account: 32 bytes that stand for the account, however its name was spelled, or for what was typed.
         pair: the same, from one network.
         network: 32 bytes that stand for the network.
-        tried: what was sent to prove who one is.
+        tried: what was sent to prove who one is; None for an attempt that was admitted by an earlier call.
     """
 
     account: bytes
     pair: bytes
     network: bytes
-    tried: Tried
+    tried: Tried | None = None
 
     def succeeded(self, tx: AuthStores, user: User, now: datetime) -> None:
         """Empty the buckets of the account, in the transaction of what the attempt was for."""
         tx.attempts.forgive({self.account: ALL, self.pair: ALL, self.network: WORTH})
-        tx.attempts.forget(self.tried, now)
+        if self.tried:
+            tx.attempts.forget(self.tried, now)
         tx.attempts.know_network(user.id, self.pair, now + NETWORK_KEPT)
 
 
@@ -87,11 +94,11 @@ class AdmitAttempt:
             network: where the call came from.
         """
         of, now = self.fingerprints.of, self.clock()
-        account = account_of(user, self.fingerprints) if user else of("unknown_user", name)
+        account = account_of(user.id, self.fingerprints) if user else of("unknown_user", name)
         # A password that is set anew has wrong ones of its own.
         sent = f"{account.hex()}\0{user.password_hash if user else ''}\0{secret}"
-        pair, from_network = of("user_network", f"{account.hex()}\0{network}"), of("network", network)
-        attempt = Attempt(account, pair, from_network, Tried(of("tried", sent), account))
+        pair = pair_of(account, network, self.fingerprints)
+        attempt = Attempt(account, pair, of("network", network), Tried(of("tried", sent), account))
         is_known = self.database.read(lambda tx: tx.attempts.is_known_network(pair, now), deadline)
         buckets = self._buckets(attempt, is_known=is_known)
         # A transaction of its own, which begins with what locks: after another read, parallel attempts would be
@@ -104,10 +111,17 @@ class AdmitAttempt:
             raise Throttled(wait.total_seconds())
         return attempt
 
+    def admitted_before(self, user: User, network: str) -> Attempt:
+        """Return an attempt that an earlier call has counted, from the same network, and that may succeed only now."""
+        account = account_of(user.id, self.fingerprints)
+        pair = pair_of(account, network, self.fingerprints)
+        return Attempt(account, pair, self.fingerprints.of("network", network))
+
     def failed(self, attempt: Attempt, deadline: Deadline) -> None:
         """Remember what was sent as wrong."""
-        until = self.clock() + WRONG_KEPT
-        self.database.transact(lambda tx: tx.attempts.remember(attempt.tried, until), deadline, settle=last_counts)
+        tried, until = attempt.tried, self.clock() + WRONG_KEPT
+        assert tried
+        self.database.transact(lambda tx: tx.attempts.remember(tried, until), deadline, settle=last_counts)
 
     def _buckets(self, attempt: Attempt, *, is_known: bool) -> list[Bucket]:
         if is_known:

@@ -1,7 +1,9 @@
 """Opening a session for a user who has proved who they are."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
 from authservice.domain import events
@@ -22,6 +24,12 @@ from authservice.ports import (
 from authservice.usecases.steps.admit_attempt import Attempt
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.set_password import Replacement, SetPassword
+
+Prove: TypeAlias = Callable[[AuthStores, User, UUID], tuple[str, ...]]
+"""Uses up what proves a user, as they are now, for the session of an id. Returns how they were proved in all.
+
+Runs in the transaction that opens the session, and may find that session there: where a commit was not acknowledged.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +52,36 @@ class OpenSession:
         opening: Opening,
         deadline: Deadline,
         new_password: NewPassword | None = None,
+        prove: Prove | None = None,
     ) -> SessionTokens:
         """Return the tokens. The attempt has succeeded.
 
         A `new_password` is set in the same transaction, and other sessions end. Where the user has more sessions than
         allowed, those that were used longest ago end.
 
-        Raises CredentialsInvalid if the user was disabled meanwhile, is being erased, or what proved them was changed;
-        TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises what `prove` raises; CredentialsInvalid if the user was disabled meanwhile, is being erased, or what
+        proved them was changed; TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
+
+        Args:
+            prove: uses up what has to be proved beside the password.
         """
         now = self.clock()
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
-        session = new_session(session_id, user, opening, refresh, self.limits, now)
         replacement = self.set_password.draft(new_password, SessionEnd.PASSWORD_CHANGED, now) if new_password else None
         secret_generation = user.secret_generation + (replacement is not None)
 
         def store(tx: AuthStores) -> SessionTokens:
-            if replacement and not self._replaced(tx, user, replacement, session):
+            if replacement and not self._replaced(tx, user, replacement, session_id):
                 raise CredentialsInvalid
             current = tx.users.lock(user.id)
             if current is None or not current.is_active or current.is_due(now):
                 raise CredentialsInvalid
-            if current.secret_generation != secret_generation:
+            if prove is None and current.secret_generation != secret_generation:
                 raise CredentialsInvalid
             attempt.succeeded(tx, current, now)
+            methods = prove(tx, current, session_id) if prove else opening.auth_methods
+            session = new_session(session_id, user, replace(opening, auth_methods=methods), refresh, self.limits, now)
             self._make_room(tx, session, now)
             tx.sessions.add(session)
             # Here, because the token has to say what is true of the user when the session begins, and no session
@@ -76,12 +89,12 @@ class OpenSession:
             return self.issue_tokens(current, session, refresh, now)
 
         tokens = self.database.transact(store, deadline, settle=last_counts)
-        self.audit.record(events.Login(user_id=user.id, session_id=session.id, client_label=opening.label))
+        self.audit.record(events.Login(user_id=user.id, session_id=session_id, client_label=opening.label))
         return tokens
 
-    def _replaced(self, tx: AuthStores, user: User, replacement: Replacement, session: Session) -> bool:
+    def _replaced(self, tx: AuthStores, user: User, replacement: Replacement, session_id: UUID) -> bool:
         # The session is kept, which an earlier run of the transaction may have opened.
-        return self.set_password(tx, user, replacement, keep=session.id) is not None
+        return self.set_password(tx, user, replacement, keep=session_id) is not None
 
     def _make_room(self, tx: AuthStores, session: Session, now: datetime) -> None:
         if not self.limits.most:

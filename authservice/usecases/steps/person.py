@@ -9,7 +9,7 @@ from authservice.usecases.steps.admit_attempt import account_of
 
 def person_of(user: User, fingerprints: Fingerprints) -> Person:
     """Return under what the rows about a user are found."""
-    return Person(user.id, account_of(user, fingerprints))
+    return Person(user.id, account_of(user.id, fingerprints))
 
 
 def retired_name(canonical: str, fingerprints: Fingerprints) -> bytes:

@@ -27,7 +27,7 @@ class SendMail:
         tx.outbox.add(self.envelopes.seal(letter))
 
     def notify(self, tx: AuthStores, user: User, notice: Letter) -> None:
-        """Keep a notice for a user, if the address is theirs.
+        """Keep a notice for a user, which names them, if the address is theirs.
 
         Whoever has proved it hears of everything; one that was only named gets no more than others can ask for.
         """
@@ -35,7 +35,8 @@ class SendMail:
         if user.email is None or claim is None or claim.user_id != user.id:
             return
         if claim.confirmed_at or self.may_ask(tx, user.email, notice):
-            self(tx, replace(notice, address=user.email, user_id=user.id))
+            facts = {"user_name": user.name.typed, **notice.facts}
+            self(tx, replace(notice, address=user.email, user_id=user.id, facts=facts))
 
     def may_ask(self, tx: AuthStores, address: str, letter: Letter) -> bool:
         """Count a letter that somebody asked for. Tells whether the address may be sent one more in this hour."""

@@ -1,6 +1,6 @@
 """Setting a password, whoever does it: what was proved by the one before ends with it, and its owner is told."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -48,5 +48,5 @@ class SetPassword:
             # Hashes have salts of their own: one that is there already was put there by an earlier run.
             if current is None or current.password_hash != replacement.new.hash:
                 return None
-        self.send_mail.notify(tx, user, replace(replacement.notice, facts={"user_name": user.name.typed}))
+        self.send_mail.notify(tx, user, replacement.notice)
         return tx.sessions.end_all(user.id, replacement.reason, replacement.at, keep)

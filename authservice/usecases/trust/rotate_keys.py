@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
+from authservice.domain.second_factor import seal_purpose
 from authservice.domain.signing_key import KeyState, RotationPlan, SigningKey
 from authservice.ports import (
     Audit,
@@ -15,6 +17,8 @@ from authservice.ports import (
     first_change_counts,
     last_counts,
 )
+
+FACTORS_AT_ONCE = 500
 
 
 class TooEarly(Exception):
@@ -114,8 +118,24 @@ class RotateKeys:
             return len(keys) + len(secrets)
 
         count = self.database.transact(work, deadline, settle=last_counts)
+        after: UUID | None = UUID(int=0)
+        while after:  # As many as there are users, so in portions.
+            resealed, after = self._reseal_factors(after, deadline)
+            count += resealed
         self.audit.record(events.SecretsResealed(count=count))
         return count
+
+    def _reseal_factors(self, after: UUID, deadline: Deadline) -> tuple[int, UUID | None]:
+        """Seal the secrets of some authenticator apps anew. Returns how many, and the user to go on after."""
+
+        def work(tx: TrustStores) -> tuple[int, UUID | None]:
+            factors = tx.totp_factors.page(after, FACTORS_AT_ONCE)
+            for each in factors:
+                fresh = self.forge.reseal(each.sealed, seal_purpose(each.user_id))
+                tx.totp_factors.reseal(each.user_id, each.sealed, fresh)
+            return len(factors), factors[-1].user_id if factors else None
+
+        return self.database.transact(work, deadline, settle=last_counts)
 
     def _add(self, deadline: Deadline) -> SigningKey:
         key = self.forge.make(self.clock())

@@ -11,6 +11,7 @@ and judges tokens, and nothing else: `_tokens.grammar`, `_tokens.signing`, `_tok
 `_judging.judge`, `_judging.knowledge` and `_judging.verified`; and for `authservice explain`, `lint`.
 """
 
+from authclient._calling.challenges import SecondFactorNeeded
 from authclient._calling.held_tokens import LoginNeeded
 from authclient._calling.sync.session import Session
 from authclient._judging.identity import Identity
@@ -42,6 +43,7 @@ __all__ = [
     "Refused",
     "Rule",
     "RuleRejected",
+    "SecondFactorNeeded",
     "Session",
     "TokenRefused",
     "TokenVerifier",

@@ -26,10 +26,11 @@ def login(options: argparse.Namespace) -> int:
     except CannotOpen as error:
         print(error, file=sys.stderr)
         return UNREACHABLE
-    request = api.LoginRequest(user_name_or_email=options.user, password=_password(), client_label=options.label)
+    password = _typed("Password: ")
+    request = api.LoginRequest(user_name_or_email=options.user, password=password, client_label=options.label)
     try:
         with channel:
-            tokens = rpc.AuthServiceStub(channel).Login(request, timeout=SECONDS).tokens
+            tokens = _tokens(rpc.AuthServiceStub(channel), request)
     except grpc.RpcError as error:
         return _refused(error)
     print(tokens.access_token)
@@ -38,10 +39,30 @@ def login(options: argparse.Namespace) -> int:
     return 0
 
 
-def _password() -> str:
-    """Return the password: asked for at a terminal, where it does not show, or read from standard input."""
+def _tokens(stub: rpc.AuthServiceStub, request: api.LoginRequest) -> api.SessionTokens:
+    """Log in, and meet the challenge if there is one. Raises grpc.RpcError."""
+    answer = stub.Login(request, timeout=SECONDS)
+    if answer.HasField("tokens"):
+        return answer.tokens
+    challenge = answer.challenge
+    if challenge.HasField("enrollment"):
+        print(
+            "This account has to have a second factor. Set an authenticator app up, and type its code:", file=sys.stderr
+        )
+        print(f"  secret  {challenge.enrollment.secret}\n  link    {challenge.enrollment.uri}", file=sys.stderr)
+    code = _typed("Code of the authenticator app, or recovery code: ")
+    completion = api.CompleteLoginRequest(challenge_token=challenge.challenge_token, code=code)
+    completed = stub.CompleteLogin(completion, timeout=SECONDS)
+    if completed.recovery_codes:
+        print("Keep these codes for when the app is lost. Each is good once:", file=sys.stderr)
+        print(*(f"  {each}" for each in completed.recovery_codes), sep="\n", file=sys.stderr)
+    return completed.tokens
+
+
+def _typed(prompt: str) -> str:
+    """Return what is asked for at a terminal, where it does not show, or the next line of standard input."""
     if sys.stdin.isatty():
-        return getpass.getpass("Password: ")
+        return getpass.getpass(prompt)
     return sys.stdin.readline().rstrip("\r\n")
 
 

@@ -70,8 +70,9 @@ export class FakeAuthServer {
       getSigningKeys: unimplemented,
       watchRevocations: (call) => this.opened(new Watching(call)),
     } satisfies Handlers<typeof TrustService>);
+    const others = AuthService.methods.map(({ localName }) => [localName, unimplemented]);
     addService(this.server, AuthService, {
-      register: unimplemented, login: unimplemented, refresh: unimplemented, logout: unimplemented,
+      ...(Object.fromEntries(others) as Handlers<typeof AuthService>),
       verify: async ({ request }, callback) => {
         this.asked.push(request.accessToken);
         const answer = await this.verify(request.accessToken);

@@ -13,6 +13,7 @@ import pytest
 from authapi.v1 import auth_service_pb2_grpc as auth_rpc
 from authapi.v1 import rule_pb2
 from authclient import Trust, current_identity
+from google.protobuf.duration_pb2 import Duration
 
 from authservice import bootstrap
 from authservice.config import Settings
@@ -27,8 +28,11 @@ from tests.clients.scripted import bearer
 from tests.clients.stand_ins import Heard
 from tests.conftest import CHEAPEST, HAS_ENTRANCE, Served, SettableClock, serve_in_process
 from tests.observed import login, logout, refresh, register
+from tests.rpc.second_factor.people import a_person
 
 SIGNED_IN, SUPPORT = rule_pb2.Rule(authenticated=True), rule_pb2.Rule(any_role=["support"])
+STRONG = rule_pb2.Rule(authenticated=True, mfa=True)
+FRESH = rule_pb2.Rule(authenticated=True, max_auth_age=Duration(seconds=300))
 KNOWN_WITHIN = 2.0
 """Seconds within which every service refuses what was revoked (S2)."""
 
@@ -52,8 +56,9 @@ class World:
         self.trust = Trust(f"127.0.0.1:{self.port}", audience="internal", observer=heard, max_staleness=KNOWN_WITHIN)
         assert self.trust.wait_until_ready(SOON)
         handlers = every_kind(who)
-        handlers["support"] = handlers["unary_unary"]
-        self.shop = Guarded(self.trust, handlers, dict.fromkeys(handlers, SIGNED_IN) | {"support": SUPPORT})
+        handlers |= dict.fromkeys(("support", "strong", "fresh"), handlers["unary_unary"])
+        rules = dict.fromkeys(handlers, SIGNED_IN) | {"support": SUPPORT, "strong": STRONG, "fresh": FRESH}
+        self.shop = Guarded(self.trust, handlers, rules)
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", options=[("grpc.use_local_subchannel_pool", 1)])
         self.auth = auth_rpc.AuthServiceStub(self.channel)
 
@@ -264,3 +269,22 @@ def make_old() -> Callable[[World], None]:
         knowledge.monotonic = lambda: real() + 60.0
 
     return age
+
+
+def test_m7_rules_that_ask_for_a_second_factor_or_a_fresh_proof_let_in_who_has_stepped_up(
+    world: World, clock: SettableClock
+) -> None:
+    ada = a_person(world.channel, clock)
+    other = ada.ask().tokens  # A session that the app is not set up in.
+    ada.set_up()
+    ada.tokens, alone = other, other.access_token
+    assert world.verdict(alone, "strong") == "PERMISSION_DENIED MFA_REQUIRED"
+    assert world.verdict(alone, "fresh") == "OK None"
+    clock.advance(minutes=6)
+    eventually(
+        lambda: world.verdict(alone, "fresh") == "PERMISSION_DENIED AUTHENTICATION_TOO_OLD",
+        "it is too old",
+    )
+    stepped = ada.step_up(code=ada.code())
+    assert [world.verdict(stepped, name) for name in ("strong", "fresh")] == ["OK None"] * 2
+    assert world.verdict(alone, "strong") == "PERMISSION_DENIED MFA_REQUIRED", "the old token says the same"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Integer, insert, select
+from sqlalchemy import Boolean, Column, Integer, insert, select
 from uuid6 import uuid7
 
 from authservice import bootstrap
@@ -41,15 +41,15 @@ class CanaryPerson:
         people = of_people()
         with service.parts.engine.begin() as connection:
             for table in (each for each in metadata.sorted_tables if each in people):
-                for _ in range(1 if table.name == "users" else rows):
+                by = people[table]
+                for _ in range(1 if list(table.primary_key.columns) == [by] else rows):
                     row = {column.name: canary._value(column) for column in table.columns}
-                    by = people[table]
                     row[by.name] = user_id if isinstance(by.type, Id) else account
                     connection.execute(insert(table).values(**row))
                     canary.values[table.name] = row
         found = service.account.get_account.database.read(lambda tx: tx.users.get(user_id), Deadline.after(20))
         assert found
-        assert account_of(found, service.parts.fingerprints) == account
+        assert account_of(found.id, service.parts.fingerprints) == account
         return canary
 
     def of_kind(self, *kinds: Kind) -> dict[tuple[str, str], Any]:
@@ -83,6 +83,8 @@ class CanaryPerson:
             if key.column.table.name in self.values:
                 return self.values[key.column.table.name][key.column.name]
         kind = column.type
+        if isinstance(kind, Boolean):
+            return True
         if isinstance(kind, Integer):
             return number
         if isinstance(kind, Id):

@@ -166,6 +166,23 @@ def change_the_address(world: World) -> Outcome:
     return Outcome(all_of_them)
 
 
+def remove_the_app(world: World) -> Outcome:
+    name, (mine, other) = world.user(2)
+    user = world.service.admin.operate_users.find(name, Deadline.after(20))
+    _, codes = Seeder(world.service).app(user)
+    proved = world.auth.StepUp(api.StepUpRequest(code=codes[0]), metadata=bearer(mine.access_token))
+    assert Account(world.channel, proved.access_token).call("RemoveTotp").ended_sessions == 2
+    return Outcome([other], [mine])
+
+
+def operator_removes_the_app(world: World) -> Outcome:
+    name, all_of_them = world.user(2)
+    user = world.service.admin.operate_users.find(name, Deadline.after(20))
+    Seeder(world.service).app(user)
+    assert world.service.admin.operate_users.remove_second_factor(name, Deadline.after(20)) == 3
+    return Outcome(all_of_them)
+
+
 def operator_sets_a_password(world: World) -> Outcome:
     name, all_of_them = world.user(2)
     world.service.admin.make_one_time_password(name, Deadline.after(20))
@@ -232,6 +249,7 @@ PATHS: dict[SessionEnd, tuple[Callable[[World], Outcome], ...]] = {
     SessionEnd.PASSWORD_CHANGED: (change_the_password,),
     SessionEnd.PASSWORD_RESET: (reset_the_password,),
     SessionEnd.EMAIL_CHANGED: (change_the_address,),
+    SessionEnd.FACTOR_REMOVED: (remove_the_app, operator_removes_the_app),
     SessionEnd.PASSWORD_SET: (operator_sets_a_password,),
     SessionEnd.USER_DISABLED: (disable,),
     SessionEnd.BY_OPERATOR: (operator_ends_one, operator_ends_all_of_a_user, operator_ends_everybodys),

@@ -318,15 +318,17 @@ func (x *LoginRequest) GetNewPassword() string {
 	return ""
 }
 
-// LoginResponse holds the opened session.
+// LoginResponse holds the opened session, or what is asked for first.
 type LoginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The tokens of the new session.
+	// The tokens of the new session. Not set where there is a challenge.
 	Tokens *SessionTokens `protobuf:"bytes,1,opt,name=tokens,proto3" json:"tokens,omitempty"`
-	// UUID of the user in its 36-character text form.
+	// UUID of the user in its 36-character text form. Empty where there is a challenge.
 	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The server's clock when it answered, so that clients can see how far theirs is off.
 	ServerTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// What is asked for before there is a session.
+	Challenge *Challenge `protobuf:"bytes,4,opt,name=challenge,proto3" json:"challenge,omitempty"`
 	// When the account will be erased, where its owner has asked for that. AccountService.CancelDeletion keeps it.
 	EraseTime     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -384,7 +386,313 @@ func (x *LoginResponse) GetServerTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *LoginResponse) GetChallenge() *Challenge {
+	if x != nil {
+		return x.Challenge
+	}
+	return nil
+}
+
 func (x *LoginResponse) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
+	}
+	return nil
+}
+
+// CompleteLoginRequest meets a challenge.
+type CompleteLoginRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. From the challenge that Login has answered with.
+	ChallengeToken string `protobuf:"bytes,1,opt,name=challenge_token,json=challengeToken,proto3" json:"challenge_token,omitempty"`
+	// Required. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks, hyphens of recovery codes, case and
+	// width do not matter.
+	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteLoginRequest) Reset() {
+	*x = CompleteLoginRequest{}
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteLoginRequest) ProtoMessage() {}
+
+func (x *CompleteLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteLoginRequest.ProtoReflect.Descriptor instead.
+func (*CompleteLoginRequest) Descriptor() ([]byte, []int) {
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CompleteLoginRequest) GetChallengeToken() string {
+	if x != nil {
+		return x.ChallengeToken
+	}
+	return ""
+}
+
+func (x *CompleteLoginRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// CompleteLoginResponse holds the opened session.
+type CompleteLoginResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tokens of the new session.
+	Tokens *SessionTokens `protobuf:"bytes,1,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	// UUID of the user in its 36-character text form.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The server's clock when it answered.
+	ServerTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// Ten codes for when the app is lost, each good once; shown here and never again. Only where the challenge was to set up an
+	// app.
+	RecoveryCodes []string `protobuf:"bytes,4,rep,name=recovery_codes,json=recoveryCodes,proto3" json:"recovery_codes,omitempty"`
+	// As in LoginResponse.
+	EraseTime     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteLoginResponse) Reset() {
+	*x = CompleteLoginResponse{}
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteLoginResponse) ProtoMessage() {}
+
+func (x *CompleteLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteLoginResponse.ProtoReflect.Descriptor instead.
+func (*CompleteLoginResponse) Descriptor() ([]byte, []int) {
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CompleteLoginResponse) GetTokens() *SessionTokens {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *CompleteLoginResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *CompleteLoginResponse) GetServerTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ServerTime
+	}
+	return nil
+}
+
+func (x *CompleteLoginResponse) GetRecoveryCodes() []string {
+	if x != nil {
+		return x.RecoveryCodes
+	}
+	return nil
+}
+
+func (x *CompleteLoginResponse) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
+	}
+	return nil
+}
+
+// StepUpRequest proves who is calling.
+type StepUpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. One of these.
+	//
+	// Types that are valid to be assigned to Proof:
+	//
+	//	*StepUpRequest_Password
+	//	*StepUpRequest_Code
+	Proof         isStepUpRequest_Proof `protobuf_oneof:"proof"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepUpRequest) Reset() {
+	*x = StepUpRequest{}
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepUpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepUpRequest) ProtoMessage() {}
+
+func (x *StepUpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepUpRequest.ProtoReflect.Descriptor instead.
+func (*StepUpRequest) Descriptor() ([]byte, []int) {
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StepUpRequest) GetProof() isStepUpRequest_Proof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *StepUpRequest) GetPassword() string {
+	if x != nil {
+		if x, ok := x.Proof.(*StepUpRequest_Password); ok {
+			return x.Password
+		}
+	}
+	return ""
+}
+
+func (x *StepUpRequest) GetCode() string {
+	if x != nil {
+		if x, ok := x.Proof.(*StepUpRequest_Code); ok {
+			return x.Code
+		}
+	}
+	return ""
+}
+
+type isStepUpRequest_Proof interface {
+	isStepUpRequest_Proof()
+}
+
+type StepUpRequest_Password struct {
+	// 1 to 1,024 code points. Not enough for a user who has a second factor.
+	Password string `protobuf:"bytes,1,opt,name=password,proto3,oneof"`
+}
+
+type StepUpRequest_Code struct {
+	// A code of the authenticator app, or a recovery code; 1 to 64 code points.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3,oneof"`
+}
+
+func (*StepUpRequest_Password) isStepUpRequest_Proof() {}
+
+func (*StepUpRequest_Code) isStepUpRequest_Proof() {}
+
+// StepUpResponse holds the new access token.
+type StepUpResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To be used in place of the one that the session had.
+	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// When it stops being accepted.
+	AccessTokenExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=access_token_expire_time,json=accessTokenExpireTime,proto3" json:"access_token_expire_time,omitempty"`
+	// The server's clock when it answered.
+	ServerTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// When the account will be erased, where its owner has asked for that. AccountService.CancelDeletion keeps it.
+	EraseTime     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepUpResponse) Reset() {
+	*x = StepUpResponse{}
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepUpResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepUpResponse) ProtoMessage() {}
+
+func (x *StepUpResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepUpResponse.ProtoReflect.Descriptor instead.
+func (*StepUpResponse) Descriptor() ([]byte, []int) {
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StepUpResponse) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *StepUpResponse) GetAccessTokenExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AccessTokenExpireTime
+	}
+	return nil
+}
+
+func (x *StepUpResponse) GetServerTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ServerTime
+	}
+	return nil
+}
+
+func (x *StepUpResponse) GetEraseTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.EraseTime
 	}
@@ -402,7 +710,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[4]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +722,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[4]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +735,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{4}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RefreshRequest) GetRefreshToken() string {
@@ -450,7 +758,7 @@ type RefreshResponse struct {
 
 func (x *RefreshResponse) Reset() {
 	*x = RefreshResponse{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[5]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +770,7 @@ func (x *RefreshResponse) String() string {
 func (*RefreshResponse) ProtoMessage() {}
 
 func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[5]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +783,7 @@ func (x *RefreshResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshResponse.ProtoReflect.Descriptor instead.
 func (*RefreshResponse) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{5}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RefreshResponse) GetTokens() *SessionTokens {
@@ -514,7 +822,7 @@ type SessionTokens struct {
 
 func (x *SessionTokens) Reset() {
 	*x = SessionTokens{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[6]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +834,7 @@ func (x *SessionTokens) String() string {
 func (*SessionTokens) ProtoMessage() {}
 
 func (x *SessionTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[6]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +847,7 @@ func (x *SessionTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionTokens.ProtoReflect.Descriptor instead.
 func (*SessionTokens) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{6}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SessionTokens) GetSessionId() string {
@@ -600,7 +908,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[7]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +920,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[7]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +933,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{7}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LogoutRequest) GetScope() LogoutScope {
@@ -660,7 +968,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[8]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +980,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[8]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +993,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{8}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LogoutResponse) GetEndedSessions() int32 {
@@ -706,7 +1014,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[9]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +1026,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[9]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +1039,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{9}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VerifyRequest) GetAccessToken() string {
@@ -754,7 +1062,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[10]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +1074,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[10]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +1087,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{10}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VerifyResponse) GetIdentity() *Identity {
@@ -809,7 +1117,8 @@ type Identity struct {
 	Roles []string `protobuf:"bytes,4,rep,name=roles,proto3" json:"roles,omitempty"`
 	// When the user last proved who they are, in whole seconds.
 	AuthTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`
-	// How they proved it, as RFC 8176 names: `pwd`.
+	// How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `mfa` a second factor,
+	// recovery codes included.
 	AuthMethods []string `protobuf:"bytes,6,rep,name=auth_methods,json=authMethods,proto3" json:"auth_methods,omitempty"`
 	// When the access token stops being accepted, in whole seconds.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
@@ -819,7 +1128,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[11]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -831,7 +1140,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_authapi_v1_auth_service_proto_msgTypes[11]
+	mi := &file_authapi_v1_auth_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -844,7 +1153,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{11}
+	return file_authapi_v1_auth_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Identity) GetUserId() string {
@@ -903,6 +1212,8 @@ var file_authapi_v1_auth_service_proto_rawDesc = string([]byte{
 	0x68, 0x5f, 0x73, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x12,
 	0x0a, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x1a, 0x15, 0x61, 0x75, 0x74,
 	0x68, 0x61, 0x70, 0x69, 0x2f, 0x76, 0x31, 0x2f, 0x72, 0x75, 0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f,
+	0x74, 0x6f, 0x1a, 0x1e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2f, 0x76, 0x31, 0x2f, 0x73,
+	0x65, 0x63, 0x6f, 0x6e, 0x64, 0x5f, 0x66, 0x61, 0x63, 0x74, 0x6f, 0x72, 0x2e, 0x70, 0x72, 0x6f,
 	0x74, 0x6f, 0x1a, 0x1f, 0x67, 0x6f, 0x6f, 0x67, 0x6c, 0x65, 0x2f, 0x70, 0x72, 0x6f, 0x74, 0x6f,
 	0x62, 0x75, 0x66, 0x2f, 0x74, 0x69, 0x6d, 0x65, 0x73, 0x74, 0x61, 0x6d, 0x70, 0x2e, 0x70, 0x72,
 	0x6f, 0x74, 0x6f, 0x22, 0xb4, 0x01, 0x0a, 0x0f, 0x52, 0x65, 0x67, 0x69, 0x73, 0x74, 0x65, 0x72,
@@ -936,13 +1247,59 @@ var file_authapi_v1_auth_service_proto_rawDesc = string([]byte{
 	0x1a, 0x0a, 0x08, 0x72, 0x65, 0x6d, 0x65, 0x6d, 0x62, 0x65, 0x72, 0x18, 0x04, 0x20, 0x01, 0x28,
 	0x08, 0x52, 0x08, 0x72, 0x65, 0x6d, 0x65, 0x6d, 0x62, 0x65, 0x72, 0x12, 0x21, 0x0a, 0x0c, 0x6e,
 	0x65, 0x77, 0x5f, 0x70, 0x61, 0x73, 0x73, 0x77, 0x6f, 0x72, 0x64, 0x18, 0x08, 0x20, 0x01, 0x28,
-	0x09, 0x52, 0x0b, 0x6e, 0x65, 0x77, 0x50, 0x61, 0x73, 0x73, 0x77, 0x6f, 0x72, 0x64, 0x22, 0xd3,
-	0x01, 0x0a, 0x0d, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65,
+	0x09, 0x52, 0x0b, 0x6e, 0x65, 0x77, 0x50, 0x61, 0x73, 0x73, 0x77, 0x6f, 0x72, 0x64, 0x22, 0x88,
+	0x02, 0x0a, 0x0d, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65,
 	0x12, 0x31, 0x0a, 0x06, 0x74, 0x6f, 0x6b, 0x65, 0x6e, 0x73, 0x18, 0x01, 0x20, 0x01, 0x28, 0x0b,
 	0x32, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x53, 0x65,
 	0x73, 0x73, 0x69, 0x6f, 0x6e, 0x54, 0x6f, 0x6b, 0x65, 0x6e, 0x73, 0x52, 0x06, 0x74, 0x6f, 0x6b,
 	0x65, 0x6e, 0x73, 0x12, 0x17, 0x0a, 0x07, 0x75, 0x73, 0x65, 0x72, 0x5f, 0x69, 0x64, 0x18, 0x02,
 	0x20, 0x01, 0x28, 0x09, 0x52, 0x06, 0x75, 0x73, 0x65, 0x72, 0x49, 0x64, 0x12, 0x3b, 0x0a, 0x0b,
+	0x73, 0x65, 0x72, 0x76, 0x65, 0x72, 0x5f, 0x74, 0x69, 0x6d, 0x65, 0x18, 0x03, 0x20, 0x01, 0x28,
+	0x0b, 0x32, 0x1a, 0x2e, 0x67, 0x6f, 0x6f, 0x67, 0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f,
+	0x62, 0x75, 0x66, 0x2e, 0x54, 0x69, 0x6d, 0x65, 0x73, 0x74, 0x61, 0x6d, 0x70, 0x52, 0x0a, 0x73,
+	0x65, 0x72, 0x76, 0x65, 0x72, 0x54, 0x69, 0x6d, 0x65, 0x12, 0x33, 0x0a, 0x09, 0x63, 0x68, 0x61,
+	0x6c, 0x6c, 0x65, 0x6e, 0x67, 0x65, 0x18, 0x04, 0x20, 0x01, 0x28, 0x0b, 0x32, 0x15, 0x2e, 0x61,
+	0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x43, 0x68, 0x61, 0x6c, 0x6c, 0x65,
+	0x6e, 0x67, 0x65, 0x52, 0x09, 0x63, 0x68, 0x61, 0x6c, 0x6c, 0x65, 0x6e, 0x67, 0x65, 0x12, 0x39,
+	0x0a, 0x0a, 0x65, 0x72, 0x61, 0x73, 0x65, 0x5f, 0x74, 0x69, 0x6d, 0x65, 0x18, 0x05, 0x20, 0x01,
+	0x28, 0x0b, 0x32, 0x1a, 0x2e, 0x67, 0x6f, 0x6f, 0x67, 0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74,
+	0x6f, 0x62, 0x75, 0x66, 0x2e, 0x54, 0x69, 0x6d, 0x65, 0x73, 0x74, 0x61, 0x6d, 0x70, 0x52, 0x09,
+	0x65, 0x72, 0x61, 0x73, 0x65, 0x54, 0x69, 0x6d, 0x65, 0x22, 0x53, 0x0a, 0x14, 0x43, 0x6f, 0x6d,
+	0x70, 0x6c, 0x65, 0x74, 0x65, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73,
+	0x74, 0x12, 0x27, 0x0a, 0x0f, 0x63, 0x68, 0x61, 0x6c, 0x6c, 0x65, 0x6e, 0x67, 0x65, 0x5f, 0x74,
+	0x6f, 0x6b, 0x65, 0x6e, 0x18, 0x01, 0x20, 0x01, 0x28, 0x09, 0x52, 0x0e, 0x63, 0x68, 0x61, 0x6c,
+	0x6c, 0x65, 0x6e, 0x67, 0x65, 0x54, 0x6f, 0x6b, 0x65, 0x6e, 0x12, 0x12, 0x0a, 0x04, 0x63, 0x6f,
+	0x64, 0x65, 0x18, 0x02, 0x20, 0x01, 0x28, 0x09, 0x52, 0x04, 0x63, 0x6f, 0x64, 0x65, 0x22, 0x82,
+	0x02, 0x0a, 0x15, 0x43, 0x6f, 0x6d, 0x70, 0x6c, 0x65, 0x74, 0x65, 0x4c, 0x6f, 0x67, 0x69, 0x6e,
+	0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65, 0x12, 0x31, 0x0a, 0x06, 0x74, 0x6f, 0x6b, 0x65,
+	0x6e, 0x73, 0x18, 0x01, 0x20, 0x01, 0x28, 0x0b, 0x32, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61,
+	0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e, 0x54, 0x6f, 0x6b,
+	0x65, 0x6e, 0x73, 0x52, 0x06, 0x74, 0x6f, 0x6b, 0x65, 0x6e, 0x73, 0x12, 0x17, 0x0a, 0x07, 0x75,
+	0x73, 0x65, 0x72, 0x5f, 0x69, 0x64, 0x18, 0x02, 0x20, 0x01, 0x28, 0x09, 0x52, 0x06, 0x75, 0x73,
+	0x65, 0x72, 0x49, 0x64, 0x12, 0x3b, 0x0a, 0x0b, 0x73, 0x65, 0x72, 0x76, 0x65, 0x72, 0x5f, 0x74,
+	0x69, 0x6d, 0x65, 0x18, 0x03, 0x20, 0x01, 0x28, 0x0b, 0x32, 0x1a, 0x2e, 0x67, 0x6f, 0x6f, 0x67,
+	0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x62, 0x75, 0x66, 0x2e, 0x54, 0x69, 0x6d, 0x65,
+	0x73, 0x74, 0x61, 0x6d, 0x70, 0x52, 0x0a, 0x73, 0x65, 0x72, 0x76, 0x65, 0x72, 0x54, 0x69, 0x6d,
+	0x65, 0x12, 0x25, 0x0a, 0x0e, 0x72, 0x65, 0x63, 0x6f, 0x76, 0x65, 0x72, 0x79, 0x5f, 0x63, 0x6f,
+	0x64, 0x65, 0x73, 0x18, 0x04, 0x20, 0x03, 0x28, 0x09, 0x52, 0x0d, 0x72, 0x65, 0x63, 0x6f, 0x76,
+	0x65, 0x72, 0x79, 0x43, 0x6f, 0x64, 0x65, 0x73, 0x12, 0x39, 0x0a, 0x0a, 0x65, 0x72, 0x61, 0x73,
+	0x65, 0x5f, 0x74, 0x69, 0x6d, 0x65, 0x18, 0x05, 0x20, 0x01, 0x28, 0x0b, 0x32, 0x1a, 0x2e, 0x67,
+	0x6f, 0x6f, 0x67, 0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x62, 0x75, 0x66, 0x2e, 0x54,
+	0x69, 0x6d, 0x65, 0x73, 0x74, 0x61, 0x6d, 0x70, 0x52, 0x09, 0x65, 0x72, 0x61, 0x73, 0x65, 0x54,
+	0x69, 0x6d, 0x65, 0x22, 0x4c, 0x0a, 0x0d, 0x53, 0x74, 0x65, 0x70, 0x55, 0x70, 0x52, 0x65, 0x71,
+	0x75, 0x65, 0x73, 0x74, 0x12, 0x1c, 0x0a, 0x08, 0x70, 0x61, 0x73, 0x73, 0x77, 0x6f, 0x72, 0x64,
+	0x18, 0x01, 0x20, 0x01, 0x28, 0x09, 0x48, 0x00, 0x52, 0x08, 0x70, 0x61, 0x73, 0x73, 0x77, 0x6f,
+	0x72, 0x64, 0x12, 0x14, 0x0a, 0x04, 0x63, 0x6f, 0x64, 0x65, 0x18, 0x02, 0x20, 0x01, 0x28, 0x09,
+	0x48, 0x00, 0x52, 0x04, 0x63, 0x6f, 0x64, 0x65, 0x42, 0x07, 0x0a, 0x05, 0x70, 0x72, 0x6f, 0x6f,
+	0x66, 0x22, 0x80, 0x02, 0x0a, 0x0e, 0x53, 0x74, 0x65, 0x70, 0x55, 0x70, 0x52, 0x65, 0x73, 0x70,
+	0x6f, 0x6e, 0x73, 0x65, 0x12, 0x21, 0x0a, 0x0c, 0x61, 0x63, 0x63, 0x65, 0x73, 0x73, 0x5f, 0x74,
+	0x6f, 0x6b, 0x65, 0x6e, 0x18, 0x01, 0x20, 0x01, 0x28, 0x09, 0x52, 0x0b, 0x61, 0x63, 0x63, 0x65,
+	0x73, 0x73, 0x54, 0x6f, 0x6b, 0x65, 0x6e, 0x12, 0x53, 0x0a, 0x18, 0x61, 0x63, 0x63, 0x65, 0x73,
+	0x73, 0x5f, 0x74, 0x6f, 0x6b, 0x65, 0x6e, 0x5f, 0x65, 0x78, 0x70, 0x69, 0x72, 0x65, 0x5f, 0x74,
+	0x69, 0x6d, 0x65, 0x18, 0x02, 0x20, 0x01, 0x28, 0x0b, 0x32, 0x1a, 0x2e, 0x67, 0x6f, 0x6f, 0x67,
+	0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x62, 0x75, 0x66, 0x2e, 0x54, 0x69, 0x6d, 0x65,
+	0x73, 0x74, 0x61, 0x6d, 0x70, 0x52, 0x15, 0x61, 0x63, 0x63, 0x65, 0x73, 0x73, 0x54, 0x6f, 0x6b,
+	0x65, 0x6e, 0x45, 0x78, 0x70, 0x69, 0x72, 0x65, 0x54, 0x69, 0x6d, 0x65, 0x12, 0x3b, 0x0a, 0x0b,
 	0x73, 0x65, 0x72, 0x76, 0x65, 0x72, 0x5f, 0x74, 0x69, 0x6d, 0x65, 0x18, 0x03, 0x20, 0x01, 0x28,
 	0x0b, 0x32, 0x1a, 0x2e, 0x67, 0x6f, 0x6f, 0x67, 0x6c, 0x65, 0x2e, 0x70, 0x72, 0x6f, 0x74, 0x6f,
 	0x62, 0x75, 0x66, 0x2e, 0x54, 0x69, 0x6d, 0x65, 0x73, 0x74, 0x61, 0x6d, 0x70, 0x52, 0x0a, 0x73,
@@ -1032,7 +1389,7 @@ var file_authapi_v1_auth_service_proto_rawDesc = string([]byte{
 	0x45, 0x5f, 0x54, 0x48, 0x49, 0x53, 0x10, 0x01, 0x12, 0x17, 0x0a, 0x13, 0x4c, 0x4f, 0x47, 0x4f,
 	0x55, 0x54, 0x5f, 0x53, 0x43, 0x4f, 0x50, 0x45, 0x5f, 0x4f, 0x54, 0x48, 0x45, 0x52, 0x53, 0x10,
 	0x02, 0x12, 0x14, 0x0a, 0x10, 0x4c, 0x4f, 0x47, 0x4f, 0x55, 0x54, 0x5f, 0x53, 0x43, 0x4f, 0x50,
-	0x45, 0x5f, 0x41, 0x4c, 0x4c, 0x10, 0x03, 0x32, 0x80, 0x03, 0x0a, 0x0b, 0x41, 0x75, 0x74, 0x68,
+	0x45, 0x5f, 0x41, 0x4c, 0x4c, 0x10, 0x03, 0x32, 0xa7, 0x04, 0x0a, 0x0b, 0x41, 0x75, 0x74, 0x68,
 	0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x12, 0x4d, 0x0a, 0x08, 0x52, 0x65, 0x67, 0x69, 0x73,
 	0x74, 0x65, 0x72, 0x12, 0x1b, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31,
 	0x2e, 0x52, 0x65, 0x67, 0x69, 0x73, 0x74, 0x65, 0x72, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74,
@@ -1042,25 +1399,35 @@ var file_authapi_v1_auth_service_proto_rawDesc = string([]byte{
 	0x18, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x4c, 0x6f, 0x67,
 	0x69, 0x6e, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68,
 	0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x52, 0x65, 0x73, 0x70,
-	0x6f, 0x6e, 0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x12, 0x4a, 0x0a, 0x07,
-	0x52, 0x65, 0x66, 0x72, 0x65, 0x73, 0x68, 0x12, 0x1a, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70,
-	0x69, 0x2e, 0x76, 0x31, 0x2e, 0x52, 0x65, 0x66, 0x72, 0x65, 0x73, 0x68, 0x52, 0x65, 0x71, 0x75,
-	0x65, 0x73, 0x74, 0x1a, 0x1b, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31,
-	0x2e, 0x52, 0x65, 0x66, 0x72, 0x65, 0x73, 0x68, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65,
-	0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x12, 0x47, 0x0a, 0x06, 0x4c, 0x6f, 0x67, 0x6f,
-	0x75, 0x74, 0x12, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e,
-	0x4c, 0x6f, 0x67, 0x6f, 0x75, 0x74, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a, 0x1a, 0x2e,
-	0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x4c, 0x6f, 0x67, 0x6f, 0x75,
-	0x74, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08,
-	0x01, 0x12, 0x47, 0x0a, 0x06, 0x56, 0x65, 0x72, 0x69, 0x66, 0x79, 0x12, 0x19, 0x2e, 0x61, 0x75,
-	0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x56, 0x65, 0x72, 0x69, 0x66, 0x79, 0x52,
-	0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a, 0x1a, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69,
-	0x2e, 0x76, 0x31, 0x2e, 0x56, 0x65, 0x72, 0x69, 0x66, 0x79, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e,
-	0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x42, 0x2d, 0x5a, 0x2b, 0x61, 0x75,
-	0x74, 0x68, 0x73, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x2f, 0x63, 0x6c, 0x69, 0x65, 0x6e, 0x74,
-	0x73, 0x2f, 0x67, 0x6f, 0x2f, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2f, 0x76, 0x31, 0x3b,
-	0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x76, 0x31, 0x62, 0x06, 0x70, 0x72, 0x6f, 0x74, 0x6f,
-	0x33,
+	0x6f, 0x6e, 0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x12, 0x5c, 0x0a, 0x0d,
+	0x43, 0x6f, 0x6d, 0x70, 0x6c, 0x65, 0x74, 0x65, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x12, 0x20, 0x2e,
+	0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x43, 0x6f, 0x6d, 0x70, 0x6c,
+	0x65, 0x74, 0x65, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a,
+	0x21, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x43, 0x6f, 0x6d,
+	0x70, 0x6c, 0x65, 0x74, 0x65, 0x4c, 0x6f, 0x67, 0x69, 0x6e, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e,
+	0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x12, 0x47, 0x0a, 0x06, 0x53, 0x74,
+	0x65, 0x70, 0x55, 0x70, 0x12, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76,
+	0x31, 0x2e, 0x53, 0x74, 0x65, 0x70, 0x55, 0x70, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a,
+	0x1a, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x53, 0x74, 0x65,
+	0x70, 0x55, 0x70, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18,
+	0x02, 0x10, 0x01, 0x12, 0x4a, 0x0a, 0x07, 0x52, 0x65, 0x66, 0x72, 0x65, 0x73, 0x68, 0x12, 0x1a,
+	0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x52, 0x65, 0x66, 0x72,
+	0x65, 0x73, 0x68, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a, 0x1b, 0x2e, 0x61, 0x75, 0x74,
+	0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x52, 0x65, 0x66, 0x72, 0x65, 0x73, 0x68, 0x52,
+	0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x12,
+	0x47, 0x0a, 0x06, 0x4c, 0x6f, 0x67, 0x6f, 0x75, 0x74, 0x12, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68,
+	0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x4c, 0x6f, 0x67, 0x6f, 0x75, 0x74, 0x52, 0x65, 0x71,
+	0x75, 0x65, 0x73, 0x74, 0x1a, 0x1a, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76,
+	0x31, 0x2e, 0x4c, 0x6f, 0x67, 0x6f, 0x75, 0x74, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65,
+	0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08, 0x01, 0x12, 0x47, 0x0a, 0x06, 0x56, 0x65, 0x72, 0x69,
+	0x66, 0x79, 0x12, 0x19, 0x2e, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e,
+	0x56, 0x65, 0x72, 0x69, 0x66, 0x79, 0x52, 0x65, 0x71, 0x75, 0x65, 0x73, 0x74, 0x1a, 0x1a, 0x2e,
+	0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x2e, 0x76, 0x31, 0x2e, 0x56, 0x65, 0x72, 0x69, 0x66,
+	0x79, 0x52, 0x65, 0x73, 0x70, 0x6f, 0x6e, 0x73, 0x65, 0x22, 0x06, 0x9a, 0xb8, 0x18, 0x02, 0x08,
+	0x01, 0x42, 0x2d, 0x5a, 0x2b, 0x61, 0x75, 0x74, 0x68, 0x73, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65,
+	0x2f, 0x63, 0x6c, 0x69, 0x65, 0x6e, 0x74, 0x73, 0x2f, 0x67, 0x6f, 0x2f, 0x61, 0x75, 0x74, 0x68,
+	0x61, 0x70, 0x69, 0x2f, 0x76, 0x31, 0x3b, 0x61, 0x75, 0x74, 0x68, 0x61, 0x70, 0x69, 0x76, 0x31,
+	0x62, 0x06, 0x70, 0x72, 0x6f, 0x74, 0x6f, 0x33,
 })
 
 var (
@@ -1076,53 +1443,69 @@ func file_authapi_v1_auth_service_proto_rawDescGZIP() []byte {
 }
 
 var file_authapi_v1_auth_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_authapi_v1_auth_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_authapi_v1_auth_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_authapi_v1_auth_service_proto_goTypes = []any{
 	(LogoutScope)(0),              // 0: authapi.v1.LogoutScope
 	(*RegisterRequest)(nil),       // 1: authapi.v1.RegisterRequest
 	(*RegisterResponse)(nil),      // 2: authapi.v1.RegisterResponse
 	(*LoginRequest)(nil),          // 3: authapi.v1.LoginRequest
 	(*LoginResponse)(nil),         // 4: authapi.v1.LoginResponse
-	(*RefreshRequest)(nil),        // 5: authapi.v1.RefreshRequest
-	(*RefreshResponse)(nil),       // 6: authapi.v1.RefreshResponse
-	(*SessionTokens)(nil),         // 7: authapi.v1.SessionTokens
-	(*LogoutRequest)(nil),         // 8: authapi.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 9: authapi.v1.LogoutResponse
-	(*VerifyRequest)(nil),         // 10: authapi.v1.VerifyRequest
-	(*VerifyResponse)(nil),        // 11: authapi.v1.VerifyResponse
-	(*Identity)(nil),              // 12: authapi.v1.Identity
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*CompleteLoginRequest)(nil),  // 5: authapi.v1.CompleteLoginRequest
+	(*CompleteLoginResponse)(nil), // 6: authapi.v1.CompleteLoginResponse
+	(*StepUpRequest)(nil),         // 7: authapi.v1.StepUpRequest
+	(*StepUpResponse)(nil),        // 8: authapi.v1.StepUpResponse
+	(*RefreshRequest)(nil),        // 9: authapi.v1.RefreshRequest
+	(*RefreshResponse)(nil),       // 10: authapi.v1.RefreshResponse
+	(*SessionTokens)(nil),         // 11: authapi.v1.SessionTokens
+	(*LogoutRequest)(nil),         // 12: authapi.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 13: authapi.v1.LogoutResponse
+	(*VerifyRequest)(nil),         // 14: authapi.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 15: authapi.v1.VerifyResponse
+	(*Identity)(nil),              // 16: authapi.v1.Identity
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Challenge)(nil),             // 18: authapi.v1.Challenge
 }
 var file_authapi_v1_auth_service_proto_depIdxs = []int32{
-	13, // 0: authapi.v1.RegisterResponse.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 1: authapi.v1.LoginResponse.tokens:type_name -> authapi.v1.SessionTokens
-	13, // 2: authapi.v1.LoginResponse.server_time:type_name -> google.protobuf.Timestamp
-	13, // 3: authapi.v1.LoginResponse.erase_time:type_name -> google.protobuf.Timestamp
-	7,  // 4: authapi.v1.RefreshResponse.tokens:type_name -> authapi.v1.SessionTokens
-	13, // 5: authapi.v1.RefreshResponse.server_time:type_name -> google.protobuf.Timestamp
-	13, // 6: authapi.v1.SessionTokens.access_token_expire_time:type_name -> google.protobuf.Timestamp
-	13, // 7: authapi.v1.SessionTokens.refresh_token_expire_time:type_name -> google.protobuf.Timestamp
-	13, // 8: authapi.v1.SessionTokens.session_expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 9: authapi.v1.LogoutRequest.scope:type_name -> authapi.v1.LogoutScope
-	12, // 10: authapi.v1.VerifyResponse.identity:type_name -> authapi.v1.Identity
-	13, // 11: authapi.v1.VerifyResponse.server_time:type_name -> google.protobuf.Timestamp
-	13, // 12: authapi.v1.Identity.auth_time:type_name -> google.protobuf.Timestamp
-	13, // 13: authapi.v1.Identity.expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 14: authapi.v1.AuthService.Register:input_type -> authapi.v1.RegisterRequest
-	3,  // 15: authapi.v1.AuthService.Login:input_type -> authapi.v1.LoginRequest
-	5,  // 16: authapi.v1.AuthService.Refresh:input_type -> authapi.v1.RefreshRequest
-	8,  // 17: authapi.v1.AuthService.Logout:input_type -> authapi.v1.LogoutRequest
-	10, // 18: authapi.v1.AuthService.Verify:input_type -> authapi.v1.VerifyRequest
-	2,  // 19: authapi.v1.AuthService.Register:output_type -> authapi.v1.RegisterResponse
-	4,  // 20: authapi.v1.AuthService.Login:output_type -> authapi.v1.LoginResponse
-	6,  // 21: authapi.v1.AuthService.Refresh:output_type -> authapi.v1.RefreshResponse
-	9,  // 22: authapi.v1.AuthService.Logout:output_type -> authapi.v1.LogoutResponse
-	11, // 23: authapi.v1.AuthService.Verify:output_type -> authapi.v1.VerifyResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	17, // 0: authapi.v1.RegisterResponse.create_time:type_name -> google.protobuf.Timestamp
+	11, // 1: authapi.v1.LoginResponse.tokens:type_name -> authapi.v1.SessionTokens
+	17, // 2: authapi.v1.LoginResponse.server_time:type_name -> google.protobuf.Timestamp
+	18, // 3: authapi.v1.LoginResponse.challenge:type_name -> authapi.v1.Challenge
+	17, // 4: authapi.v1.LoginResponse.erase_time:type_name -> google.protobuf.Timestamp
+	11, // 5: authapi.v1.CompleteLoginResponse.tokens:type_name -> authapi.v1.SessionTokens
+	17, // 6: authapi.v1.CompleteLoginResponse.server_time:type_name -> google.protobuf.Timestamp
+	17, // 7: authapi.v1.CompleteLoginResponse.erase_time:type_name -> google.protobuf.Timestamp
+	17, // 8: authapi.v1.StepUpResponse.access_token_expire_time:type_name -> google.protobuf.Timestamp
+	17, // 9: authapi.v1.StepUpResponse.server_time:type_name -> google.protobuf.Timestamp
+	17, // 10: authapi.v1.StepUpResponse.erase_time:type_name -> google.protobuf.Timestamp
+	11, // 11: authapi.v1.RefreshResponse.tokens:type_name -> authapi.v1.SessionTokens
+	17, // 12: authapi.v1.RefreshResponse.server_time:type_name -> google.protobuf.Timestamp
+	17, // 13: authapi.v1.SessionTokens.access_token_expire_time:type_name -> google.protobuf.Timestamp
+	17, // 14: authapi.v1.SessionTokens.refresh_token_expire_time:type_name -> google.protobuf.Timestamp
+	17, // 15: authapi.v1.SessionTokens.session_expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 16: authapi.v1.LogoutRequest.scope:type_name -> authapi.v1.LogoutScope
+	16, // 17: authapi.v1.VerifyResponse.identity:type_name -> authapi.v1.Identity
+	17, // 18: authapi.v1.VerifyResponse.server_time:type_name -> google.protobuf.Timestamp
+	17, // 19: authapi.v1.Identity.auth_time:type_name -> google.protobuf.Timestamp
+	17, // 20: authapi.v1.Identity.expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 21: authapi.v1.AuthService.Register:input_type -> authapi.v1.RegisterRequest
+	3,  // 22: authapi.v1.AuthService.Login:input_type -> authapi.v1.LoginRequest
+	5,  // 23: authapi.v1.AuthService.CompleteLogin:input_type -> authapi.v1.CompleteLoginRequest
+	7,  // 24: authapi.v1.AuthService.StepUp:input_type -> authapi.v1.StepUpRequest
+	9,  // 25: authapi.v1.AuthService.Refresh:input_type -> authapi.v1.RefreshRequest
+	12, // 26: authapi.v1.AuthService.Logout:input_type -> authapi.v1.LogoutRequest
+	14, // 27: authapi.v1.AuthService.Verify:input_type -> authapi.v1.VerifyRequest
+	2,  // 28: authapi.v1.AuthService.Register:output_type -> authapi.v1.RegisterResponse
+	4,  // 29: authapi.v1.AuthService.Login:output_type -> authapi.v1.LoginResponse
+	6,  // 30: authapi.v1.AuthService.CompleteLogin:output_type -> authapi.v1.CompleteLoginResponse
+	8,  // 31: authapi.v1.AuthService.StepUp:output_type -> authapi.v1.StepUpResponse
+	10, // 32: authapi.v1.AuthService.Refresh:output_type -> authapi.v1.RefreshResponse
+	13, // 33: authapi.v1.AuthService.Logout:output_type -> authapi.v1.LogoutResponse
+	15, // 34: authapi.v1.AuthService.Verify:output_type -> authapi.v1.VerifyResponse
+	28, // [28:35] is the sub-list for method output_type
+	21, // [21:28] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_authapi_v1_auth_service_proto_init() }
@@ -1131,13 +1514,18 @@ func file_authapi_v1_auth_service_proto_init() {
 		return
 	}
 	file_authapi_v1_rule_proto_init()
+	file_authapi_v1_second_factor_proto_init()
+	file_authapi_v1_auth_service_proto_msgTypes[6].OneofWrappers = []any{
+		(*StepUpRequest_Password)(nil),
+		(*StepUpRequest_Code)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authapi_v1_auth_service_proto_rawDesc), len(file_authapi_v1_auth_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,11 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuthService_Register_FullMethodName = "/authapi.v1.AuthService/Register"
-	AuthService_Login_FullMethodName    = "/authapi.v1.AuthService/Login"
-	AuthService_Refresh_FullMethodName  = "/authapi.v1.AuthService/Refresh"
-	AuthService_Logout_FullMethodName   = "/authapi.v1.AuthService/Logout"
-	AuthService_Verify_FullMethodName   = "/authapi.v1.AuthService/Verify"
+	AuthService_Register_FullMethodName      = "/authapi.v1.AuthService/Register"
+	AuthService_Login_FullMethodName         = "/authapi.v1.AuthService/Login"
+	AuthService_CompleteLogin_FullMethodName = "/authapi.v1.AuthService/CompleteLogin"
+	AuthService_StepUp_FullMethodName        = "/authapi.v1.AuthService/StepUp"
+	AuthService_Refresh_FullMethodName       = "/authapi.v1.AuthService/Refresh"
+	AuthService_Logout_FullMethodName        = "/authapi.v1.AuthService/Logout"
+	AuthService_Verify_FullMethodName        = "/authapi.v1.AuthService/Verify"
 )
 
 // AuthServiceClient is the client API for AuthService service.
@@ -46,11 +48,31 @@ type AuthServiceClient interface {
 	// PASSWORD_CHECK_UNAVAILABLE.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+	// Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
 	//
 	// Anyone may call it.
 	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
 	// TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
+	// CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+	// each is counted before it is looked at. A code is good once, and a challenge too.
+	//
+	// Anyone who holds the token of a challenge may call it.
+	// Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+	// disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+	CompleteLogin(ctx context.Context, in *CompleteLoginRequest, opts ...grpc.CallOption) (*CompleteLoginResponse, error)
+	// StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+	// `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+	// same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+	//
+	// Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+	// at.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+	// TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+	// TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
+	StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*StepUpResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
 	// Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
@@ -97,6 +119,26 @@ func (c *authServiceClient) Login(ctx context.Context, in *LoginRequest, opts ..
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LoginResponse)
 	err := c.cc.Invoke(ctx, AuthService_Login_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) CompleteLogin(ctx context.Context, in *CompleteLoginRequest, opts ...grpc.CallOption) (*CompleteLoginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompleteLoginResponse)
+	err := c.cc.Invoke(ctx, AuthService_CompleteLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*StepUpResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StepUpResponse)
+	err := c.cc.Invoke(ctx, AuthService_StepUp_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,11 +193,31 @@ type AuthServiceServer interface {
 	// PASSWORD_CHECK_UNAVAILABLE.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+	// Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
 	//
 	// Anyone may call it.
 	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
 	// TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
+	// CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+	// each is counted before it is looked at. A code is good once, and a challenge too.
+	//
+	// Anyone who holds the token of a challenge may call it.
+	// Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+	// disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+	CompleteLogin(context.Context, *CompleteLoginRequest) (*CompleteLoginResponse, error)
+	// StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+	// `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+	// same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+	//
+	// Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+	// at.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+	// TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+	// TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
+	StepUp(context.Context, *StepUpRequest) (*StepUpResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
 	//
 	// Parallel and repeated calls with a token within 30 seconds of its first use all return the session's current token, whatever has
@@ -193,6 +255,12 @@ func (UnimplementedAuthServiceServer) Register(context.Context, *RegisterRequest
 }
 func (UnimplementedAuthServiceServer) Login(context.Context, *LoginRequest) (*LoginResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Login not implemented")
+}
+func (UnimplementedAuthServiceServer) CompleteLogin(context.Context, *CompleteLoginRequest) (*CompleteLoginResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method CompleteLogin not implemented")
+}
+func (UnimplementedAuthServiceServer) StepUp(context.Context, *StepUpRequest) (*StepUpResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method StepUp not implemented")
 }
 func (UnimplementedAuthServiceServer) Refresh(context.Context, *RefreshRequest) (*RefreshResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Refresh not implemented")
@@ -256,6 +324,42 @@ func _AuthService_Login_Handler(srv interface{}, ctx context.Context, dec func(i
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AuthServiceServer).Login(ctx, req.(*LoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_CompleteLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompleteLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).CompleteLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_CompleteLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).CompleteLogin(ctx, req.(*CompleteLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_StepUp_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StepUpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).StepUp(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_StepUp_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).StepUp(ctx, req.(*StepUpRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -328,6 +432,14 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Login",
 			Handler:    _AuthService_Login_Handler,
+		},
+		{
+			MethodName: "CompleteLogin",
+			Handler:    _AuthService_CompleteLogin_Handler,
+		},
+		{
+			MethodName: "StepUp",
+			Handler:    _AuthService_StepUp_Handler,
 		},
 		{
 			MethodName: "Refresh",

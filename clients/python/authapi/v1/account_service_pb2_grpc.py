@@ -115,6 +115,31 @@ class AccountServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailResponse.FromString,
                 _registered_method=True)
+        self.EnrollTotp = channel.unary_unary(
+                '/authapi.v1.AccountService/EnrollTotp',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.EnrollTotpRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.EnrollTotpResponse.FromString,
+                _registered_method=True)
+        self.ConfirmTotp = channel.unary_unary(
+                '/authapi.v1.AccountService/ConfirmTotp',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.ConfirmTotpRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.ConfirmTotpResponse.FromString,
+                _registered_method=True)
+        self.RemoveTotp = channel.unary_unary(
+                '/authapi.v1.AccountService/RemoveTotp',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.RemoveTotpRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.RemoveTotpResponse.FromString,
+                _registered_method=True)
+        self.RegenerateRecoveryCodes = channel.unary_unary(
+                '/authapi.v1.AccountService/RegenerateRecoveryCodes',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesResponse.FromString,
+                _registered_method=True)
+        self.ListFactors = channel.unary_unary(
+                '/authapi.v1.AccountService/ListFactors',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.ListFactorsRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.ListFactorsResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer(object):
@@ -289,6 +314,59 @@ class AccountServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EnrollTotp(self, request, context):
+        """EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
+        within 10 minutes is void, and so is one after another call.
+
+        Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+        Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmTotp(self, request, context):
+        """ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
+        counts as one with two factors from its next Refresh on. Other sessions go on as they are.
+
+        Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
+        Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveTotp(self, request, context):
+        """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+        RevokeSession does.
+
+        Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+        Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateRecoveryCodes(self, request, context):
+        """RegenerateRecoveryCodes makes ten new recovery codes and voids all others.
+
+        Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+        Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFactors(self, request, context):
+        """ListFactors says what Login asks the caller for beside the password.
+
+        Anyone with an access token may call it.
+        Reasons: none but those of all RPCs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -366,6 +444,31 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ChangeEmail,
                     request_deserializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_account__service__pb2.ChangeEmailResponse.SerializeToString,
+            ),
+            'EnrollTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrollTotp,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.EnrollTotpRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.EnrollTotpResponse.SerializeToString,
+            ),
+            'ConfirmTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmTotp,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.ConfirmTotpRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.ConfirmTotpResponse.SerializeToString,
+            ),
+            'RemoveTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveTotp,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.RemoveTotpRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.RemoveTotpResponse.SerializeToString,
+            ),
+            'RegenerateRecoveryCodes': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegenerateRecoveryCodes,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesResponse.SerializeToString,
+            ),
+            'ListFactors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFactors,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.ListFactorsRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.ListFactorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -779,6 +882,141 @@ class AccountService(object):
             '/authapi.v1.AccountService/ChangeEmail',
             authapi_dot_v1_dot_account__service__pb2.ChangeEmailRequest.SerializeToString,
             authapi_dot_v1_dot_account__service__pb2.ChangeEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrollTotp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/EnrollTotp',
+            authapi_dot_v1_dot_account__service__pb2.EnrollTotpRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.EnrollTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmTotp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/ConfirmTotp',
+            authapi_dot_v1_dot_account__service__pb2.ConfirmTotpRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.ConfirmTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveTotp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/RemoveTotp',
+            authapi_dot_v1_dot_account__service__pb2.RemoveTotpRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.RemoveTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateRecoveryCodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/RegenerateRecoveryCodes',
+            authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFactors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/ListFactors',
+            authapi_dot_v1_dot_account__service__pb2.ListFactorsRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.ListFactorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

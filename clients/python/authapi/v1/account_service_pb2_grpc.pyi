@@ -142,6 +142,39 @@ class AccountServiceStub:
     Anyone may call it who has proved who they are within the last 5 minutes.
     Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
     """
+    EnrollTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EnrollTotpRequest, _account_service_pb2.EnrollTotpResponse]
+    """EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
+    within 10 minutes is void, and so is one after another call.
+
+    Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+    Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+    """
+    ConfirmTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmTotpRequest, _account_service_pb2.ConfirmTotpResponse]
+    """ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
+    counts as one with two factors from its next Refresh on. Other sessions go on as they are.
+
+    Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
+    Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+    """
+    RemoveTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemoveTotpRequest, _account_service_pb2.RemoveTotpResponse]
+    """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+    RevokeSession does.
+
+    Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+    Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+    """
+    RegenerateRecoveryCodes: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RegenerateRecoveryCodesRequest, _account_service_pb2.RegenerateRecoveryCodesResponse]
+    """RegenerateRecoveryCodes makes ten new recovery codes and voids all others.
+
+    Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+    Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+    """
+    ListFactors: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListFactorsRequest, _account_service_pb2.ListFactorsResponse]
+    """ListFactors says what Login asks the caller for beside the password.
+
+    Anyone with an access token may call it.
+    Reasons: none but those of all RPCs.
+    """
 
 @_typing.type_check_only
 class AccountServiceAsyncStub(AccountServiceStub):
@@ -256,6 +289,39 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Anyone may call it who has proved who they are within the last 5 minutes.
     Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+    """
+    EnrollTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EnrollTotpRequest, _account_service_pb2.EnrollTotpResponse]  # type: ignore[assignment]
+    """EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
+    within 10 minutes is void, and so is one after another call.
+
+    Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+    Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+    """
+    ConfirmTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmTotpRequest, _account_service_pb2.ConfirmTotpResponse]  # type: ignore[assignment]
+    """ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
+    counts as one with two factors from its next Refresh on. Other sessions go on as they are.
+
+    Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
+    Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+    """
+    RemoveTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemoveTotpRequest, _account_service_pb2.RemoveTotpResponse]  # type: ignore[assignment]
+    """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+    RevokeSession does.
+
+    Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+    Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+    """
+    RegenerateRecoveryCodes: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RegenerateRecoveryCodesRequest, _account_service_pb2.RegenerateRecoveryCodesResponse]  # type: ignore[assignment]
+    """RegenerateRecoveryCodes makes ten new recovery codes and voids all others.
+
+    Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+    Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+    """
+    ListFactors: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListFactorsRequest, _account_service_pb2.ListFactorsResponse]  # type: ignore[assignment]
+    """ListFactors says what Login asks the caller for beside the password.
+
+    Anyone with an access token may call it.
+    Reasons: none but those of all RPCs.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -458,6 +524,69 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone may call it who has proved who they are within the last 5 minutes.
         Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+        """
+
+    @_abc_1.abstractmethod
+    def EnrollTotp(
+        self,
+        request: _account_service_pb2.EnrollTotpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.EnrollTotpResponse, _abc.Awaitable[_account_service_pb2.EnrollTotpResponse]]:
+        """EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
+        within 10 minutes is void, and so is one after another call.
+
+        Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+        Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmTotp(
+        self,
+        request: _account_service_pb2.ConfirmTotpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ConfirmTotpResponse, _abc.Awaitable[_account_service_pb2.ConfirmTotpResponse]]:
+        """ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
+        counts as one with two factors from its next Refresh on. Other sessions go on as they are.
+
+        Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
+        Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveTotp(
+        self,
+        request: _account_service_pb2.RemoveTotpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RemoveTotpResponse, _abc.Awaitable[_account_service_pb2.RemoveTotpResponse]]:
+        """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+        RevokeSession does.
+
+        Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+        Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def RegenerateRecoveryCodes(
+        self,
+        request: _account_service_pb2.RegenerateRecoveryCodesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RegenerateRecoveryCodesResponse, _abc.Awaitable[_account_service_pb2.RegenerateRecoveryCodesResponse]]:
+        """RegenerateRecoveryCodes makes ten new recovery codes and voids all others.
+
+        Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+        Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFactors(
+        self,
+        request: _account_service_pb2.ListFactorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListFactorsResponse, _abc.Awaitable[_account_service_pb2.ListFactorsResponse]]:
+        """ListFactors says what Login asks the caller for beside the password.
+
+        Anyone with an access token may call it.
+        Reasons: none but those of all RPCs.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -49,6 +49,16 @@ class AuthServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_auth__service__pb2.LoginRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_auth__service__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.CompleteLogin = channel.unary_unary(
+                '/authapi.v1.AuthService/CompleteLogin',
+                request_serializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginResponse.FromString,
+                _registered_method=True)
+        self.StepUp = channel.unary_unary(
+                '/authapi.v1.AuthService/StepUp',
+                request_serializer=authapi_dot_v1_dot_auth__service__pb2.StepUpRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_auth__service__pb2.StepUpResponse.FromString,
+                _registered_method=True)
         self.Refresh = channel.unary_unary(
                 '/authapi.v1.AuthService/Refresh',
                 request_serializer=authapi_dot_v1_dot_auth__service__pb2.RefreshRequest.SerializeToString,
@@ -88,10 +98,40 @@ class AuthServiceServicer(object):
 
     def Login(self, request, context):
         """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+        Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
 
         Anyone may call it.
         Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
         TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteLogin(self, request, context):
+        """CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+        each is counted before it is looked at. A code is good once, and a challenge too.
+
+        Anyone who holds the token of a challenge may call it.
+        Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+        disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StepUp(self, request, context):
+        """StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+        `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+        same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+
+        Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+        at.
+
+        Anyone with an access token may call it.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+        TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+        TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +186,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Login,
                     request_deserializer=authapi_dot_v1_dot_auth__service__pb2.LoginRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_auth__service__pb2.LoginResponse.SerializeToString,
+            ),
+            'CompleteLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteLogin,
+                    request_deserializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginResponse.SerializeToString,
+            ),
+            'StepUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.StepUp,
+                    request_deserializer=authapi_dot_v1_dot_auth__service__pb2.StepUpRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_auth__service__pb2.StepUpResponse.SerializeToString,
             ),
             'Refresh': grpc.unary_unary_rpc_method_handler(
                     servicer.Refresh,
@@ -222,6 +272,60 @@ class AuthService(object):
             '/authapi.v1.AuthService/Login',
             authapi_dot_v1_dot_auth__service__pb2.LoginRequest.SerializeToString,
             authapi_dot_v1_dot_auth__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AuthService/CompleteLogin',
+            authapi_dot_v1_dot_auth__service__pb2.CompleteLoginRequest.SerializeToString,
+            authapi_dot_v1_dot_auth__service__pb2.CompleteLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StepUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AuthService/StepUp',
+            authapi_dot_v1_dot_auth__service__pb2.StepUpRequest.SerializeToString,
+            authapi_dot_v1_dot_auth__service__pb2.StepUpResponse.FromString,
             options,
             channel_credentials,
             insecure,

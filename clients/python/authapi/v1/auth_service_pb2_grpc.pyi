@@ -48,10 +48,32 @@ class AuthServiceStub:
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+    Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
 
     Anyone may call it.
     Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
     TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    CompleteLogin: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.CompleteLoginRequest, _auth_service_pb2.CompleteLoginResponse]
+    """CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+    each is counted before it is looked at. A code is good once, and a challenge too.
+
+    Anyone who holds the token of a challenge may call it.
+    Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+    disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+    """
+    StepUp: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.StepUpRequest, _auth_service_pb2.StepUpResponse]
+    """StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+    `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+    same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+
+    Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+    at.
+
+    Anyone with an access token may call it.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+    TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+    TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -99,10 +121,32 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+    Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
 
     Anyone may call it.
     Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
     TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
+    """
+    CompleteLogin: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.CompleteLoginRequest, _auth_service_pb2.CompleteLoginResponse]  # type: ignore[assignment]
+    """CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+    each is counted before it is looked at. A code is good once, and a challenge too.
+
+    Anyone who holds the token of a challenge may call it.
+    Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+    disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+    """
+    StepUp: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.StepUpRequest, _auth_service_pb2.StepUpResponse]  # type: ignore[assignment]
+    """StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+    `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+    same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+
+    Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+    at.
+
+    Anyone with an access token may call it.
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+    TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+    TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh spends a refresh token and returns its successor with a new access token.
@@ -159,10 +203,44 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
         """Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+        Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
 
         Anyone may call it.
         Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
         TOKEN_TOO_LARGE, PASSWORD_CHECK_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteLogin(
+        self,
+        request: _auth_service_pb2.CompleteLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.CompleteLoginResponse, _abc.Awaitable[_auth_service_pb2.CompleteLoginResponse]]:
+        """CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+        each is counted before it is looked at. A code is good once, and a challenge too.
+
+        Anyone who holds the token of a challenge may call it.
+        Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+        disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+        """
+
+    @_abc_1.abstractmethod
+    def StepUp(
+        self,
+        request: _auth_service_pb2.StepUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.StepUpResponse, _abc.Awaitable[_auth_service_pb2.StepUpResponse]]:
+        """StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+        `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+        same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+
+        Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+        at.
+
+        Anyone with an access token may call it.
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+        TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+        TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

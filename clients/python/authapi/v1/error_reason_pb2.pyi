@@ -81,9 +81,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 19
     """The caller holds none of the roles that the rule of this RPC asks for. Status PERMISSION_DENIED."""
     ERROR_REASON_MFA_REQUIRED: _ErrorReason.ValueType  # 20
-    """The rule of this RPC asks for a login with more than one factor. Status PERMISSION_DENIED. Log in again, with both."""
+    """The rule of this RPC asks for a login with more than one factor, or StepUp was sent the password of a user who has a second
+    one. Status PERMISSION_DENIED. Call StepUp with a code; without a second factor, set one up (EnrollTotp).
+    """
     ERROR_REASON_AUTHENTICATION_TOO_OLD: _ErrorReason.ValueType  # 21
-    """The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Log in again."""
+    """The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Call StepUp, or
+    log in again.
+    """
     ERROR_REASON_VERIFICATION_UNAVAILABLE: _ErrorReason.ValueType  # 22
     """The service that was called knows too little about revocations right now to judge the token, and cannot reach the
     authentication service to ask. Status UNAVAILABLE with a `google.rpc.RetryInfo`. The token may well be good; try again.
@@ -118,6 +122,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REGISTRATION_CLOSED: _ErrorReason.ValueType  # 33
     """Nobody may register here; an operator makes the accounts. Status PERMISSION_DENIED."""
+    ERROR_REASON_CODE_INVALID: _ErrorReason.ValueType  # 36
+    """The code is wrong, too old, or was used. Status UNAUTHENTICATED. Try again with the next code of the app."""
+    ERROR_REASON_CHALLENGE_OVER: _ErrorReason.ValueType  # 37
+    """The challenge was met, had five wrong codes, is older than 5 minutes, is none of ours, or the user's password or second
+    factor has changed since. Status UNAUTHENTICATED. Log in again.
+    """
+    ERROR_REASON_SECOND_FACTOR_EXISTS: _ErrorReason.ValueType  # 38
+    """An authenticator app is set up already. Status FAILED_PRECONDITION. Remove it first (RemoveTotp)."""
+    ERROR_REASON_SECOND_FACTOR_MISSING: _ErrorReason.ValueType  # 39
+    """No authenticator app is set up, or its secret was shown too long ago to be confirmed. Status FAILED_PRECONDITION. Set one up
+    (EnrollTotp).
+    """
     ERROR_REASON_THROTTLED: _ErrorReason.ValueType  # 41
     """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
     a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
@@ -192,9 +208,13 @@ Refresh.
 ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 19
 """The caller holds none of the roles that the rule of this RPC asks for. Status PERMISSION_DENIED."""
 ERROR_REASON_MFA_REQUIRED: ErrorReason.ValueType  # 20
-"""The rule of this RPC asks for a login with more than one factor. Status PERMISSION_DENIED. Log in again, with both."""
+"""The rule of this RPC asks for a login with more than one factor, or StepUp was sent the password of a user who has a second
+one. Status PERMISSION_DENIED. Call StepUp with a code; without a second factor, set one up (EnrollTotp).
+"""
 ERROR_REASON_AUTHENTICATION_TOO_OLD: ErrorReason.ValueType  # 21
-"""The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Log in again."""
+"""The caller proved who they are longer ago than the rule of this RPC allows. Status PERMISSION_DENIED. Call StepUp, or
+log in again.
+"""
 ERROR_REASON_VERIFICATION_UNAVAILABLE: ErrorReason.ValueType  # 22
 """The service that was called knows too little about revocations right now to judge the token, and cannot reach the
 authentication service to ask. Status UNAVAILABLE with a `google.rpc.RetryInfo`. The token may well be good; try again.
@@ -229,6 +249,18 @@ Confirm it with the token of the mail; AccountService.RequestEmailVerification h
 """
 ERROR_REASON_REGISTRATION_CLOSED: ErrorReason.ValueType  # 33
 """Nobody may register here; an operator makes the accounts. Status PERMISSION_DENIED."""
+ERROR_REASON_CODE_INVALID: ErrorReason.ValueType  # 36
+"""The code is wrong, too old, or was used. Status UNAUTHENTICATED. Try again with the next code of the app."""
+ERROR_REASON_CHALLENGE_OVER: ErrorReason.ValueType  # 37
+"""The challenge was met, had five wrong codes, is older than 5 minutes, is none of ours, or the user's password or second
+factor has changed since. Status UNAUTHENTICATED. Log in again.
+"""
+ERROR_REASON_SECOND_FACTOR_EXISTS: ErrorReason.ValueType  # 38
+"""An authenticator app is set up already. Status FAILED_PRECONDITION. Remove it first (RemoveTotp)."""
+ERROR_REASON_SECOND_FACTOR_MISSING: ErrorReason.ValueType  # 39
+"""No authenticator app is set up, or its secret was shown too long ago to be confirmed. Status FAILED_PRECONDITION. Set one up
+(EnrollTotp).
+"""
 ERROR_REASON_THROTTLED: ErrorReason.ValueType  # 41
 """There were too many attempts to prove who somebody is, on this account or from this network. Status RESOURCE_EXHAUSTED with
 a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do

@@ -89,6 +89,12 @@ class HeldTokens:
         """Return the same tokens after an attempt to replace them has failed."""
         return replace(self, refresh_at=min(now + RETRY_SECONDS, self.usable_until))
 
+    def with_access_token_of(self, other: "HeldTokens") -> "HeldTokens":
+        """Return the same tokens with the access token of others of this session."""
+        return replace(
+            self, access_token=other.access_token, refresh_at=other.refresh_at, usable_until=other.usable_until
+        )
+
     def is_same(self, other: "HeldTokens | None") -> bool:
         """Tell whether the other tokens are these."""
         return other is not None and other.access_token == self.access_token
@@ -122,14 +128,24 @@ class Holding:
         return held
 
     def settle(self, seen: HeldTokens, successor: "HeldTokens | LoginNeeded") -> None:
-        """Put what a refresh has brought in the place of what it replaces; nothing, if somebody was there before."""
+        """Put what a refresh has brought in the place of what it replaces; nothing, if somebody was there before.
+
+        Of a session that was stepped up meanwhile the access token stays: that of the refresh may not say so.
+        """
         with self._lock:
-            if not seen.is_same(self._held):
+            held = self._held
+            if held is None or held.refresh_token != seen.refresh_token:
                 return
             if isinstance(successor, LoginNeeded):
                 self._held, self._over = None, successor
             else:
-                self._hold(successor)
+                self._hold(successor if seen.is_same(held) else successor.with_access_token_of(held))
+
+    def step_up(self, stepped: HeldTokens) -> None:
+        """Put the access token of a step-up in the place of what its session has; nothing, if another one is held."""
+        with self._lock:
+            if self._held and self._held.session_id == stepped.session_id:
+                self._hold(self._held.with_access_token_of(stepped))
 
     def replacement(self, refused: str, tokens: HeldTokens) -> str:
         """Return the access token of `tokens`. Raises ValueError if it is not of the session of the refused one.

@@ -6,12 +6,14 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
+from authapi.v1.second_factor_pb2 import Challenge
 
+from authclient._calling.challenges import proof
 from authclient._calling.held_tokens import (
     ATTEMPTS,
     CALL_SECONDS,
@@ -27,6 +29,7 @@ from authclient._calling.held_tokens import (
     lost,
     may_repeat,
     pause,
+    refuses_token,
 )
 from authclient._calling.line import Line
 from authclient._wire.metadata import bearer
@@ -92,12 +95,48 @@ class Keeping:
         under_way = self._under_way
         return under_way and under_way.refresh
 
-    def login(self, user_name_or_email: str, password: str, client_label: str) -> Steps[None]:
-        """Open a session. Raises grpc.RpcError."""
+    def login(self, user_name_or_email: str, password: str, client_label: str) -> Steps[Challenge | None]:
+        """Open a session, or return what is asked for beside the password. Raises grpc.RpcError."""
         request = api.LoginRequest(user_name_or_email=user_name_or_email, password=password, client_label=client_label)
         asked_at = self._monotonic()
         answer = yield from self._once(lambda auth, seconds: auth.Login(request, timeout=seconds), LOGIN_SECONDS)
+        if answer.HasField("challenge"):
+            return cast(Challenge, answer.challenge)
         self._holding.put(HeldTokens.received(answer.tokens, answer.server_time, asked_at))
+        return None
+
+    def complete_login(self, challenge: Challenge, code: str) -> Steps[tuple[str, ...]]:
+        """Open the session of a challenge. Returns recovery codes, if there are any. Raises grpc.RpcError."""
+        request = api.CompleteLoginRequest(challenge_token=challenge.challenge_token, code=code)
+        asked_at = self._monotonic()
+        answer = yield from self._once(lambda auth, seconds: auth.CompleteLogin(request, timeout=seconds), CALL_SECONDS)
+        self._holding.put(HeldTokens.received(answer.tokens, answer.server_time, asked_at))
+        return tuple(answer.recovery_codes)
+
+    def step_up(self, password: str | None, code: str | None) -> Steps[None]:
+        """Have the user prove once more who they are. Raises ValueError, LoginNeeded, grpc.RpcError."""
+        request = proof(password, code)
+        token = yield from self.access_token()
+        try:
+            yield from self._stepping_up(request, token)
+        except grpc.RpcError as error:
+            if not refuses_token(error.code(), error.trailing_metadata()):
+                raise
+            # Refused before anybody looked at the proof, so that it is still good.
+            yield from self._stepping_up(request, (yield from self.replacement(token)))
+
+    def _stepping_up(self, request: api.StepUpRequest, token: str) -> Steps[None]:
+        held, asked_at, metadata = self._holding.require(), self._monotonic(), (bearer(token),)
+        answer = yield from self._once(
+            lambda auth, seconds: auth.StepUp(request, metadata=metadata, timeout=seconds), LOGIN_SECONDS
+        )
+        stepped = api.SessionTokens(
+            session_id=held.session_id,
+            access_token=answer.access_token,
+            access_token_expire_time=answer.access_token_expire_time,
+            refresh_token=held.refresh_token,
+        )
+        self._holding.step_up(HeldTokens.received(stepped, answer.server_time, asked_at))
 
     def logout(self, scope: api.LogoutScope.ValueType) -> Steps[int]:
         """End the session, and others of the user as the scope says. Returns how many ended. Raises grpc.RpcError."""

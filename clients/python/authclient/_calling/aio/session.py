@@ -5,13 +5,15 @@ import concurrent.futures
 import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
+from authapi.v1.second_factor_pb2 import Challenge
 
 from authclient._calling.aio.attached import attach
+from authclient._calling.challenges import SecondFactorNeeded, is_for_a_code
 from authclient._calling.held_tokens import AIO_BEFORE_FORK, OTHER_LOOP, HeldTokens, Holding, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.line import Line
@@ -72,13 +74,36 @@ class Session:
                 refresh.cancel()
                 await asyncio.wait([refresh])
 
-    async def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
-        """Open a session. Raises grpc.aio.AioRpcError as AuthService.Login answers it."""
+    async def login(
+        self,
+        user_name_or_email: str,
+        password: str,
+        client_label: str = "",
+        *,
+        second_factor: Callable[[Challenge], Awaitable[str]] | None = None,
+    ) -> None:
+        """Open a session. Raises grpc.aio.AioRpcError as AuthService.Login and CompleteLogin answer it.
+
+        Raises SecondFactorNeeded as authclient.Session does. `second_factor` is awaited.
+        """
         try:
             keeping = self._keeping
         except LoginNeeded as child:
             raise RuntimeError(str(child)) from None
-        await in_task(keeping.login(user_name_or_email, password, client_label), _wait)
+        challenge = await in_task(keeping.login(user_name_or_email, password, client_label), _wait)
+        if challenge is None:
+            return
+        if second_factor is None or not is_for_a_code(challenge):
+            raise SecondFactorNeeded(challenge)
+        await self.complete_login(challenge, await second_factor(challenge))
+
+    async def complete_login(self, challenge: Challenge, code: str) -> tuple[str, ...]:
+        """Open the session that `login` has begun. Returns recovery codes as authclient.Session does."""
+        return await in_task(self._keeping.complete_login(challenge, code), _wait)
+
+    async def step_up(self, *, password: str | None = None, code: str | None = None) -> None:
+        """Have the user prove once more who they are, by one of the two, for calls that ask for it."""
+        await in_task(self._keeping.step_up(password, code), _wait)
 
     async def logout(self, scope: api.LogoutScope.ValueType = api.LOGOUT_SCOPE_THIS) -> int:
         """End the session, and others of the user as the scope says. Returns how many ended."""

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 from authapi.v1 import auth_service_pb2 as api
+from authapi.v1.second_factor_pb2 import Challenge
 
+from authclient._calling.challenges import SecondFactorNeeded, is_for_a_code
 from authclient._calling.held_tokens import BEFORE_FORK, CHANNEL_BEFORE_FORK, REFRESH_SECONDS, HeldTokens, LoginNeeded
 from authclient._calling.keeping import AwaitRefresh, Keeping, Pause, Send, Steps
 from authclient._calling.line import Line
@@ -72,14 +74,49 @@ class Session:
             if refresh := home.keeping.refresh:
                 refresh.join(REFRESH_SECONDS)
 
-    def login(self, user_name_or_email: str, password: str, client_label: str = "") -> None:
-        """Open a session. Raises grpc.RpcError as AuthService.Login answers it.
+    def login(
+        self,
+        user_name_or_email: str,
+        password: str,
+        client_label: str = "",
+        *,
+        second_factor: Callable[[Challenge], str] | None = None,
+    ) -> None:
+        """Open a session. Raises grpc.RpcError as AuthService.Login and CompleteLogin answer it.
 
-        Raises RuntimeError in a child that was forked, where the session was given a channel of its parent.
+        Raises SecondFactorNeeded where a second factor is asked for and `second_factor` does not say what to answer, or
+        an authenticator app has to be set up first. Raises RuntimeError in a child that was forked, where the session
+        was given a channel of its parent.
+
+        Args:
+            second_factor: answers a challenge with a code of the user's app or a recovery code. Called once.
         """
         if not self._home.is_here():
             self._begin_in_child()
-        return in_thread(self._keeping.login(user_name_or_email, password, client_label), _wait)
+        challenge = in_thread(self._keeping.login(user_name_or_email, password, client_label), _wait)
+        if challenge is None:
+            return
+        if second_factor is None or not is_for_a_code(challenge):
+            raise SecondFactorNeeded(challenge)
+        self.complete_login(challenge, second_factor(challenge))
+
+    def complete_login(self, challenge: Challenge, code: str) -> tuple[str, ...]:
+        """Open the session that `login` has begun. Raises grpc.RpcError as AuthService.CompleteLogin answers it.
+
+        Returns the recovery codes, to be shown to the user, if this has set an authenticator app up; otherwise none.
+
+        Args:
+            challenge: of the SecondFactorNeeded that `login` has raised.
+        """
+        return in_thread(self._keeping.complete_login(challenge, code), _wait)
+
+    def step_up(self, *, password: str | None = None, code: str | None = None) -> None:
+        """Have the user prove once more who they are, by one of the two, for calls that ask for it.
+
+        The next calls carry a token that says so. Raises LoginNeeded, ValueError for both or neither, and
+        grpc.RpcError as AuthService.StepUp answers it.
+        """
+        in_thread(self._keeping.step_up(password, code), _wait)
 
     def logout(self, scope: api.LogoutScope.ValueType = api.LOGOUT_SCOPE_THIS) -> int:
         """End the session, and others of the user as the scope says. Returns how many ended. Raises grpc.RpcError."""

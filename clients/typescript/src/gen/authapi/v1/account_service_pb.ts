@@ -4,9 +4,11 @@
 
 // What people do with their own accounts.
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authapi_v1_rule } from "./rule_pb.js";
+import type { TotpEnrollment } from "./second_factor_pb.js";
+import { file_authapi_v1_second_factor } from "./second_factor_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiOQobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjsKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIvChVSZXNldFBhc3N3b3JkUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiPQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiIwoSVmVyaWZ5RW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJIi0KE1ZlcmlmeUVtYWlsUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJwoSQ2hhbmdlRW1haWxSZXF1ZXN0EhEKCW5ld19lbWFpbBgBIAEoCSIVChNDaGFuZ2VFbWFpbFJlc3BvbnNlMuILCg5BY2NvdW50U2VydmljZRJZCgxMaXN0U2Vzc2lvbnMSHy5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaIC5hdXRoYXBpLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXAoNUmV2b2tlU2Vzc2lvbhIgLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaIS5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXNwb25zZSIGmrgYAhABEm4KE1Jldm9rZU90aGVyU2Vzc2lvbnMSJi5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXF1ZXN0GicuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJfCg5DaGFuZ2VQYXNzd29yZBIhLmF1dGhhcGkudjEuQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0GiIuYXV0aGFwaS52MS5DaGFuZ2VQYXNzd29yZFJlc3BvbnNlIgaauBgCEAESZQoQRXN0aW1hdGVQYXNzd29yZBIjLmF1dGhhcGkudjEuRXN0aW1hdGVQYXNzd29yZFJlcXVlc3QaJC5hdXRoYXBpLnYxLkVzdGltYXRlUGFzc3dvcmRSZXNwb25zZSIGmrgYAggBElMKCkdldEFjY291bnQSHS5hdXRoYXBpLnYxLkdldEFjY291bnRSZXF1ZXN0Gh4uYXV0aGFwaS52MS5HZXRBY2NvdW50UmVzcG9uc2UiBpq4GAIQARJcCg1VcGRhdGVBY2NvdW50EiAuYXV0aGFwaS52MS5VcGRhdGVBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlIgaauBgCEAESYwoNRXhwb3J0QWNjb3VudBIgLmF1dGhhcGkudjEuRXhwb3J0QWNjb3VudFJlcXVlc3QaIS5hdXRoYXBpLnYxLkV4cG9ydEFjY291bnRSZXNwb25zZSILmrgYBxABKgMIrAIwARJhCg1EZWxldGVBY2NvdW50EiAuYXV0aGFwaS52MS5EZWxldGVBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuRGVsZXRlQWNjb3VudFJlc3BvbnNlIguauBgHEAEqAwisAhJfCg5DYW5jZWxEZWxldGlvbhIhLmF1dGhhcGkudjEuQ2FuY2VsRGVsZXRpb25SZXF1ZXN0GiIuYXV0aGFwaS52MS5DYW5jZWxEZWxldGlvblJlc3BvbnNlIgaauBgCEAEScQoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSJy5hdXRoYXBpLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVxdWVzdBooLmF1dGhhcGkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIGmrgYAggBElwKDVJlc2V0UGFzc3dvcmQSIC5hdXRoYXBpLnYxLlJlc2V0UGFzc3dvcmRSZXF1ZXN0GiEuYXV0aGFwaS52MS5SZXNldFBhc3N3b3JkUmVzcG9uc2UiBpq4GAIIARJ9ChhSZXF1ZXN0RW1haWxWZXJpZmljYXRpb24SKy5hdXRoYXBpLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlcXVlc3QaLC5hdXRoYXBpLnYxLlJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvblJlc3BvbnNlIgaauBgCCAESVgoLVmVyaWZ5RW1haWwSHi5hdXRoYXBpLnYxLlZlcmlmeUVtYWlsUmVxdWVzdBofLmF1dGhhcGkudjEuVmVyaWZ5RW1haWxSZXNwb25zZSIGmrgYAggBElsKC0NoYW5nZUVtYWlsEh4uYXV0aGFwaS52MS5DaGFuZ2VFbWFpbFJlcXVlc3QaHy5hdXRoYXBpLnYxLkNoYW5nZUVtYWlsUmVzcG9uc2UiC5q4GAcQASoDCKwCQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiOQobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjsKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIvChVSZXNldFBhc3N3b3JkUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiPQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiIwoSVmVyaWZ5RW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJIi0KE1ZlcmlmeUVtYWlsUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJwoSQ2hhbmdlRW1haWxSZXF1ZXN0EhEKCW5ld19lbWFpbBgBIAEoCSIVChNDaGFuZ2VFbWFpbFJlc3BvbnNlIhMKEUVucm9sbFRvdHBSZXF1ZXN0IkQKEkVucm9sbFRvdHBSZXNwb25zZRIuCgplbnJvbGxtZW50GAEgASgLMhouYXV0aGFwaS52MS5Ub3RwRW5yb2xsbWVudCIiChJDb25maXJtVG90cFJlcXVlc3QSDAoEY29kZRgBIAEoCSItChNDb25maXJtVG90cFJlc3BvbnNlEhYKDnJlY292ZXJ5X2NvZGVzGAEgAygJIhMKEVJlbW92ZVRvdHBSZXF1ZXN0IiwKElJlbW92ZVRvdHBSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIgCh5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QiOQofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIWCg5yZWNvdmVyeV9jb2RlcxgBIAMoCSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiVwoTTGlzdEZhY3RvcnNSZXNwb25zZRIjCgdmYWN0b3JzGAEgAygLMhIuYXV0aGFwaS52MS5GYWN0b3ISGwoTcmVjb3ZlcnlfY29kZXNfbGVmdBgCIAEoBSJfCgZGYWN0b3ISJAoEa2luZBgBIAEoDjIWLmF1dGhhcGkudjEuRmFjdG9yS2luZBIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqPwoKRmFjdG9yS2luZBIbChdGQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhQKEEZBQ1RPUl9LSU5EX1RPVFAQATLRDwoOQWNjb3VudFNlcnZpY2USWQoMTGlzdFNlc3Npb25zEh8uYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABElwKDVJldm9rZVNlc3Npb24SIC5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiEuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiBpq4GAIQARJuChNSZXZva2VPdGhlclNlc3Npb25zEiYuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBonLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXwoOQ2hhbmdlUGFzc3dvcmQSIS5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBoiLmF1dGhhcGkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIGmrgYAhABEmUKEEVzdGltYXRlUGFzc3dvcmQSIy5hdXRoYXBpLnYxLkVzdGltYXRlUGFzc3dvcmRSZXF1ZXN0GiQuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIIARJTCgpHZXRBY2NvdW50Eh0uYXV0aGFwaS52MS5HZXRBY2NvdW50UmVxdWVzdBoeLmF1dGhhcGkudjEuR2V0QWNjb3VudFJlc3BvbnNlIgaauBgCEAESXAoNVXBkYXRlQWNjb3VudBIgLmF1dGhhcGkudjEuVXBkYXRlQWNjb3VudFJlcXVlc3QaIS5hdXRoYXBpLnYxLlVwZGF0ZUFjY291bnRSZXNwb25zZSIGmrgYAhABEmMKDUV4cG9ydEFjY291bnQSIC5hdXRoYXBpLnYxLkV4cG9ydEFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5FeHBvcnRBY2NvdW50UmVzcG9uc2UiC5q4GAcQASoDCKwCMAESYQoNRGVsZXRlQWNjb3VudBIgLmF1dGhhcGkudjEuRGVsZXRlQWNjb3VudFJlcXVlc3QaIS5hdXRoYXBpLnYxLkRlbGV0ZUFjY291bnRSZXNwb25zZSILmrgYBxABKgMIrAISXwoOQ2FuY2VsRGVsZXRpb24SIS5hdXRoYXBpLnYxLkNhbmNlbERlbGV0aW9uUmVxdWVzdBoiLmF1dGhhcGkudjEuQ2FuY2VsRGVsZXRpb25SZXNwb25zZSIGmrgYAhABEnEKFFJlcXVlc3RQYXNzd29yZFJlc2V0EicuYXV0aGFwaS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKC5hdXRoYXBpLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiBpq4GAIIARJcCg1SZXNldFBhc3N3b3JkEiAuYXV0aGFwaS52MS5SZXNldFBhc3N3b3JkUmVxdWVzdBohLmF1dGhhcGkudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgaauBgCCAESfQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEisuYXV0aGFwaS52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GiwuYXV0aGFwaS52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIGmrgYAggBElYKC1ZlcmlmeUVtYWlsEh4uYXV0aGFwaS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHy5hdXRoYXBpLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBpq4GAIIARJbCgtDaGFuZ2VFbWFpbBIeLmF1dGhhcGkudjEuQ2hhbmdlRW1haWxSZXF1ZXN0Gh8uYXV0aGFwaS52MS5DaGFuZ2VFbWFpbFJlc3BvbnNlIguauBgHEAEqAwisAhJYCgpFbnJvbGxUb3RwEh0uYXV0aGFwaS52MS5FbnJvbGxUb3RwUmVxdWVzdBoeLmF1dGhhcGkudjEuRW5yb2xsVG90cFJlc3BvbnNlIguauBgHEAEqAwisAhJbCgtDb25maXJtVG90cBIeLmF1dGhhcGkudjEuQ29uZmlybVRvdHBSZXF1ZXN0Gh8uYXV0aGFwaS52MS5Db25maXJtVG90cFJlc3BvbnNlIguauBgHEAEqAwiEBxJaCgpSZW1vdmVUb3RwEh0uYXV0aGFwaS52MS5SZW1vdmVUb3RwUmVxdWVzdBoeLmF1dGhhcGkudjEuUmVtb3ZlVG90cFJlc3BvbnNlIg2auBgJEAEgASoDCKwCEoEBChdSZWdlbmVyYXRlUmVjb3ZlcnlDb2RlcxIqLmF1dGhhcGkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0GisuYXV0aGFwaS52MS5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlIg2auBgJEAEgASoDCKwCElYKC0xpc3RGYWN0b3JzEh4uYXV0aGFwaS52MS5MaXN0RmFjdG9yc1JlcXVlc3QaHy5hdXRoYXBpLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -820,6 +822,254 @@ export const ChangeEmailResponseSchema: GenMessage<ChangeEmailResponse> = /*@__P
   messageDesc(file_authapi_v1_account_service, 31);
 
 /**
+ * EnrollTotpRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.EnrollTotpRequest
+ */
+export type EnrollTotpRequest = Message<"authapi.v1.EnrollTotpRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.EnrollTotpRequest.
+ * Use `create(EnrollTotpRequestSchema)` to create a new message.
+ */
+export const EnrollTotpRequestSchema: GenMessage<EnrollTotpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 32);
+
+/**
+ * EnrollTotpResponse holds what the app needs.
+ *
+ * @generated from message authapi.v1.EnrollTotpResponse
+ */
+export type EnrollTotpResponse = Message<"authapi.v1.EnrollTotpResponse"> & {
+  /**
+   * To be shown to the user once.
+   *
+   * @generated from field: authapi.v1.TotpEnrollment enrollment = 1;
+   */
+  enrollment?: TotpEnrollment | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.EnrollTotpResponse.
+ * Use `create(EnrollTotpResponseSchema)` to create a new message.
+ */
+export const EnrollTotpResponseSchema: GenMessage<EnrollTotpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 33);
+
+/**
+ * ConfirmTotpRequest carries the first code.
+ *
+ * @generated from message authapi.v1.ConfirmTotpRequest
+ */
+export type ConfirmTotpRequest = Message<"authapi.v1.ConfirmTotpRequest"> & {
+  /**
+   * Required. A code of the app, 1 to 64 code points; blanks and width do not matter.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message authapi.v1.ConfirmTotpRequest.
+ * Use `create(ConfirmTotpRequestSchema)` to create a new message.
+ */
+export const ConfirmTotpRequestSchema: GenMessage<ConfirmTotpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 34);
+
+/**
+ * ConfirmTotpResponse holds what to keep for when the app is lost.
+ *
+ * @generated from message authapi.v1.ConfirmTotpResponse
+ */
+export type ConfirmTotpResponse = Message<"authapi.v1.ConfirmTotpResponse"> & {
+  /**
+   * Ten codes, each good once in place of one of the app; shown here and never again.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message authapi.v1.ConfirmTotpResponse.
+ * Use `create(ConfirmTotpResponseSchema)` to create a new message.
+ */
+export const ConfirmTotpResponseSchema: GenMessage<ConfirmTotpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 35);
+
+/**
+ * RemoveTotpRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.RemoveTotpRequest
+ */
+export type RemoveTotpRequest = Message<"authapi.v1.RemoveTotpRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RemoveTotpRequest.
+ * Use `create(RemoveTotpRequestSchema)` to create a new message.
+ */
+export const RemoveTotpRequestSchema: GenMessage<RemoveTotpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 36);
+
+/**
+ * RemoveTotpResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.RemoveTotpResponse
+ */
+export type RemoveTotpResponse = Message<"authapi.v1.RemoveTotpResponse"> & {
+  /**
+   * How many other sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.RemoveTotpResponse.
+ * Use `create(RemoveTotpResponseSchema)` to create a new message.
+ */
+export const RemoveTotpResponseSchema: GenMessage<RemoveTotpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 37);
+
+/**
+ * RegenerateRecoveryCodesRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.RegenerateRecoveryCodesRequest
+ */
+export type RegenerateRecoveryCodesRequest = Message<"authapi.v1.RegenerateRecoveryCodesRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RegenerateRecoveryCodesRequest.
+ * Use `create(RegenerateRecoveryCodesRequestSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesRequestSchema: GenMessage<RegenerateRecoveryCodesRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 38);
+
+/**
+ * RegenerateRecoveryCodesResponse holds the new codes.
+ *
+ * @generated from message authapi.v1.RegenerateRecoveryCodesResponse
+ */
+export type RegenerateRecoveryCodesResponse = Message<"authapi.v1.RegenerateRecoveryCodesResponse"> & {
+  /**
+   * Ten codes, as ConfirmTotp returns them.
+   *
+   * @generated from field: repeated string recovery_codes = 1;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message authapi.v1.RegenerateRecoveryCodesResponse.
+ * Use `create(RegenerateRecoveryCodesResponseSchema)` to create a new message.
+ */
+export const RegenerateRecoveryCodesResponseSchema: GenMessage<RegenerateRecoveryCodesResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 39);
+
+/**
+ * ListFactorsRequest asks for all of them.
+ *
+ * @generated from message authapi.v1.ListFactorsRequest
+ */
+export type ListFactorsRequest = Message<"authapi.v1.ListFactorsRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.ListFactorsRequest.
+ * Use `create(ListFactorsRequestSchema)` to create a new message.
+ */
+export const ListFactorsRequestSchema: GenMessage<ListFactorsRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 40);
+
+/**
+ * ListFactorsResponse holds the caller's second factors.
+ *
+ * @generated from message authapi.v1.ListFactorsResponse
+ */
+export type ListFactorsResponse = Message<"authapi.v1.ListFactorsResponse"> & {
+  /**
+   * Those that are set up and confirmed.
+   *
+   * @generated from field: repeated authapi.v1.Factor factors = 1;
+   */
+  factors: Factor[];
+
+  /**
+   * How many recovery codes are left.
+   *
+   * @generated from field: int32 recovery_codes_left = 2;
+   */
+  recoveryCodesLeft: number;
+};
+
+/**
+ * Describes the message authapi.v1.ListFactorsResponse.
+ * Use `create(ListFactorsResponseSchema)` to create a new message.
+ */
+export const ListFactorsResponseSchema: GenMessage<ListFactorsResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 41);
+
+/**
+ * Factor is something that proves the caller beside the password.
+ *
+ * @generated from message authapi.v1.Factor
+ */
+export type Factor = Message<"authapi.v1.Factor"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: authapi.v1.FactorKind kind = 1;
+   */
+  kind: FactorKind;
+
+  /**
+   * When it was confirmed.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.Factor.
+ * Use `create(FactorSchema)` to create a new message.
+ */
+export const FactorSchema: GenMessage<Factor> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 42);
+
+/**
+ * FactorKind says what a second factor is.
+ *
+ * @generated from enum authapi.v1.FactorKind
+ */
+export enum FactorKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: FACTOR_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * An authenticator app.
+   *
+   * @generated from enum value: FACTOR_KIND_TOTP = 1;
+   */
+  TOTP = 1,
+}
+
+/**
+ * Describes the enum authapi.v1.FactorKind.
+ */
+export const FactorKindSchema: GenEnum<FactorKind> = /*@__PURE__*/
+  enumDesc(file_authapi_v1_account_service, 0);
+
+/**
  * AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
  * was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
  *
@@ -1037,6 +1287,74 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof ChangeEmailRequestSchema;
     output: typeof ChangeEmailResponseSchema;
+  },
+  /**
+   * EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
+   * within 10 minutes is void, and so is one after another call.
+   *
+   * Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+   * Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.EnrollTotp
+   */
+  enrollTotp: {
+    methodKind: "unary";
+    input: typeof EnrollTotpRequestSchema;
+    output: typeof EnrollTotpResponseSchema;
+  },
+  /**
+   * ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
+   * counts as one with two factors from its next Refresh on. Other sessions go on as they are.
+   *
+   * Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
+   * Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.ConfirmTotp
+   */
+  confirmTotp: {
+    methodKind: "unary";
+    input: typeof ConfirmTotpRequestSchema;
+    output: typeof ConfirmTotpResponseSchema;
+  },
+  /**
+   * RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+   * RevokeSession does.
+   *
+   * Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+   * Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.RemoveTotp
+   */
+  removeTotp: {
+    methodKind: "unary";
+    input: typeof RemoveTotpRequestSchema;
+    output: typeof RemoveTotpResponseSchema;
+  },
+  /**
+   * RegenerateRecoveryCodes makes ten new recovery codes and voids all others.
+   *
+   * Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
+   * Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.RegenerateRecoveryCodes
+   */
+  regenerateRecoveryCodes: {
+    methodKind: "unary";
+    input: typeof RegenerateRecoveryCodesRequestSchema;
+    output: typeof RegenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * ListFactors says what Login asks the caller for beside the password.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: none but those of all RPCs.
+   *
+   * @generated from rpc authapi.v1.AccountService.ListFactors
+   */
+  listFactors: {
+    methodKind: "unary";
+    input: typeof ListFactorsRequestSchema;
+    output: typeof ListFactorsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_authapi_v1_account_service, 0);

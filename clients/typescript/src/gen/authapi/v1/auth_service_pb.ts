@@ -7,6 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authapi_v1_rule } from "./rule_pb.js";
+import type { Challenge } from "./second_factor_pb.js";
+import { file_authapi_v1_second_factor } from "./second_factor_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/auth_service.proto.
  */
 export const file_authapi_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1hdXRoYXBpL3YxL2F1dGhfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSJ4Cg9SZWdpc3RlclJlcXVlc3QSEQoJdXNlcl9uYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEg0KBWVtYWlsGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIYChBpbnZpdGF0aW9uX3Rva2VuGAUgASgJImcKEFJlZ2lzdGVyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKDExvZ2luUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSFAoMY2xpZW50X2xhYmVsGAMgASgJEhAKCHJlbWVtYmVyGAQgASgIEhQKDG5ld19wYXNzd29yZBgIIAEoCSKsAQoNTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKZXJhc2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiJwoOUmVmcmVzaFJlcXVlc3QSFQoNcmVmcmVzaF90b2tlbhgBIAEoCSJtCg9SZWZyZXNoUmVzcG9uc2USKQoGdG9rZW5zGAEgASgLMhkuYXV0aGFwaS52MS5TZXNzaW9uVG9rZW5zEi8KC3NlcnZlcl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKGAgoNU2Vzc2lvblRva2VucxISCgpzZXNzaW9uX2lkGAEgASgJEhQKDGFjY2Vzc190b2tlbhgCIAEoCRI8ChhhY2Nlc3NfdG9rZW5fZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJlZnJlc2hfdG9rZW4YBCABKAkSPQoZcmVmcmVzaF90b2tlbl9leHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNwoTc2Vzc2lvbl9leHBpcmVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYgoNTG9nb3V0UmVxdWVzdBImCgVzY29wZRgBIAEoDjIXLmF1dGhhcGkudjEuTG9nb3V0U2NvcGUSEgoKc2Vzc2lvbl9pZBgCIAEoCRIVCg1yZWZyZXNoX3Rva2VuGAMgASgJIigKDkxvZ291dFJlc3BvbnNlEhYKDmVuZGVkX3Nlc3Npb25zGAEgASgFIiUKDVZlcmlmeVJlcXVlc3QSFAoMYWNjZXNzX3Rva2VuGAEgASgJImkKDlZlcmlmeVJlc3BvbnNlEiYKCGlkZW50aXR5GAEgASgLMhQuYXV0aGFwaS52MS5JZGVudGl0eRIvCgtzZXJ2ZXJfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAixwEKCElkZW50aXR5Eg8KB3VzZXJfaWQYASABKAkSEQoJdXNlcl9uYW1lGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDQoFcm9sZXMYBCADKAkSLQoJYXV0aF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxhdXRoX21ldGhvZHMYBiADKAkSLwoLZXhwaXJlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKnEKC0xvZ291dFNjb3BlEhwKGExPR09VVF9TQ09QRV9VTlNQRUNJRklFRBAAEhUKEUxPR09VVF9TQ09QRV9USElTEAESFwoTTE9HT1VUX1NDT1BFX09USEVSUxACEhQKEExPR09VVF9TQ09QRV9BTEwQAzKAAwoLQXV0aFNlcnZpY2USTQoIUmVnaXN0ZXISGy5hdXRoYXBpLnYxLlJlZ2lzdGVyUmVxdWVzdBocLmF1dGhhcGkudjEuUmVnaXN0ZXJSZXNwb25zZSIGmrgYAggBEkQKBUxvZ2luEhguYXV0aGFwaS52MS5Mb2dpblJlcXVlc3QaGS5hdXRoYXBpLnYxLkxvZ2luUmVzcG9uc2UiBpq4GAIIARJKCgdSZWZyZXNoEhouYXV0aGFwaS52MS5SZWZyZXNoUmVxdWVzdBobLmF1dGhhcGkudjEuUmVmcmVzaFJlc3BvbnNlIgaauBgCCAESRwoGTG9nb3V0EhkuYXV0aGFwaS52MS5Mb2dvdXRSZXF1ZXN0GhouYXV0aGFwaS52MS5Mb2dvdXRSZXNwb25zZSIGmrgYAggBEkcKBlZlcmlmeRIZLmF1dGhhcGkudjEuVmVyaWZ5UmVxdWVzdBoaLmF1dGhhcGkudjEuVmVyaWZ5UmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_google_protobuf_timestamp]);
+  fileDesc("Ch1hdXRoYXBpL3YxL2F1dGhfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSJ4Cg9SZWdpc3RlclJlcXVlc3QSEQoJdXNlcl9uYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEg0KBWVtYWlsGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIYChBpbnZpdGF0aW9uX3Rva2VuGAUgASgJImcKEFJlZ2lzdGVyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKDExvZ2luUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSFAoMY2xpZW50X2xhYmVsGAMgASgJEhAKCHJlbWVtYmVyGAQgASgIEhQKDG5ld19wYXNzd29yZBgIIAEoCSLWAQoNTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoJY2hhbGxlbmdlGAQgASgLMhUuYXV0aGFwaS52MS5DaGFsbGVuZ2USLgoKZXJhc2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPQoUQ29tcGxldGVMb2dpblJlcXVlc3QSFwoPY2hhbGxlbmdlX3Rva2VuGAEgASgJEgwKBGNvZGUYAiABKAkizAEKFUNvbXBsZXRlTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmVjb3ZlcnlfY29kZXMYBCADKAkSLgoKZXJhc2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoNU3RlcFVwUmVxdWVzdBISCghwYXNzd29yZBgBIAEoCUgAEg4KBGNvZGUYAiABKAlIAEIHCgVwcm9vZiLFAQoOU3RlcFVwUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEjwKGGFjY2Vzc190b2tlbl9leHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLc2VydmVyX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmVyYXNlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIicKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkibQoPUmVmcmVzaFJlc3BvbnNlEikKBnRva2VucxgBIAEoCzIZLmF1dGhhcGkudjEuU2Vzc2lvblRva2VucxIvCgtzZXJ2ZXJfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihgIKDVNlc3Npb25Ub2tlbnMSEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxhY2Nlc3NfdG9rZW4YAiABKAkSPAoYYWNjZXNzX3Rva2VuX2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1yZWZyZXNoX3Rva2VuGAQgASgJEj0KGXJlZnJlc2hfdG9rZW5fZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE3Nlc3Npb25fZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImIKDUxvZ291dFJlcXVlc3QSJgoFc2NvcGUYASABKA4yFy5hdXRoYXBpLnYxLkxvZ291dFNjb3BlEhIKCnNlc3Npb25faWQYAiABKAkSFQoNcmVmcmVzaF90b2tlbhgDIAEoCSIoCg5Mb2dvdXRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIlCg1WZXJpZnlSZXF1ZXN0EhQKDGFjY2Vzc190b2tlbhgBIAEoCSJpCg5WZXJpZnlSZXNwb25zZRImCghpZGVudGl0eRgBIAEoCzIULmF1dGhhcGkudjEuSWRlbnRpdHkSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIscBCghJZGVudGl0eRIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBXJvbGVzGAQgAygJEi0KCWF1dGhfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMYXV0aF9tZXRob2RzGAYgAygJEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpxCgtMb2dvdXRTY29wZRIcChhMT0dPVVRfU0NPUEVfVU5TUEVDSUZJRUQQABIVChFMT0dPVVRfU0NPUEVfVEhJUxABEhcKE0xPR09VVF9TQ09QRV9PVEhFUlMQAhIUChBMT0dPVVRfU0NPUEVfQUxMEAMypwQKC0F1dGhTZXJ2aWNlEk0KCFJlZ2lzdGVyEhsuYXV0aGFwaS52MS5SZWdpc3RlclJlcXVlc3QaHC5hdXRoYXBpLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBpq4GAIIARJECgVMb2dpbhIYLmF1dGhhcGkudjEuTG9naW5SZXF1ZXN0GhkuYXV0aGFwaS52MS5Mb2dpblJlc3BvbnNlIgaauBgCCAESXAoNQ29tcGxldGVMb2dpbhIgLmF1dGhhcGkudjEuQ29tcGxldGVMb2dpblJlcXVlc3QaIS5hdXRoYXBpLnYxLkNvbXBsZXRlTG9naW5SZXNwb25zZSIGmrgYAggBEkcKBlN0ZXBVcBIZLmF1dGhhcGkudjEuU3RlcFVwUmVxdWVzdBoaLmF1dGhhcGkudjEuU3RlcFVwUmVzcG9uc2UiBpq4GAIQARJKCgdSZWZyZXNoEhouYXV0aGFwaS52MS5SZWZyZXNoUmVxdWVzdBobLmF1dGhhcGkudjEuUmVmcmVzaFJlc3BvbnNlIgaauBgCCAESRwoGTG9nb3V0EhkuYXV0aGFwaS52MS5Mb2dvdXRSZXF1ZXN0GhouYXV0aGFwaS52MS5Mb2dvdXRSZXNwb25zZSIGmrgYAggBEkcKBlZlcmlmeRIZLmF1dGhhcGkudjEuVmVyaWZ5UmVxdWVzdBoaLmF1dGhhcGkudjEuVmVyaWZ5UmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
 
 /**
  * RegisterRequest describes the account to create.
@@ -160,20 +162,20 @@ export const LoginRequestSchema: GenMessage<LoginRequest> = /*@__PURE__*/
   messageDesc(file_authapi_v1_auth_service, 2);
 
 /**
- * LoginResponse holds the opened session.
+ * LoginResponse holds the opened session, or what is asked for first.
  *
  * @generated from message authapi.v1.LoginResponse
  */
 export type LoginResponse = Message<"authapi.v1.LoginResponse"> & {
   /**
-   * The tokens of the new session.
+   * The tokens of the new session. Not set where there is a challenge.
    *
    * @generated from field: authapi.v1.SessionTokens tokens = 1;
    */
   tokens?: SessionTokens | undefined;
 
   /**
-   * UUID of the user in its 36-character text form.
+   * UUID of the user in its 36-character text form. Empty where there is a challenge.
    *
    * @generated from field: string user_id = 2;
    */
@@ -185,6 +187,13 @@ export type LoginResponse = Message<"authapi.v1.LoginResponse"> & {
    * @generated from field: google.protobuf.Timestamp server_time = 3;
    */
   serverTime?: Timestamp | undefined;
+
+  /**
+   * What is asked for before there is a session.
+   *
+   * @generated from field: authapi.v1.Challenge challenge = 4;
+   */
+  challenge?: Challenge | undefined;
 
   /**
    * When the account will be erased, where its owner has asked for that. AccountService.CancelDeletion keeps it.
@@ -200,6 +209,164 @@ export type LoginResponse = Message<"authapi.v1.LoginResponse"> & {
  */
 export const LoginResponseSchema: GenMessage<LoginResponse> = /*@__PURE__*/
   messageDesc(file_authapi_v1_auth_service, 3);
+
+/**
+ * CompleteLoginRequest meets a challenge.
+ *
+ * @generated from message authapi.v1.CompleteLoginRequest
+ */
+export type CompleteLoginRequest = Message<"authapi.v1.CompleteLoginRequest"> & {
+  /**
+   * Required. From the challenge that Login has answered with.
+   *
+   * @generated from field: string challenge_token = 1;
+   */
+  challengeToken: string;
+
+  /**
+   * Required. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks, hyphens of recovery codes, case and
+   * width do not matter.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message authapi.v1.CompleteLoginRequest.
+ * Use `create(CompleteLoginRequestSchema)` to create a new message.
+ */
+export const CompleteLoginRequestSchema: GenMessage<CompleteLoginRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 4);
+
+/**
+ * CompleteLoginResponse holds the opened session.
+ *
+ * @generated from message authapi.v1.CompleteLoginResponse
+ */
+export type CompleteLoginResponse = Message<"authapi.v1.CompleteLoginResponse"> & {
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: authapi.v1.SessionTokens tokens = 1;
+   */
+  tokens?: SessionTokens | undefined;
+
+  /**
+   * UUID of the user in its 36-character text form.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * The server's clock when it answered.
+   *
+   * @generated from field: google.protobuf.Timestamp server_time = 3;
+   */
+  serverTime?: Timestamp | undefined;
+
+  /**
+   * Ten codes for when the app is lost, each good once; shown here and never again. Only where the challenge was to set up an
+   * app.
+   *
+   * @generated from field: repeated string recovery_codes = 4;
+   */
+  recoveryCodes: string[];
+
+  /**
+   * As in LoginResponse.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 5;
+   */
+  eraseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.CompleteLoginResponse.
+ * Use `create(CompleteLoginResponseSchema)` to create a new message.
+ */
+export const CompleteLoginResponseSchema: GenMessage<CompleteLoginResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 5);
+
+/**
+ * StepUpRequest proves who is calling.
+ *
+ * @generated from message authapi.v1.StepUpRequest
+ */
+export type StepUpRequest = Message<"authapi.v1.StepUpRequest"> & {
+  /**
+   * Required. One of these.
+   *
+   * @generated from oneof authapi.v1.StepUpRequest.proof
+   */
+  proof: {
+    /**
+     * 1 to 1,024 code points. Not enough for a user who has a second factor.
+     *
+     * @generated from field: string password = 1;
+     */
+    value: string;
+    case: "password";
+  } | {
+    /**
+     * A code of the authenticator app, or a recovery code; 1 to 64 code points.
+     *
+     * @generated from field: string code = 2;
+     */
+    value: string;
+    case: "code";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message authapi.v1.StepUpRequest.
+ * Use `create(StepUpRequestSchema)` to create a new message.
+ */
+export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 6);
+
+/**
+ * StepUpResponse holds the new access token.
+ *
+ * @generated from message authapi.v1.StepUpResponse
+ */
+export type StepUpResponse = Message<"authapi.v1.StepUpResponse"> & {
+  /**
+   * To be used in place of the one that the session had.
+   *
+   * @generated from field: string access_token = 1;
+   */
+  accessToken: string;
+
+  /**
+   * When it stops being accepted.
+   *
+   * @generated from field: google.protobuf.Timestamp access_token_expire_time = 2;
+   */
+  accessTokenExpireTime?: Timestamp | undefined;
+
+  /**
+   * The server's clock when it answered.
+   *
+   * @generated from field: google.protobuf.Timestamp server_time = 3;
+   */
+  serverTime?: Timestamp | undefined;
+
+  /**
+   * When the account will be erased, where its owner has asked for that. AccountService.CancelDeletion keeps it.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 5;
+   */
+  eraseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.StepUpResponse.
+ * Use `create(StepUpResponseSchema)` to create a new message.
+ */
+export const StepUpResponseSchema: GenMessage<StepUpResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 7);
 
 /**
  * RefreshRequest presents a refresh token.
@@ -220,7 +387,7 @@ export type RefreshRequest = Message<"authapi.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 4);
+  messageDesc(file_authapi_v1_auth_service, 8);
 
 /**
  * RefreshResponse holds the successor tokens.
@@ -248,7 +415,7 @@ export type RefreshResponse = Message<"authapi.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 5);
+  messageDesc(file_authapi_v1_auth_service, 9);
 
 /**
  * SessionTokens is what a client keeps for one session.
@@ -305,7 +472,7 @@ export type SessionTokens = Message<"authapi.v1.SessionTokens"> & {
  * Use `create(SessionTokensSchema)` to create a new message.
  */
 export const SessionTokensSchema: GenMessage<SessionTokens> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 6);
+  messageDesc(file_authapi_v1_auth_service, 10);
 
 /**
  * LogoutRequest says which sessions end.
@@ -341,7 +508,7 @@ export type LogoutRequest = Message<"authapi.v1.LogoutRequest"> & {
  * Use `create(LogoutRequestSchema)` to create a new message.
  */
 export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 7);
+  messageDesc(file_authapi_v1_auth_service, 11);
 
 /**
  * LogoutResponse counts what was ended.
@@ -362,7 +529,7 @@ export type LogoutResponse = Message<"authapi.v1.LogoutResponse"> & {
  * Use `create(LogoutResponseSchema)` to create a new message.
  */
 export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 8);
+  messageDesc(file_authapi_v1_auth_service, 12);
 
 /**
  * VerifyRequest presents an access token.
@@ -383,7 +550,7 @@ export type VerifyRequest = Message<"authapi.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 9);
+  messageDesc(file_authapi_v1_auth_service, 13);
 
 /**
  * VerifyResponse says whose token it is. It exists only for good tokens.
@@ -411,7 +578,7 @@ export type VerifyResponse = Message<"authapi.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 10);
+  messageDesc(file_authapi_v1_auth_service, 14);
 
 /**
  * Identity is a user as an access token describes them.
@@ -455,7 +622,8 @@ export type Identity = Message<"authapi.v1.Identity"> & {
   authTime?: Timestamp | undefined;
 
   /**
-   * How they proved it, as RFC 8176 names: `pwd`.
+   * How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `mfa` a second factor,
+   * recovery codes included.
    *
    * @generated from field: repeated string auth_methods = 6;
    */
@@ -474,7 +642,7 @@ export type Identity = Message<"authapi.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 11);
+  messageDesc(file_authapi_v1_auth_service, 15);
 
 /**
  * LogoutScope chooses among the caller's own sessions.
@@ -544,6 +712,7 @@ export const AuthService: GenService<{
   },
   /**
    * Login opens a session for a user who knows the password. A one-time password opens one only together with a new password.
+   * Where the user has a second factor, or has to have one, it answers with a challenge in place of tokens, for CompleteLogin.
    *
    * Anyone may call it.
    * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, EMAIL_NOT_CONFIRMED, PASSWORD_CHANGE_REQUIRED, THROTTLED, OVERLOADED,
@@ -555,6 +724,41 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof LoginRequestSchema;
     output: typeof LoginResponseSchema;
+  },
+  /**
+   * CompleteLogin opens the session that Login has begun, for a user who meets its challenge. A challenge takes five codes;
+   * each is counted before it is looked at. A code is good once, and a challenge too.
+   *
+   * Anyone who holds the token of a challenge may call it.
+   * Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
+   * disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+   *
+   * @generated from rpc authapi.v1.AuthService.CompleteLogin
+   */
+  completeLogin: {
+    methodKind: "unary";
+    input: typeof CompleteLoginRequestSchema;
+    output: typeof CompleteLoginResponseSchema;
+  },
+  /**
+   * StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
+   * `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
+   * same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
+   *
+   * Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+   * at.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
+   * TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+   * TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
+   *
+   * @generated from rpc authapi.v1.AuthService.StepUp
+   */
+  stepUp: {
+    methodKind: "unary";
+    input: typeof StepUpRequestSchema;
+    output: typeof StepUpResponseSchema;
   },
   /**
    * Refresh spends a refresh token and returns its successor with a new access token.

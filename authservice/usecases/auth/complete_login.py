@@ -1,0 +1,156 @@
+"""CompleteLogin: open the session of a user who meets the challenge of a login."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from authservice.domain import events
+from authservice.domain.challenge import Challenge, Purpose
+from authservice.domain.deadline import Deadline
+from authservice.domain.errors import ChallengeOver, CodeInvalid
+from authservice.domain.fields import Fields, bounded_text
+from authservice.domain.mail import Letter, MailKind
+from authservice.domain.second_factor import APP_ADDED, CODE_OF_APP, RECOVERY_CODE, with_second_factor
+from authservice.domain.tokens import SessionTokens
+from authservice.domain.user import User
+from authservice.ports import Audit, AuthStores, ChallengeTokens, Clock, Database, last_counts
+from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_code import AdmitCode, CodeAttempt
+from authservice.usecases.steps.enroll_totp import EnrollTotp
+from authservice.usecases.steps.open_session import OpenSession
+from authservice.usecases.steps.send_mail import SendMail
+from authservice.usecases.steps.use_code import UseCode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller sends to meet a challenge."""
+
+    challenge_token: str = field(repr=False)
+    code: str = field(repr=False)
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedLogin:
+    """The tokens of the session, and recovery codes where an app was set up."""
+
+    tokens: SessionTokens
+    recovery_codes: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteLogin:
+    """Meets challenges.
+
+    A try is counted, and that is committed, before the code is looked at. The code is used up, the challenge taken away
+    and the session stored in one transaction: of any number of calls with one code or one challenge, one opens a
+    session.
+    """
+
+    database: Database[AuthStores]
+    challenge_tokens: ChallengeTokens
+    admit_attempt: AdmitAttempt
+    admit_code: AdmitCode
+    use_code: UseCode
+    enroll: EnrollTotp
+    open_session: OpenSession
+    send_mail: SendMail
+    clock: Clock
+    audit: Audit
+
+    def __call__(self, answer: Answer, deadline: Deadline) -> CompletedLogin:
+        """Return the tokens of a new session.
+
+        Raises InvalidInput, ChallengeOver, CodeInvalid, SecondFactorMissing, CredentialsInvalid, Throttled,
+        TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
+        """
+        self._check_form(answer)
+        attempt = self._counted(answer, deadline)
+        user, opening = attempt.user, attempt.challenge.opening
+        password = self.admit_attempt.admitted_before(user, opening.network)
+        try:
+            tokens = self.open_session(
+                user, password, opening, deadline, prove=partial(self._prove, attempt, answer.code)
+            )
+        except CodeInvalid:
+            self.audit.record(events.CodeRefused(user_id=user.id))
+            raise
+        self._record(attempt)
+        return CompletedLogin(tokens, attempt.recovery_codes)
+
+    def _check_form(self, answer: Answer) -> None:
+        fields = Fields()
+        fields.read("challenge_token", bounded_text, answer.challenge_token, least=1, most=4096)
+        fields.read("code", bounded_text, answer.code, least=1, most=64)
+        fields.require_valid()
+
+    def _counted(self, answer: Answer, deadline: Deadline) -> "_Attempt":
+        """Count a try, and return what it is made on."""
+        challenge_id, secret_hash = self.challenge_tokens.read(answer.challenge_token)
+        now = self.clock()
+        challenge, user, is_set_up = self.database.read(lambda tx: _found(tx, challenge_id, secret_hash, now), deadline)
+        code = self.admit_code(user.id, answer.network, deadline)
+        counted = self.database.transact(
+            lambda tx: tx.challenges.count_try(challenge_id, secret_hash, now), deadline, settle=last_counts
+        )
+        if counted is None:
+            raise ChallengeOver
+        recovery_codes = () if is_set_up else tuple(self.enroll.recovery_codes.generate())
+        notice = self.send_mail.draft(MailKind.FACTOR_CHANGED, change=APP_ADDED)
+        return _Attempt(challenge, user, code, now, notice, recovery_codes)
+
+    def _prove(
+        self, attempt: "_Attempt", code: str, tx: AuthStores, current: User, session_id: UUID
+    ) -> tuple[str, ...]:
+        """Use the challenge and the code up. See open_session.Prove."""
+        if not tx.challenges.spend(attempt.challenge.id):
+            return self._proved_before(tx, session_id)
+        if current.secret_generation != attempt.challenge.secret_generation:
+            raise ChallengeOver
+        attempt.code.succeeded(tx)
+        if attempt.recovery_codes:
+            self.enroll.confirm(tx, current, code, attempt.recovery_codes, attempt.at)
+            self.send_mail.notify(tx, current, attempt.notice)
+            attempt.proof = CODE_OF_APP
+        else:
+            attempt.proof = self.use_code(tx, current.id, code, attempt.at)
+        return with_second_factor(attempt.challenge.opening.auth_methods, attempt.proof)
+
+    def _proved_before(self, tx: AuthStores, session_id: UUID) -> tuple[str, ...]:
+        """Return how the user was proved by an earlier run, whose commit was not acknowledged. Raises ChallengeOver."""
+        found = tx.sessions.get(session_id)
+        if found is None:
+            raise ChallengeOver
+        return found[0].auth_methods
+
+    def _record(self, attempt: "_Attempt") -> None:
+        if attempt.recovery_codes:
+            self.audit.record(events.TotpEnrolled(user_id=attempt.user.id))
+        elif attempt.proof == RECOVERY_CODE:
+            self.audit.record(events.RecoveryCodeUsed(user_id=attempt.user.id))
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One try to meet a challenge. With recovery codes where an app is set up by it, and with what the code proved."""
+
+    challenge: Challenge
+    user: User
+    code: CodeAttempt
+    at: datetime
+    notice: Letter
+    recovery_codes: tuple[str, ...] = field(default=(), repr=False)
+    proof: tuple[str, ...] | None = None
+
+
+def _found(tx: AuthStores, challenge_id: UUID, secret_hash: bytes, now: datetime) -> tuple[Challenge, User, bool]:
+    """Return a challenge that is open, its user, and whether they have set an app up. Raises ChallengeOver."""
+    challenge = tx.challenges.get(challenge_id, secret_hash, now)
+    is_open = challenge is not None and challenge.purpose is Purpose.LOGIN and challenge.tries_left > 0
+    user = tx.users.get(challenge.user_id) if challenge and is_open else None
+    if challenge is None or user is None or user.secret_generation != challenge.secret_generation:
+        raise ChallengeOver
+    factor = tx.totp_factors.get(user.id)
+    return challenge, user, factor is not None and factor.is_confirmed
