@@ -44,6 +44,8 @@ hash_pool.NICENESS = 0
 
 CHEAPEST = 4
 """bcrypt's lowest cost, below what the settings allow. Only for testing!"""
+DOMAIN, ORIGIN = "example.com", "https://accounts.example.com"
+"""Where users have passkeys."""
 MASTER_KEY = base64.b64encode(b"master-key-canary-of-32-bytes-00").decode()
 HAS_ENTRANCE = os.environ.get("AUTHSERVICE_TEST_ENTRANCE") != "off"
 """Which of the two ways of taking calls the servers of the tests use."""
@@ -235,7 +237,13 @@ def with_auth(service: bootstrap.Service, **stories: Any) -> bootstrap.Service:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Return settings for the database, with nothing from this machine's environment."""
-    return Settings(database_url=database_url, data_dir=tmp_path, master_key=MASTER_KEY)  # type: ignore[call-arg,arg-type]
+    return Settings(
+        database_url=database_url,  # type: ignore[arg-type]
+        data_dir=tmp_path,
+        master_key=MASTER_KEY,  # type: ignore[arg-type]
+        passkey_domain=DOMAIN,
+        passkey_origins=ORIGIN,
+    )  # type: ignore[call-arg]
 
 
 @pytest.fixture

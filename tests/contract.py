@@ -36,6 +36,9 @@ SECRET = {
     "uri",
     "qr_png",
     "qr_svg",
+    "passkey_json",
+    "credential_json",
+    "ceremony_token",
 }
 """Fields whose text nobody but the caller may see."""
 OPEN = {
@@ -60,6 +63,10 @@ OPEN = {
     "display_name",
     "locale",
     "json",
+    "name",
+    "passkey_id",
+    "options_json",
+    "passkey_options_json",
 }
 """Fields with text that is no secret. One that is in neither fails a test."""
 SERVED = [method for method in ALL if method.containing_service.name not in OF_OTHERS]

@@ -12,6 +12,7 @@ from authservice.security.emails import Emails
 from authservice.security.password_policy import PooledStrength
 from authservice.storage.wiping import wipe
 from authservice.usecases.account import AccountStories
+from authservice.usecases.account.begin_passkey_registration import BeginPasskeyRegistration
 from authservice.usecases.account.change_email import ChangeEmail
 from authservice.usecases.account.change_password import ChangePassword
 from authservice.usecases.account.confirm_totp import ConfirmTotp
@@ -20,11 +21,14 @@ from authservice.usecases.account.enroll_totp import EnrollTotp
 from authservice.usecases.account.erase_accounts import EraseAccounts
 from authservice.usecases.account.estimate_password import EstimatePassword
 from authservice.usecases.account.export_account import ExportAccount
+from authservice.usecases.account.finish_passkey_registration import FinishPasskeyRegistration
 from authservice.usecases.account.get_account import GetAccount
 from authservice.usecases.account.list_factors import ListFactors
 from authservice.usecases.account.list_sessions import ListSessions
 from authservice.usecases.account.regenerate_recovery_codes import RegenerateRecoveryCodes
+from authservice.usecases.account.remove_passkey import RemovePasskey
 from authservice.usecases.account.remove_totp import RemoveTotp
+from authservice.usecases.account.rename_passkey import RenamePasskey
 from authservice.usecases.account.request_email_verification import RequestEmailVerification
 from authservice.usecases.account.request_password_reset import RequestPasswordReset
 from authservice.usecases.account.reset_password import ResetPassword
@@ -65,4 +69,10 @@ def build(parts: Parts) -> AccountStories:
         remove_totp=RemoveTotp(database, send, audit),
         regenerate_recovery_codes=RegenerateRecoveryCodes(database, factor.enroll, send, clock, audit),
         list_factors=ListFactors(database),
+        begin_passkey_registration=BeginPasskeyRegistration(database, factor.begin_ceremony, factor.use_passkey),
+        finish_passkey_registration=FinishPasskeyRegistration(
+            database, factor.ceremony_tokens, factor.use_passkey, factor.enroll, send, limits, clock, audit
+        ),
+        rename_passkey=RenamePasskey(database, audit),
+        remove_passkey=RemovePasskey(database, send, audit),
     )

@@ -20,9 +20,11 @@ from authservice.security.refresh_tokens import SealedRefreshTokens
 from authservice.security.user_names import PrecisNames
 from authservice.storage.auth.session_ends import BatchedSessionEnds
 from authservice.usecases.auth import AuthStories
+from authservice.usecases.auth.begin_passkey_login import BeginPasskeyLogin
 from authservice.usecases.auth.complete_login import CompleteLogin
 from authservice.usecases.auth.explain import Explain
 from authservice.usecases.auth.login import Login
+from authservice.usecases.auth.login_with_passkey import LoginWithPasskey
 from authservice.usecases.auth.logout import Logout
 from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register
@@ -49,7 +51,15 @@ def build(parts: Parts) -> AuthStories:
     )
     factor, challenge_tokens = second_factor.build(parts), OpaqueChallengeTokens()
     ask = AskSecondFactor(
-        database, factor.policy, challenge_tokens, factor.enroll, set_password, new_id=uuid7, clock=clock, audit=audit
+        database,
+        factor.policy,
+        challenge_tokens,
+        factor.enroll,
+        set_password,
+        factor.use_passkey.ceremonies,
+        new_id=uuid7,
+        clock=clock,
+        audit=audit,
     )
     examination = TokenExamination(settings.issuer, settings.audience, parts.keys)
     confirms_emails = settings.email_confirmation == "required"
@@ -69,6 +79,7 @@ def build(parts: Parts) -> AuthStories:
         clock=clock,
         audit=audit,
     )
+    confirmed = RequireConfirmed(database, audit, confirms_emails)
     return AuthStories(
         register=register,
         register_by_operator=replace(register, admission=Admission.OPERATOR),
@@ -78,7 +89,7 @@ def build(parts: Parts) -> AuthStories:
             rules,
             hashes,
             admit,
-            RequireConfirmed(database, audit, confirms_emails),
+            confirmed,
             ask,
             open_session,
             clock,
@@ -90,6 +101,7 @@ def build(parts: Parts) -> AuthStories:
             admit,
             factor.admit_code,
             factor.use_code,
+            factor.use_passkey,
             factor.enroll,
             open_session,
             send,
@@ -102,10 +114,16 @@ def build(parts: Parts) -> AuthStories:
             admit,
             factor.admit_code,
             factor.use_code,
+            factor.use_passkey,
+            factor.ceremony_tokens,
             issue_tokens,
             limits,
             clock,
             audit,
+        ),
+        begin_passkey_login=BeginPasskeyLogin(factor.begin_ceremony, factor.use_passkey),
+        login_with_passkey=LoginWithPasskey(
+            database, factor.ceremony_tokens, factor.use_passkey, admit, confirmed, open_session, clock
         ),
         refresh=Refresh(database, refresh_tokens, issue_tokens, limits, clock, audit),
         logout=Logout(database, BatchedSessionEnds(database), access_tokens, refresh_tokens, clock, audit),

@@ -7,7 +7,7 @@ from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, service
 from authservice.cli.printing import as_json, moment, show
 from authservice.domain.errors import FieldRejected
-from authservice.domain.fields import session_id
+from authservice.domain.fields import uuid_of
 
 
 @click.group()
@@ -66,7 +66,7 @@ def end(text: str | None, name: str | None, everybody: bool, yes: bool) -> None:
 
 def _end_one(text: str) -> None:
     try:
-        asked = session_id(text)
+        asked = uuid_of(text)
     except FieldRejected as rejected:
         raise click.ClickException(f"{text!r} is no id of a session: it {rejected}.") from None
     with service() as opened:

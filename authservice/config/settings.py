@@ -4,6 +4,7 @@ from authservice.config.account import AccountSettings
 from authservice.config.database import DatabaseSettings
 from authservice.config.logs import LogSettings
 from authservice.config.mail import MailSettings
+from authservice.config.passkeys import PasskeySettings
 from authservice.config.passwords import PasswordSettings
 from authservice.config.registration import RegistrationSettings
 from authservice.config.sealing import SealingSettings
@@ -21,6 +22,7 @@ class Settings(
     MailSettings,
     RegistrationSettings,
     SecondFactorSettings,
+    PasskeySettings,
     PasswordSettings,
     TokenSettings,
     ServingSettings,

@@ -22,6 +22,8 @@ class Purpose(Enum):
     """What is done when a challenge is met."""
 
     LOGIN = "login"
+    PASSKEY = "passkey"
+    """Nothing more: it was met, and is kept so that it is met once."""
 
 
 class Method(Enum):
@@ -30,6 +32,7 @@ class Method(Enum):
     TOTP = "totp"
     RECOVERY_CODE = "recovery_code"
     ENROLL_TOTP = "enroll_totp"
+    PASSKEY = "passkey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,11 @@ class IssuedChallenge:
     Args:
         text: the token that answers it.
         enrollment: what to set up first, where that is asked for.
+        passkey_options: what a browser is given for a passkey, as JSON; empty where none will do.
     """
 
     text: str = field(repr=False)
     methods: tuple[Method, ...]
     expires_at: datetime
     enrollment: TotpEnrollment | None = None
+    passkey_options: str = ""

@@ -11,6 +11,8 @@ from authservice.domain.errors import FieldRejected, InvalidInput, Violation
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_OF_A_PASSKEY_ANSWER = 16_384
+"""Bytes. Attestations that nobody asks for may be long; a signature takes about 1,000."""
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*", re.ASCII | re.IGNORECASE)
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}", re.ASCII)
 
@@ -87,8 +89,8 @@ def language_tag(value: str) -> str:
     return value
 
 
-def session_id(value: str) -> UUID:
-    """Return the id of a session: a UUID as this service writes it. Raises FieldRejected."""
+def uuid_of(value: str) -> UUID:
+    """Return the id of a session or a passkey: a UUID as this service writes it. Raises FieldRejected."""
     try:
         found = UUID(value)
     except ValueError:
@@ -114,3 +116,8 @@ def idempotency_key(value: str) -> str | None:
     if not (value.isascii() and value.isprintable()):
         raise FieldRejected("must be printable ASCII")
     return bounded_text(value, least=16, most=64)
+
+
+def passkey_answer(value: str) -> str:
+    """Return what a browser has answered with a passkey, unread. Raises FieldRejected."""
+    return bounded_bytes(bounded_text(value, least=1, most=MOST_OF_A_PASSKEY_ANSWER), most=MOST_OF_A_PASSKEY_ANSWER)

@@ -1,4 +1,4 @@
-"""The second factor of a login: codes of an authenticator app (TOTP, RFC 6238), and recovery codes for when it is lost.
+"""The second factor of a login: codes of an authenticator app (TOTP, RFC 6238), passkeys, and recovery codes.
 
 A code belongs to a step of 30 seconds. The last accepted step is kept with the factor and only ever moves forward, so a
 code is good once, and none is good that is older than one that was used.
@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from authservice.domain.passkey import Passkey
+
 CODE_OF_APP = ("otp",)
 """What a code of an app proves, as RFC 8176 names."""
 RECOVERY_CODE: tuple[str, ...] = ()
 """The same of a recovery code, for which RFC 8176 has no name: its `otp` is a code of RFC 4226 or 6238."""
 _SEVERAL = "mfa"
+PASSKEY_ADDED = "a passkey was added"
+PASSKEY_REMOVED = "a passkey was removed"
+ALL_REMOVED = "the authenticator app, the passkeys and the recovery codes were removed"
 APP_ADDED = "an authenticator app was set up"
-APP_REMOVED = "the authenticator app and the recovery codes were removed"
+APP_REMOVED = "the authenticator app was removed"
 CODES_REPLACED = "new recovery codes were made"
 """What users are told by mail."""
 ENROLLMENT_LIFE = timedelta(minutes=10)
@@ -70,11 +75,21 @@ class TotpFactor:
 
 
 @dataclass(frozen=True, slots=True)
-class Factors:
-    """The second factors of a user, as they see them. `totp_since` is None where no app is set up."""
+class SecondFactors:
+    """What proves a user beside the password. An app may still wait for its first code."""
 
-    totp_since: datetime | None
-    recovery_codes_left: int
+    app: TotpFactor | None
+    passkeys: tuple[Passkey, ...] = ()
+
+    @property
+    def has_app(self) -> bool:
+        """Whether codes of an app are good."""
+        return self.app is not None and self.app.is_confirmed
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether the password alone opens no session."""
+        return self.has_app or bool(self.passkeys)
 
 
 @dataclass(frozen=True, slots=True)

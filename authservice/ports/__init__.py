@@ -7,6 +7,7 @@ is shared between threads. Every method may raise StorageUnavailable where it to
 from authservice.ports.auth import *
 from authservice.ports.database import *
 from authservice.ports.mail import *
+from authservice.ports.passkeys import *
 from authservice.ports.second_factor import *
 from authservice.ports.surroundings import *
 from authservice.ports.trust import *

@@ -8,6 +8,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError
 from authservice.ports.auth import Attempts, Imports, PersonalData, Sessions, Users
 from authservice.ports.mail import EmailClaims, MailQuotas, OneTimeTokens, Outbox
+from authservice.ports.passkeys import Passkeys
 from authservice.ports.second_factor import Challenges, KeptRecoveryCodes, TotpFactors
 from authservice.ports.trust import SealedSecrets, SigningKeys
 
@@ -61,6 +62,8 @@ class AuthStores(Protocol):
     def recovery_codes(self) -> KeptRecoveryCodes: ...
     @property
     def challenges(self) -> Challenges: ...
+    @property
+    def passkeys(self) -> Passkeys: ...
 
 
 class ImportStores(Protocol):

@@ -68,6 +68,9 @@ class Challenges(Protocol):
         None if it has none left, its time is over, or it was met. Parallel calls all count.
         """
 
+    def use_up(self, ceremony_id: UUID, user_id: UUID, until: datetime) -> bool:
+        """Keep, until then, that a ceremony of which nothing was kept was answered. Of any number of calls one does."""
+
     def spend(self, challenge_id: UUID) -> bool:
         """Take a challenge away, which was met. Of any number of calls for one, one does."""
 

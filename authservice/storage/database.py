@@ -21,6 +21,7 @@ from authservice.storage.auth.attempts import SqlAttempts
 from authservice.storage.auth.challenges import SqlChallenges
 from authservice.storage.auth.email_claims import SqlEmailClaims
 from authservice.storage.auth.imports import SqlImports
+from authservice.storage.auth.passkeys import SqlPasskeys
 from authservice.storage.auth.personal_data import SqlPersonalData
 from authservice.storage.auth.second_factor import SqlRecoveryCodes, SqlTotpFactors
 from authservice.storage.auth.sessions import SqlSessions
@@ -65,6 +66,7 @@ class SqlTransaction:
         self.totp_factors = SqlTotpFactors(connection)
         self.recovery_codes = SqlRecoveryCodes(connection)
         self.challenges = SqlChallenges(connection)
+        self.passkeys = SqlPasskeys(connection)
         self.signing_keys = SqlSigningKeys(connection)
         self.sealed_secrets = SqlSealedSecrets(connection)
         self.expired = SqlExpired(connection)

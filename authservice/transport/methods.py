@@ -38,6 +38,8 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AuthService/Login": Method(Threads.PASSWORDS, is_repeatable=False),
     # A code is good once, and so is what is set up by one.
     "/authapi.v1.AuthService/CompleteLogin": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AuthService/BeginPasskeyLogin": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AuthService/LoginWithPasskey": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.AuthService/StepUp": Method(Threads.PASSWORDS, is_repeatable=False),
     "/authapi.v1.AuthService/Refresh": Method(Threads.TOGETHER, is_repeatable=True),
     "/authapi.v1.AuthService/Logout": Method(Threads.TOGETHER, is_repeatable=True),
@@ -65,6 +67,11 @@ METHODS: Mapping[str, Method] = {
     "/authapi.v1.AccountService/ConfirmTotp": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.AccountService/RemoveTotp": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.AccountService/RegenerateRecoveryCodes": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/BeginPasskeyRegistration": Method(Threads.CALLS, is_repeatable=True),
+    # The second one brings no recovery codes, which are shown once.
+    "/authapi.v1.AccountService/FinishPasskeyRegistration": Method(Threads.CALLS, is_repeatable=False),
+    "/authapi.v1.AccountService/RenamePasskey": Method(Threads.CALLS, is_repeatable=True),
+    "/authapi.v1.AccountService/RemovePasskey": Method(Threads.CALLS, is_repeatable=False),
     "/authapi.v1.AccountService/ListFactors": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/GetSigningKeys": Method(Threads.CALLS, is_repeatable=True),
     "/authapi.v1.TrustService/WatchRevocations": Method(Threads.NONE, is_repeatable=True),

@@ -50,6 +50,10 @@ STATUSES: dict[type[errors.AuthError], tuple[grpc.StatusCode, ErrorReason.ValueT
     errors.MfaRequired: (grpc.StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_MFA_REQUIRED),
     errors.SecondFactorExists: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_SECOND_FACTOR_EXISTS),
     errors.SecondFactorMissing: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_SECOND_FACTOR_MISSING),
+    errors.PasskeyInvalid: (grpc.StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_PASSKEY_INVALID),
+    errors.PasskeysOff: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_PASSKEYS_OFF),
+    errors.PasskeyExists: (grpc.StatusCode.ALREADY_EXISTS, ErrorReason.ERROR_REASON_PASSKEY_EXISTS),
+    errors.TooManyPasskeys: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_PASSKEY_LIMIT),
     errors.TokenTooLarge: (grpc.StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_TOKEN_TOO_LARGE),
 }
 

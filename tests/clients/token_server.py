@@ -108,6 +108,16 @@ class TokenServer(auth_rpc.AuthServiceServicer, stream_rpc.StreamServiceServicer
     def StepUp(self, request: auth_api.StepUpRequest, context: grpc.ServicerContext) -> auth_api.StepUpResponse:
         raise NotImplementedError
 
+    def BeginPasskeyLogin(
+        self, request: auth_api.BeginPasskeyLoginRequest, context: grpc.ServicerContext
+    ) -> auth_api.BeginPasskeyLoginResponse:
+        raise NotImplementedError
+
+    def LoginWithPasskey(
+        self, request: auth_api.LoginWithPasskeyRequest, context: grpc.ServicerContext
+    ) -> auth_api.LoginWithPasskeyResponse:
+        raise NotImplementedError
+
     def Register(self, request: auth_api.RegisterRequest, context: grpc.ServicerContext) -> auth_api.RegisterResponse:
         raise NotImplementedError
 

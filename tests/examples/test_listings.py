@@ -8,6 +8,7 @@ import pytest
 
 from tests.examples import pages
 from tests.examples.pages import (
+    ACCOUNTS,
     BESIDE,
     GO_PAGE,
     GO_README,
@@ -56,6 +57,7 @@ UNTRIED: dict[tuple[Path, str, str], str] = {
     (OPERATIONS, "sh", "set-password ada"): "tests/rpc/account/test_one_time_passwords.py has the command's story",
     (OPERATIONS, "sh", "build-breached"): "tests/cli/test_passwords.py builds such files",
     (OPERATIONS, "sh", "users import --from"): "tests/cli/test_import.py imports from both",
+    (ACCOUNTS, "js", "navigator.credentials"): "it is for a browser; tests/rpc/passkeys has a device in software",
     (OPERATIONS, "sh", "AUTHSERVICE_SMTP_HOST"): "settings for a mail server of the reader's; tests/mail has some",
     (OPERATIONS, "", "1482 imported"): "tests/cli/test_import.py has other numbers",
     (OPERATIONS, "ini", "[mysqld]"): "tests/clusters/group.py starts members with settings like these",

@@ -17,10 +17,12 @@ from authservice.domain.session import PASSWORD_ALONE, Opening, Session
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import User
 from authservice.ports import AuthStores, last_counts
+from authservice.usecases.account.finish_passkey_registration import PasskeyRegistration
 from authservice.usecases.auth.register import Registration
 from authservice.usecases.steps.open_session import new_session
 from tests.conftest import CHEAPEST, RecordedAudit
 from tests.observed import PASSWORD
+from tests.rpc.passkeys.device import Device
 
 SECONDS = 60.0
 
@@ -64,6 +66,15 @@ class Seeder:
             return app, ()
         code = str(app.at(self.service.parts.clock()))
         return app, account.confirm_totp(code, caller, Deadline.after(SECONDS))
+
+    def passkey(self, user: User) -> Device:
+        """Register a passkey, and return the device that has it."""
+        account, (tokens,) = self.service.account, self.sessions(user, 1)
+        caller = Caller(user.id, tokens.session_id, self.service.parts.clock(), PASSWORD_ALONE)
+        begun, device = account.begin_passkey_registration(caller, Deadline.after(SECONDS)), Device()
+        made = PasskeyRegistration(begun.token, device.create(begun.options), "Phone")
+        account.finish_passkey_registration(made, caller, Deadline.after(SECONDS))
+        return device
 
     def generation(self, session_id: UUID) -> int:
         """Return how often a session was refreshed."""

@@ -16,7 +16,7 @@ from sqlalchemy import URL, make_url
 from authservice import bootstrap
 from authservice.config import Settings
 from authservice.domain.tokens import SessionTokens
-from tests.conftest import CHEAPEST, MASTER_KEY, RecordedAudit, migrate, serve_in_process
+from tests.conftest import CHEAPEST, DOMAIN, MASTER_KEY, ORIGIN, RecordedAudit, migrate, serve_in_process
 from tests.contract import SERVED
 from tests.faults.operations import NAMES, Operations
 from tests.faults.processes import wait_until
@@ -52,7 +52,7 @@ REFUSALS = {
     ),
 }
 """What an administrator does, and how they take it back."""
-ASKING_NO_DATABASE = {"GetSigningKeys", "WatchRevocations", "EstimatePassword"}
+ASKING_NO_DATABASE = {"GetSigningKeys", "WatchRevocations", "EstimatePassword", "BeginPasskeyLogin"}
 
 
 @dataclass
@@ -75,6 +75,7 @@ class Stage:
             **{name: operations.fresh(name).call for name in NAMES},
             "ListSessions": lambda: account.call("ListSessions"),
             "ListFactors": lambda: account.call("ListFactors"),
+            "BeginPasskeyRegistration": lambda: account.call("BeginPasskeyRegistration"),
             "GetAccount": lambda: account.call("GetAccount"),
             "ExportAccount": lambda: list(account.call("ExportAccount")),
             "Verify": lambda: verify(self.stub, tokens.access_token),
@@ -110,7 +111,13 @@ def stage(mariadb: MariaDb, new_own_url: Callable[[], str], tmp_path: Path) -> I
     audit = RecordedAudit()
     service, own = (
         bootstrap.assemble(
-            Settings(database_url=url, data_dir=tmp_path, master_key=MASTER_KEY),  # type: ignore[call-arg,arg-type]
+            Settings(  # type: ignore[call-arg]
+                database_url=url,  # type: ignore[arg-type]
+                data_dir=tmp_path,
+                master_key=MASTER_KEY,  # type: ignore[arg-type]
+                passkey_domain=DOMAIN,
+                passkey_origins=ORIGIN,
+            ),
             hash_cost=CHEAPEST,
             audit=audit,
         )

@@ -11,6 +11,7 @@ from authapi.v1 import auth_service_pb2 as auth_api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authapi.v1 import trust_service_pb2 as trust_api
 from google.protobuf.message_factory import GetMessageClass
+from uuid6 import uuid7
 
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
@@ -68,6 +69,13 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
     ),
     "/authapi.v1.AuthService/CompleteLogin": (
         lambda *_: auth_api.CompleteLoginRequest(challenge_token="made-up", code="000000"),
+        dict.fromkeys(CALLERS, "CHALLENGE_OVER"),  # whoever sends it: what counts is in the request
+    ),
+    "/authapi.v1.AuthService/BeginPasskeyLogin": to_anyone(lambda *_: auth_api.BeginPasskeyLoginRequest()),
+    "/authapi.v1.AuthService/LoginWithPasskey": (
+        lambda *_: auth_api.LoginWithPasskeyRequest(
+            passkey=auth_api.PasskeyProof(ceremony_token="made-up", credential_json='{"rawId": "AA"}')
+        ),
         dict.fromkeys(CALLERS, "CHALLENGE_OVER"),  # whoever sends it: what counts is in the request
     ),
     "/authapi.v1.AuthService/StepUp": to_users(lambda *_: auth_api.StepUpRequest(password=PASSWORD)),
@@ -129,6 +137,21 @@ MATRIX: dict[str, tuple[Request, Mapping[str, str]]] = {
     "/authapi.v1.AccountService/RemoveTotp": to_users(lambda *_: account_api.RemoveTotpRequest(), good="MFA_REQUIRED"),
     "/authapi.v1.AccountService/RegenerateRecoveryCodes": to_users(
         lambda *_: account_api.RegenerateRecoveryCodesRequest(), good="MFA_REQUIRED"
+    ),
+    "/authapi.v1.AccountService/BeginPasskeyRegistration": to_users(
+        lambda *_: account_api.BeginPasskeyRegistrationRequest()
+    ),
+    "/authapi.v1.AccountService/FinishPasskeyRegistration": to_users(
+        lambda *_: account_api.FinishPasskeyRegistrationRequest(
+            ceremony_token="made-up", credential_json="{}", name="Phone"
+        ),
+        good="CHALLENGE_OVER",
+    ),
+    "/authapi.v1.AccountService/RenamePasskey": to_users(
+        lambda *_: account_api.RenamePasskeyRequest(passkey_id=str(uuid7()), name="Phone"), good="NOT_PERMITTED"
+    ),
+    "/authapi.v1.AccountService/RemovePasskey": to_users(
+        lambda *_: account_api.RemovePasskeyRequest(passkey_id=str(uuid7())), good="MFA_REQUIRED"
     ),
     "/authapi.v1.AccountService/ListFactors": to_users(lambda *_: account_api.ListFactorsRequest()),
     "/authapi.v1.TrustService/GetSigningKeys": to_anyone(lambda *_: trust_api.GetSigningKeysRequest()),
@@ -192,6 +215,8 @@ def test_a2_an_id_in_a_request_is_one_that_a_test_tries_with_somebody_elses() ->
         if field.name.endswith(("_id", "_ids"))
     }
     assert ids == {
+        "/authapi.v1.AccountService/RenamePasskey.passkey_id",  # passkeys/test_registration.py: by eve
+        "/authapi.v1.AccountService/RemovePasskey.passkey_id",  # passkeys/test_registration.py: by eve
         "/authapi.v1.AccountService/RevokeSession.session_id",  # account/test_sessions.py: somebody elses
         "/authapi.v1.AuthService/Logout.session_id",  # auth/test_sessions.py: another users session
         "/authapi.v1.StreamService/RenewStream.stream_id",  # clients/serving/test_streams_renewal.py: by nobody else

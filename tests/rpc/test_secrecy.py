@@ -32,13 +32,14 @@ from authservice.logs import LogAudit
 from authservice.usecases.auth.login import Credentials
 from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
-from tests.conftest import CHEAPEST, MASTER_KEY, serve_in_process
+from tests.conftest import CHEAPEST, MASTER_KEY, SettableClock, serve_in_process
 from tests.contract import SERVED, path_of, snake_case
 from tests.faults.seeding import Seeder
 from tests.observed import ObservedChannel, login, logout, refresh, refusal, register, verify
 from tests.rpc.account.calling import Account, bearer
 from tests.rpc.account.mailbox import Mailbox
 from tests.rpc.canaries import BESIDE_REQUESTS, SECRET_FIELDS, UNARY, ObservedCalls, call_with_canaries
+from tests.rpc.passkeys.people import Owner
 
 PASSWORD = "password-canary plum engine 88 meadow"
 OTHER = "other-canary granite harp 52 willow"
@@ -89,6 +90,17 @@ def with_second_factor(channel: grpc.Channel, name: str) -> None:
     assert "canary" not in str(refusal(auth.StepUp, wrong, metadata=bearer(account.access_token)).details)
 
 
+def with_passkey(channel: grpc.Channel, name: str) -> None:
+    """Register a passkey, and log in with it in each way."""
+    auth = rpc.AuthServiceStub(channel)
+    owner = Owner(channel, SettableClock(), name, tokens=login(auth, name, PASSWORD))
+    owner.register_passkey()
+    asked = auth.Login(auth_api.LoginRequest(user_name_or_email=name, password=PASSWORD)).challenge
+    owner.meet(asked.challenge_token, owner.device.get(asked.passkey_options_json))
+    owner.step_up(passkey=owner.signed())
+    owner.log_in()
+
+
 def enroll_at_login(auth: rpc.AuthServiceStub, name: str) -> None:
     """Set an app up because the company asks for one."""
     asked = auth.Login(auth_api.LoginRequest(user_name_or_email=name, password=PASSWORD)).challenge
@@ -108,6 +120,8 @@ def live_through_everything(channel: grpc.Channel, service: bootstrap.Service) -
     verify(stub, second.access_token)
     register(stub, "kay", PASSWORD)
     with_second_factor(channel, "kay")
+    register(stub, "pam", PASSWORD)
+    with_passkey(channel, "pam")
     register(stub, "eva", PASSWORD)
     service.admin.operate_users.grant("eva", ROLE, Deadline.after(10))
     enroll_at_login(stub, "eva")

@@ -19,6 +19,7 @@ from grpc_testing._server import _servicer_context
 from authservice.domain.challenge import IssuedChallenge, Method
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import InvalidInput, TokenInvalid
+from authservice.domain.passkey import Ceremony
 from authservice.domain.revocation import Revocation
 from authservice.domain.second_factor import TotpEnrollment
 from authservice.domain.session import Scope
@@ -32,6 +33,7 @@ from authservice.transport.servicers.auth import SERVICE, AuthServicer
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.auth.complete_login import Answer, CompletedLogin
 from authservice.usecases.auth.login import Credentials
+from authservice.usecases.auth.login_with_passkey import PasskeyLogin
 from authservice.usecases.auth.logout import LogoutRequest
 from authservice.usecases.auth.register import Registration
 from tests.contract import snake_case
@@ -69,8 +71,9 @@ class UseCase:
     answer: Any
     calls: list[tuple[Any, Deadline]] = field(default_factory=list)
 
-    def __call__(self, request: Any, deadline: Deadline) -> Any:
-        self.calls.append((request, deadline))
+    def __call__(self, *given: Any) -> Any:
+        *request, deadline = given
+        self.calls.append((request[0] if request else None, deadline))
         return self.answer
 
     @property
@@ -95,6 +98,8 @@ class Desk:
     refresh: UseCase = field(default_factory=lambda: UseCase(TOKENS))
     logout: UseCase = field(default_factory=lambda: UseCase(3))
     verify: UseCase = field(default_factory=lambda: UseCase(IDENTITY))
+    begin_passkey_login: UseCase = field(default_factory=lambda: UseCase(Ceremony("pk1.token", "{}", NOW)))
+    login_with_passkey: UseCase = field(default_factory=lambda: UseCase(TOKENS))
     complete_login: UseCase = field(default_factory=lambda: UseCase(CompletedLogin(TOKENS, ("7k3mq-x0v1d",))))
 
     def servicer(self) -> AuthServicer:
@@ -160,6 +165,23 @@ def test_complete_login_hands_over_token_and_code_and_answers_with_tokens_codes_
     assert desk.complete_login.request == Answer("ch1.token", " 123 456 ", "192.0.2.7")
     assert (answer.user_id, answer.server_time) == (str(USER_ID), timestamp(NOW))
     assert list(answer.recovery_codes) == ["7k3mq-x0v1d"]
+    assert_are_the_tokens(answer.tokens)
+
+
+def test_begin_passkey_login_answers_with_what_a_browser_is_asked(desk: Desk) -> None:
+    answer = desk.call("BeginPasskeyLogin", api.BeginPasskeyLoginRequest())
+    assert answer.ceremony == second_factor.PasskeyCeremony(
+        ceremony_token="pk1.token", options_json="{}", expire_time=timestamp(NOW)
+    )
+
+
+def test_login_with_passkey_hands_over_the_answer_and_answers_with_tokens_and_time(desk: Desk) -> None:
+    proof = api.PasskeyProof(ceremony_token="pk1.token", credential_json="{}")
+    answer = desk.call(
+        "LoginWithPasskey", api.LoginWithPasskeyRequest(passkey=proof, client_label="cli", remember=True)
+    )
+    assert desk.login_with_passkey.request == PasskeyLogin("pk1.token", "{}", "cli", True, "192.0.2.7")
+    assert (answer.user_id, answer.server_time) == (str(USER_ID), timestamp(NOW))
     assert_are_the_tokens(answer.tokens)
 
 
@@ -240,6 +262,8 @@ REQUESTS: dict[str, Message] = {
     "Register": api.RegisterRequest(),
     "Login": api.LoginRequest(),
     "CompleteLogin": api.CompleteLoginRequest(),
+    "BeginPasskeyLogin": api.BeginPasskeyLoginRequest(),
+    "LoginWithPasskey": api.LoginWithPasskeyRequest(),
     "Refresh": api.RefreshRequest(),
     "Logout": api.LogoutRequest(),
     "Verify": api.VerifyRequest(),

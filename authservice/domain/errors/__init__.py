@@ -6,6 +6,7 @@ a fault of the service, and its text never reaches the caller.
 
 from authservice.domain.errors.auth import *
 from authservice.domain.errors.mail import *
+from authservice.domain.errors.passkeys import *
 from authservice.domain.errors.roots import *
 from authservice.domain.errors.second_factor import *
 from authservice.domain.errors.trust import *

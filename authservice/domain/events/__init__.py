@@ -7,6 +7,7 @@ from authservice.domain.events.account import *
 from authservice.domain.events.admin import *
 from authservice.domain.events.auth import *
 from authservice.domain.events.mail import *
+from authservice.domain.events.passkeys import *
 from authservice.domain.events.roots import *
 from authservice.domain.events.second_factor import *
 from authservice.domain.events.trust import *

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.challenge import Challenge, Purpose
 from authservice.domain.session import Opening
@@ -44,6 +45,15 @@ class SqlChallenges:
         # come next would be conflicts.
         query = select(challenges).where(challenges.c.id == challenge_id).with_for_update()
         return _to_challenge(self._connection.execute(query).one())
+
+    def use_up(self, ceremony_id: UUID, user_id: UUID, until: datetime) -> bool:
+        """Keep that a ceremony was answered; the primary key decides."""
+        met = Challenge(ceremony_id, user_id, Purpose.PASSKEY, b"", 0, until, tries_left=0)
+        try:
+            self._connection.execute(insert(challenges).values(**_to_row(met)))
+        except IntegrityError:
+            return False
+        return True
 
     def spend(self, challenge_id: UUID) -> bool:
         """Delete a challenge; the row count decides who has met it."""

@@ -85,6 +85,12 @@ HELD = {
     ),
     "totp_factors": Held(by="user_id", personal="user_id created_at confirmed_at last_step", secrets="sealed"),
     "recovery_codes": Held(by="user_id", personal="user_id created_at", secrets="code_hash"),
+    "passkeys": Held(
+        by="user_id",
+        personal="user_id name sign_count transports is_backed_up created_at last_used_at",
+        secrets="credential_id public_key",
+        pseudonym="id",
+    ),
     "challenges": Held(
         by="user_id",
         personal="user_id client_label network auth_methods is_remembered expires_at",

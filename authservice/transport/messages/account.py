@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from authapi.v1 import account_service_pb2 as api
 
 from authservice.domain.caller import Caller
-from authservice.domain.second_factor import Factors
+from authservice.domain.passkey import Passkey
+from authservice.domain.second_factor import SecondFactors
 from authservice.domain.session import Session
 from authservice.domain.strength import Strength
 from authservice.domain.user import User
@@ -56,12 +57,25 @@ def account_changes(request: api.UpdateAccountRequest) -> AccountChanges:
     )
 
 
-def listed_factors(factors: Factors) -> api.ListFactorsResponse:
+def listed_factors(factors: SecondFactors, recovery_codes_left: int) -> api.ListFactorsResponse:
     """Return second factors as their user sees them."""
-    answer = api.ListFactorsResponse(recovery_codes_left=factors.recovery_codes_left)
-    if factors.totp_since:
-        answer.factors.add(kind=api.FACTOR_KIND_TOTP, create_time=timestamp(factors.totp_since))
+    answer = api.ListFactorsResponse(recovery_codes_left=recovery_codes_left)
+    if factors.app and factors.app.confirmed_at:
+        answer.factors.add(kind=api.FACTOR_KIND_TOTP, create_time=timestamp(factors.app.confirmed_at))
+    answer.factors.extend(map(passkey_factor, factors.passkeys))
     return answer
+
+
+def passkey_factor(passkey: Passkey) -> api.Factor:
+    """Return a passkey as its user sees it."""
+    return api.Factor(
+        kind=api.FACTOR_KIND_PASSKEY,
+        create_time=timestamp(passkey.created_at),
+        passkey_id=str(passkey.id),
+        name=passkey.name,
+        last_used_time=timestamp(passkey.last_used_at) if passkey.last_used_at else None,
+        backed_up=passkey.is_backed_up,
+    )
 
 
 def _session(session: Session, *, is_current: bool) -> api.Session:

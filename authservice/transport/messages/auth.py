@@ -51,6 +51,9 @@ def step_up_proof(request: api.StepUpRequest) -> Proof:
     return Proof(
         password=request.password if request.HasField("password") else None,
         code=request.code if request.HasField("code") else None,
+        passkey=(request.passkey.ceremony_token, request.passkey.credential_json)
+        if request.HasField("passkey")
+        else None,
     )
 
 

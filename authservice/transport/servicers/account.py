@@ -15,8 +15,9 @@ from authservice.transport.messages.account import (
     estimated,
     listed_factors,
     listed_sessions,
+    passkey_factor,
 )
-from authservice.transport.messages.second_factor import enrollment
+from authservice.transport.messages.second_factor import ceremony, enrollment
 from authservice.transport.messages.times import timestamp
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
@@ -25,6 +26,7 @@ from authservice.transport.streams.writers import Send
 from authservice.usecases.account import AccountStories
 from authservice.usecases.account.change_password import PasswordChange
 from authservice.usecases.account.estimate_password import Candidate
+from authservice.usecases.account.finish_passkey_registration import PasskeyRegistration
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AccountService"]
 
@@ -167,9 +169,40 @@ class AccountServicer(rpc.AccountServiceServicer):
         codes = self.stories.regenerate_recovery_codes(self._caller(context), self._deadline(context))
         return api.RegenerateRecoveryCodesResponse(recovery_codes=codes)
 
+    def BeginPasskeyRegistration(
+        self, request: api.BeginPasskeyRegistrationRequest, context: grpc.ServicerContext
+    ) -> api.BeginPasskeyRegistrationResponse:
+        """Say what the browser is asked for."""
+        begun = self.stories.begin_passkey_registration(self._caller(context), self._deadline(context))
+        return api.BeginPasskeyRegistrationResponse(ceremony=ceremony(begun))
+
+    def FinishPasskeyRegistration(
+        self, request: api.FinishPasskeyRegistrationRequest, context: grpc.ServicerContext
+    ) -> api.FinishPasskeyRegistrationResponse:
+        """Keep a passkey."""
+        wanted = PasskeyRegistration(request.ceremony_token, request.credential_json, request.name)
+        kept = self.stories.finish_passkey_registration(wanted, self._caller(context), self._deadline(context))
+        return api.FinishPasskeyRegistrationResponse(
+            passkey=passkey_factor(kept.passkey), recovery_codes=kept.recovery_codes
+        )
+
+    def RenamePasskey(
+        self, request: api.RenamePasskeyRequest, context: grpc.ServicerContext
+    ) -> api.RenamePasskeyResponse:
+        """Give a passkey a name."""
+        self.stories.rename_passkey(request.passkey_id, request.name, self._caller(context), self._deadline(context))
+        return api.RenamePasskeyResponse()
+
+    def RemovePasskey(
+        self, request: api.RemovePasskeyRequest, context: grpc.ServicerContext
+    ) -> api.RemovePasskeyResponse:
+        """Forget a passkey."""
+        ended = self.stories.remove_passkey(request.passkey_id, self._caller(context), self._deadline(context))
+        return api.RemovePasskeyResponse(ended_sessions=ended)
+
     def ListFactors(self, request: api.ListFactorsRequest, context: grpc.ServicerContext) -> api.ListFactorsResponse:
         """Say what logins ask for beside the password."""
-        return listed_factors(self.stories.list_factors(self._caller(context), self._deadline(context)))
+        return listed_factors(*self.stories.list_factors(self._caller(context), self._deadline(context)))
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:
         return caller_of(context, self.networks)

@@ -16,12 +16,14 @@ from authservice.transport.messages.auth import (
     session_tokens,
     step_up_proof,
 )
+from authservice.transport.messages.second_factor import ceremony
 from authservice.transport.messages.times import timestamp
 from authservice.transport.networks import Networks
 from authservice.transport.registration import Registration
 from authservice.usecases.auth import AuthStories, register
 from authservice.usecases.auth.complete_login import Answer
 from authservice.usecases.auth.login import Credentials
+from authservice.usecases.auth.login_with_passkey import PasskeyLogin
 
 DESCRIPTOR = api.DESCRIPTOR.services_by_name["AuthService"]
 SERVICE = DESCRIPTOR.full_name
@@ -72,7 +74,7 @@ class AuthServicer(rpc.AuthServiceServicer):
         self, request: api.CompleteLoginRequest, context: grpc.ServicerContext
     ) -> api.CompleteLoginResponse:
         """Open the session that a login has begun."""
-        answer = Answer(request.challenge_token, request.code, self.networks.of_attempt(context))
+        answer = Answer(request.challenge_token, request.code, self.networks.of_attempt(context), request.passkey_json)
         completed = self.stories.complete_login(answer, deadline_of(context, self.default_deadline))
         return api.CompleteLoginResponse(
             tokens=session_tokens(completed.tokens),
@@ -80,6 +82,32 @@ class AuthServicer(rpc.AuthServiceServicer):
             server_time=timestamp(self.clock()),
             recovery_codes=completed.recovery_codes,
             erase_time=erase_time(completed.tokens),
+        )
+
+    def BeginPasskeyLogin(
+        self, request: api.BeginPasskeyLoginRequest, context: grpc.ServicerContext
+    ) -> api.BeginPasskeyLoginResponse:
+        """Say what a browser is asked."""
+        begun = self.stories.begin_passkey_login(deadline_of(context, self.default_deadline))
+        return api.BeginPasskeyLoginResponse(ceremony=ceremony(begun))
+
+    def LoginWithPasskey(
+        self, request: api.LoginWithPasskeyRequest, context: grpc.ServicerContext
+    ) -> api.LoginWithPasskeyResponse:
+        """Open a session."""
+        wanted = PasskeyLogin(
+            request.passkey.ceremony_token,
+            request.passkey.credential_json,
+            request.client_label,
+            is_remembered=request.remember,
+            network=self.networks.of_attempt(context),
+        )
+        tokens = self.stories.login_with_passkey(wanted, deadline_of(context, self.default_deadline))
+        return api.LoginWithPasskeyResponse(
+            tokens=session_tokens(tokens),
+            user_id=str(tokens.user_id),
+            server_time=timestamp(self.clock()),
+            erase_time=erase_time(tokens),
         )
 
     def StepUp(self, request: api.StepUpRequest, context: grpc.ServicerContext) -> api.StepUpResponse:

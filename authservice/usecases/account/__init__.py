@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.account.begin_passkey_registration import BeginPasskeyRegistration
 from authservice.usecases.account.change_email import ChangeEmail
 from authservice.usecases.account.change_password import ChangePassword
 from authservice.usecases.account.confirm_totp import ConfirmTotp
@@ -10,11 +11,14 @@ from authservice.usecases.account.enroll_totp import EnrollTotp
 from authservice.usecases.account.erase_accounts import EraseAccounts
 from authservice.usecases.account.estimate_password import EstimatePassword
 from authservice.usecases.account.export_account import ExportAccount
+from authservice.usecases.account.finish_passkey_registration import FinishPasskeyRegistration
 from authservice.usecases.account.get_account import GetAccount
 from authservice.usecases.account.list_factors import ListFactors
 from authservice.usecases.account.list_sessions import ListSessions
 from authservice.usecases.account.regenerate_recovery_codes import RegenerateRecoveryCodes
+from authservice.usecases.account.remove_passkey import RemovePasskey
 from authservice.usecases.account.remove_totp import RemoveTotp
+from authservice.usecases.account.rename_passkey import RenamePasskey
 from authservice.usecases.account.request_email_verification import RequestEmailVerification
 from authservice.usecases.account.request_password_reset import RequestPasswordReset
 from authservice.usecases.account.reset_password import ResetPassword
@@ -49,3 +53,7 @@ class AccountStories:
     remove_totp: RemoveTotp
     regenerate_recovery_codes: RegenerateRecoveryCodes
     list_factors: ListFactors
+    begin_passkey_registration: BeginPasskeyRegistration
+    finish_passkey_registration: FinishPasskeyRegistration
+    rename_passkey: RenamePasskey
+    remove_passkey: RemovePasskey

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
-from authservice.domain.second_factor import Factors
+from authservice.domain.second_factor import SecondFactors
 from authservice.ports import AuthStores, Database
+from authservice.usecases.steps.second_factors import second_factors_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +15,9 @@ class ListFactors:
 
     database: Database[AuthStores]
 
-    def __call__(self, caller: Caller, deadline: Deadline) -> Factors:
-        """Return those that are confirmed. Raises StorageUnavailable, DeadlineTooShort."""
+    def __call__(self, caller: Caller, deadline: Deadline) -> tuple[SecondFactors, int]:
+        """Return them, and how many recovery codes are left. Raises StorageUnavailable, DeadlineTooShort."""
         return self.database.read(lambda tx: self._read(tx, caller), deadline)
 
-    def _read(self, tx: AuthStores, caller: Caller) -> Factors:
-        factor = tx.totp_factors.get(caller.user_id)
-        return Factors(factor.confirmed_at if factor else None, tx.recovery_codes.count(caller.user_id))
+    def _read(self, tx: AuthStores, caller: Caller) -> tuple[SecondFactors, int]:
+        return second_factors_of(tx, caller.user_id), tx.recovery_codes.count(caller.user_id)

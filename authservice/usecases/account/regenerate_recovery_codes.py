@@ -11,6 +11,7 @@ from authservice.domain.mail import MailKind
 from authservice.domain.second_factor import CODES_REPLACED
 from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
 from authservice.usecases.steps.enroll_totp import EnrollTotp
+from authservice.usecases.steps.second_factors import second_factors_of
 from authservice.usecases.steps.send_mail import SendMail
 
 
@@ -30,8 +31,8 @@ class RegenerateRecoveryCodes:
         notice = self.send_mail.draft(MailKind.FACTOR_CHANGED, change=CODES_REPLACED)
 
         def store(tx: AuthStores) -> None:
-            user, factor = tx.users.lock(caller.user_id), tx.totp_factors.get(caller.user_id)
-            if user is None or factor is None or not factor.is_confirmed:
+            user = tx.users.lock(caller.user_id)
+            if user is None or not second_factors_of(tx, user.id).is_set_up:
                 raise SecondFactorMissing
             self.enroll.keep_codes(tx, user, recovery_codes, now)
             self.send_mail.notify(tx, user, notice)

@@ -9,7 +9,7 @@ from authservice.domain.errors import AuthError, SecondFactorMissing
 from authservice.domain.mail import Letter, MailKind
 from authservice.domain.second_factor import APP_REMOVED
 from authservice.ports import Audit, AuthStores, Database, success_counts
-from authservice.usecases.steps.remove_totp import remove_totp
+from authservice.usecases.steps.remove_factors import remove_totp
 from authservice.usecases.steps.send_mail import SendMail
 
 

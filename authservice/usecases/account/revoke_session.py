@@ -8,7 +8,7 @@ from authservice.domain import events
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import NotPermitted
-from authservice.domain.fields import Fields, session_id
+from authservice.domain.fields import Fields, uuid_of
 from authservice.domain.session import SessionEnd
 from authservice.ports import Audit, AuthStores, Clock, Database, first_change_counts
 
@@ -27,7 +27,7 @@ class RevokeSession:
         Raises InvalidInput, NotPermitted, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         fields = Fields()
-        asked = fields.read("session_id", session_id, text)
+        asked = fields.read("session_id", uuid_of, text)
         fields.require_valid()
         assert asked is not None
         now = self.clock()

@@ -9,7 +9,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.domain.mail import Letter, MailKind
-from authservice.domain.second_factor import APP_REMOVED
+from authservice.domain.second_factor import ALL_REMOVED
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User, UserName, UserSummary
 from authservice.ports import (
@@ -22,7 +22,7 @@ from authservice.ports import (
     last_counts,
 )
 from authservice.usecases.steps.admit_attempt import account_of
-from authservice.usecases.steps.remove_totp import remove_totp
+from authservice.usecases.steps.remove_factors import remove_all
 from authservice.usecases.steps.send_mail import SendMail
 
 Change = TypeVar("Change", bool, int)
@@ -84,11 +84,11 @@ class OperateUsers:
         self.audit.record(events.UserEnabled(user_id=user.id))
 
     def remove_second_factor(self, user_name: str, deadline: Deadline) -> int | None:
-        """Take a user's second factor away and end their sessions. Returns how many were live.
+        """Take a user's second factors away and end their sessions. Returns how many were live.
 
         None where the user has none. Raises NoSuchUser, FieldRejected.
         """
-        notice = self.send_mail.draft(MailKind.FACTOR_CHANGED, change=APP_REMOVED)
+        notice = self.send_mail.draft(MailKind.FACTOR_CHANGED, change=ALL_REMOVED)
         user, ended = self.database.transact(
             lambda tx: self._remove_second_factor(tx, user_name, notice), deadline, settle=_settle_removal
         )
@@ -166,7 +166,7 @@ class OperateUsers:
 
     def _remove_second_factor(self, tx: AuthStores, user_name: str, notice: Letter) -> tuple[User, int | None]:
         user = self._find(tx, user_name)
-        ended = remove_totp(tx, user.id, notice.written_at)
+        ended = remove_all(tx, user.id, notice.written_at)
         if ended is not None:
             self.send_mail.notify(tx, user, notice)
         return user, ended

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from authservice.usecases.auth.begin_passkey_login import BeginPasskeyLogin
 from authservice.usecases.auth.complete_login import CompleteLogin
 from authservice.usecases.auth.explain import Explain
 from authservice.usecases.auth.login import Login
+from authservice.usecases.auth.login_with_passkey import LoginWithPasskey
 from authservice.usecases.auth.logout import Logout
 from authservice.usecases.auth.refresh import Refresh
 from authservice.usecases.auth.register import Register
@@ -21,6 +23,8 @@ class AuthStories:
     login: Login
     complete_login: CompleteLogin
     step_up: StepUp
+    begin_passkey_login: BeginPasskeyLogin
+    login_with_passkey: LoginWithPasskey
     refresh: Refresh
     logout: Logout
     verify: Verify

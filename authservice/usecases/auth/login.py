@@ -15,7 +15,7 @@ from authservice.domain.errors import (
     Violation,
 )
 from authservice.domain.fields import Fields, another_password, bounded_text, client_label
-from authservice.domain.second_factor import TotpFactor
+from authservice.domain.second_factor import SecondFactors
 from authservice.domain.session import PASSWORD_ALONE, Opening
 from authservice.domain.tokens import SessionTokens
 from authservice.domain.user import NewPassword, User
@@ -33,6 +33,7 @@ from authservice.usecases.steps.ask_second_factor import AskSecondFactor
 from authservice.usecases.steps.find_user import FindUser, identifier
 from authservice.usecases.steps.open_session import OpenSession
 from authservice.usecases.steps.require_confirmed import RequireConfirmed
+from authservice.usecases.steps.second_factors import second_factors_of
 
 _NOBODY = UUID(int=0)
 
@@ -77,7 +78,7 @@ class Login:
         """
         self._check_form(request)
         self.passwords.require_room()
-        name, user, factor = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        name, user, factors = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
         attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if not check.matches:
@@ -88,7 +89,7 @@ class Login:
         self.require_confirmed(user, deadline)
         opening = Opening(request.client_label, request.network, PASSWORD_ALONE, request.is_remembered)
         new_password = self._new_password(request, user, deadline)
-        answer = self.ask_second_factor(user, factor, opening, deadline, new_password) or self.open_session(
+        answer = self.ask_second_factor(user, factors, opening, deadline, new_password) or self.open_session(
             user, attempt, opening, deadline, new_password
         )
         if new_password:
@@ -121,10 +122,10 @@ class Login:
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
 
-    def _find(self, tx: AuthStores, identifier: str) -> tuple[str, User | None, TotpFactor | None]:
+    def _find(self, tx: AuthStores, identifier: str) -> tuple[str, User | None, SecondFactors]:
         name, user = self.find_user(tx, identifier)
         # Asked for nobody as well, so that the time does not tell who exists.
-        return name, user, tx.totp_factors.get(user.id if user else _NOBODY)
+        return name, user, second_factors_of(tx, user.id if user else _NOBODY)
 
     def _upgrade_hash(self, user: User, password: str, deadline: Deadline) -> None:
         # The user is in, whatever becomes of this; the next login will try again.

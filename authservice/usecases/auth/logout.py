@@ -17,7 +17,7 @@ from authservice.domain.errors import (
     TokenRejected,
     Violation,
 )
-from authservice.domain.fields import Fields, session_id
+from authservice.domain.fields import Fields, uuid_of
 from authservice.domain.session import Presented, Scope, Session, SessionEnd
 from authservice.domain.tokens import RefreshToken
 from authservice.ports import (
@@ -184,7 +184,7 @@ def read_target(request: LogoutRequest) -> Scope | UUID:
     if request.scope is not None:
         raise InvalidInput(Violation("session_id", "must not be combined with a scope"))
     fields = Fields()
-    named = fields.read("session_id", session_id, request.session_id)
+    named = fields.read("session_id", uuid_of, request.session_id)
     fields.require_valid()
     assert named is not None
     return named

@@ -9,24 +9,30 @@ from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import (
     AuthError,
+    ChallengeOver,
     CodeInvalid,
     Conflict,
     CredentialsInvalid,
     InvalidInput,
     MfaRequired,
+    PasskeyInvalid,
     SessionEnded,
     Violation,
 )
-from authservice.domain.fields import Fields, bounded_text
+from authservice.domain.fields import Fields, bounded_text, passkey_answer
+from authservice.domain.passkey import POSSESSION
 from authservice.domain.second_factor import RECOVERY_CODE, with_second_factor
 from authservice.domain.session import PASSWORD_ALONE, Session, SessionLimits
 from authservice.domain.tokens import AccessToken
 from authservice.domain.user import User
-from authservice.ports import Audit, AuthStores, Clock, Database, Passwords, success_counts
+from authservice.ports import Audit, AuthStores, CeremonyTokens, Clock, Database, Passwords, success_counts
 from authservice.usecases.steps.admit_attempt import AdmitAttempt
 from authservice.usecases.steps.admit_code import AdmitCode
+from authservice.usecases.steps.begin_ceremony import BY_PASSKEY
 from authservice.usecases.steps.issue_tokens import IssueTokens
+from authservice.usecases.steps.second_factors import second_factors_of
 from authservice.usecases.steps.use_code import UseCode
+from authservice.usecases.steps.use_passkey import Used, UsePasskey
 
 _Prove: TypeAlias = Callable[[AuthStores, User], tuple[str, ...]]
 """Uses up what proves a user, who is locked. Returns what it proves, as RFC 8176 names."""
@@ -36,10 +42,15 @@ _Together: TypeAlias = Callable[[tuple[str, ...], tuple[str, ...]], tuple[str, .
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a caller sends to prove who they are: one of the two."""
+    """What a caller sends to prove who they are: one of the three.
+
+    Args:
+        passkey: the token with which the browser was asked, and its answer.
+    """
 
     password: str | None = field(default=None, repr=False)
     code: str | None = field(default=None, repr=False)
+    passkey: tuple[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class StepUp:
     admit_attempt: AdmitAttempt
     admit_code: AdmitCode
     use_code: UseCode
+    use_passkey: UsePasskey
+    ceremony_tokens: CeremonyTokens
     issue_tokens: IssueTokens
     limits: SessionLimits
     clock: Clock
@@ -62,40 +75,50 @@ class StepUp:
     def __call__(self, proof: Proof, caller: Caller, deadline: Deadline) -> AccessToken:
         """Return an access token of the caller's session that tells of the proof.
 
-        Raises InvalidInput, CredentialsInvalid, MfaRequired, CodeInvalid, SecondFactorMissing, Throttled,
-        SessionEnded, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises InvalidInput, CredentialsInvalid, MfaRequired, CodeInvalid, SecondFactorMissing, PasskeyInvalid,
+        PasskeysOff, ChallengeOver, Throttled, SessionEnded, Overloaded, TokenTooLarge, DeadlineTooShort,
+        StorageUnavailable, Conflict.
         """
         self._check_form(proof)
         try:
             if proof.password is not None:
                 return self._by_password(proof.password, caller, deadline)
+            if proof.passkey is not None:
+                return self._by_passkey(*proof.passkey, caller, deadline)
             assert proof.code is not None
             return self._by_code(proof.code, caller, deadline)
         except CodeInvalid:
             self.audit.record(events.CodeRefused(user_id=caller.user_id))
+            raise
+        except PasskeyInvalid:
+            self.use_passkey.refused(caller.user_id)
             raise
         except (CredentialsInvalid, MfaRequired):
             self.audit.record(events.StepUpRefused(user_id=caller.user_id, session_id=caller.session_id))
             raise
 
     def _check_form(self, proof: Proof) -> None:
-        if proof.password is None and proof.code is None:
-            raise InvalidInput(Violation("proof", "is required: a password or a code"))
+        if proof.password is None and proof.code is None and proof.passkey is None:
+            raise InvalidInput(Violation("proof", "is required: a password, a code or a passkey"))
         fields = Fields()
         if proof.password is not None:
             fields.read("password", bounded_text, proof.password, least=1, most=1024)
         if proof.code is not None:
             fields.read("code", bounded_text, proof.code, least=1, most=64)
+        if proof.passkey is not None:
+            token, answer = proof.passkey
+            fields.read("passkey.ceremony_token", bounded_text, token, least=1, most=4096)
+            fields.read("passkey.credential_json", passkey_answer, answer)
         fields.require_valid()
 
     def _by_password(self, password: str, caller: Caller, deadline: Deadline) -> AccessToken:
         self.passwords.require_room()
-        user, factor = self.database.read(
-            lambda tx: (tx.users.get(caller.user_id), tx.totp_factors.get(caller.user_id)), deadline
+        user, factors = self.database.read(
+            lambda tx: (tx.users.get(caller.user_id), second_factors_of(tx, caller.user_id)), deadline
         )
         if user is None:
             raise SessionEnded
-        if factor and factor.is_confirmed:
+        if factors.is_set_up:
             raise MfaRequired
         attempt = self.admit_attempt(user, user.name.canonical, password, caller.network, deadline)
         if not self.passwords.check(password, user.password_hash, deadline).matches:
@@ -124,6 +147,21 @@ class StepUp:
             self.audit.record(events.RecoveryCodeUsed(user_id=caller.user_id))
         return token
 
+    def _by_passkey(self, token: str, answer: str, caller: Caller, deadline: Deadline) -> AccessToken:
+        now = self.clock()
+        ceremony_id, until = self.ceremony_tokens.read(token, BY_PASSKEY, "", now)
+        found: list[Used] = []
+
+        def prove(tx: AuthStores, current: User) -> tuple[str, ...]:
+            found.append(self.use_passkey(tx, current.id, token, answer, now))
+            if not tx.challenges.use_up(ceremony_id, current.id, until):
+                raise ChallengeOver
+            return POSSESSION
+
+        moved = self._move(caller, prove, with_second_factor, deadline)
+        self.use_passkey.record(found[0])
+        return moved
+
     def _move(self, caller: Caller, prove: _Prove, together: _Together, deadline: Deadline) -> AccessToken:
         """Have the session tell of a proof, in the transaction in which that is used up."""
         now = self.clock()
@@ -134,7 +172,11 @@ class StepUp:
                 raise SessionEnded
             try:
                 proof = prove(tx, user)
-            except CodeInvalid as refused:  # Answered, and not raised: see success_counts.
+            except (
+                CodeInvalid,
+                ChallengeOver,
+                PasskeyInvalid,
+            ) as refused:  # Answered, and not raised: see success_counts.
                 return refused
             held = tx.sessions.hold_each({caller.session_id}).get(caller.session_id)
             if held is None or not held[0].is_live(now):

@@ -6,10 +6,11 @@ from authservice.domain import events
 from authservice.domain.challenge import CHALLENGE_LIFE, Challenge, IssuedChallenge, Method, Purpose
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Conflict, CredentialsInvalid
-from authservice.domain.second_factor import SecondFactorPolicy, TotpEnrollment, TotpFactor
+from authservice.domain.passkey import Passkey
+from authservice.domain.second_factor import SecondFactorPolicy, SecondFactors, TotpEnrollment, TotpFactor
 from authservice.domain.session import Opening, SessionEnd
 from authservice.domain.user import NewPassword, User
-from authservice.ports import Audit, AuthStores, ChallengeTokens, Clock, Database, NewId, last_counts
+from authservice.ports import Audit, AuthStores, ChallengeTokens, Clock, Database, NewId, PasskeyCeremonies, last_counts
 from authservice.usecases.steps.enroll_totp import EnrollTotp
 from authservice.usecases.steps.set_password import SetPassword
 
@@ -23,6 +24,7 @@ class AskSecondFactor:
     challenge_tokens: ChallengeTokens
     enroll: EnrollTotp
     set_password: SetPassword
+    ceremonies: PasskeyCeremonies | None
     new_id: NewId
     clock: Clock
     audit: Audit
@@ -30,7 +32,7 @@ class AskSecondFactor:
     def __call__(
         self,
         user: User,
-        factor: TotpFactor | None,
+        factors: SecondFactors,
         opening: Opening,
         deadline: Deadline,
         new_password: NewPassword | None = None,
@@ -42,12 +44,22 @@ class AskSecondFactor:
         Raises CredentialsInvalid if what proved the user was changed meanwhile, DeadlineTooShort, StorageUnavailable,
         Conflict.
         """
-        if factor and factor.is_confirmed:
-            return self._issue(user, _Asked((Method.TOTP, Method.RECOVERY_CODE)), opening, deadline, new_password)
+        if factors.is_set_up:
+            return self._issue(user, self._asked(factors), opening, deadline, new_password)
         if not self.policy.asks(user.roles):
             return None
         asked = _Asked((Method.ENROLL_TOTP,), *self.enroll.new_factor(user, self.clock()))
         return self._issue(user, asked, opening, deadline, new_password)
+
+    def _asked(self, factors: SecondFactors) -> "_Asked":
+        # Where the service was told of no passkeys any more, those who have some are still asked: for recovery codes.
+        by_passkey = factors.passkeys if self.ceremonies else ()
+        methods = (
+            *((Method.TOTP,) if factors.has_app else ()),
+            *((Method.PASSKEY,) if by_passkey else ()),
+            Method.RECOVERY_CODE,
+        )
+        return _Asked(methods, passkeys=by_passkey)
 
     def _issue(
         self, user: User, asked: "_Asked", opening: Opening, deadline: Deadline, new_password: NewPassword | None
@@ -70,7 +82,8 @@ class AskSecondFactor:
 
         self.database.transact(store, deadline, settle=last_counts)
         self.audit.record(events.SecondFactorAsked(user_id=user.id))
-        return IssuedChallenge(text, asked.methods, challenge.expires_at, asked.enrollment)
+        options = self.ceremonies.request_options(text, asked.passkeys) if self.ceremonies and asked.passkeys else ""
+        return IssuedChallenge(text, asked.methods, challenge.expires_at, asked.enrollment, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +93,4 @@ class _Asked:
     methods: tuple[Method, ...]
     factor: TotpFactor | None = None
     enrollment: TotpEnrollment | None = None
+    passkeys: tuple[Passkey, ...] = ()

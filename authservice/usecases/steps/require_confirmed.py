@@ -22,10 +22,18 @@ class RequireConfirmed:
 
     def __call__(self, user: User, deadline: Deadline) -> None:
         """Raise EmailNotConfirmed unless the address of the user is confirmed. Raises StorageUnavailable."""
+        # Without a read where nothing is asked for.
+        if self.is_asked_for and not self.database.read(lambda tx: self.is_met(tx, user), deadline):
+            raise self.refused(user)
+
+    def is_met(self, tx: AuthStores, user: User) -> bool:
+        """Tell whether nothing is left to confirm."""
         if not self.is_asked_for or user.email is None:
-            return
-        address = user.email
-        claim = self.database.read(lambda tx: tx.email_claims.holder(address), deadline)
-        if claim is None or claim.user_id != user.id or claim.confirmed_at is None:
-            self.audit.record(events.LoginNotConfirmed(user_id=user.id))
-            raise EmailNotConfirmed
+            return True
+        claim = tx.email_claims.holder(user.email)
+        return claim is not None and claim.user_id == user.id and claim.confirmed_at is not None
+
+    def refused(self, user: User) -> EmailNotConfirmed:
+        """Record that somebody was not let in, and return the error."""
+        self.audit.record(events.LoginNotConfirmed(user_id=user.id))
+        return EmailNotConfirmed()

@@ -175,6 +175,19 @@ def remove_the_app(world: World) -> Outcome:
     return Outcome([other], [mine])
 
 
+def remove_a_passkey(world: World) -> Outcome:
+    name, (mine, other) = world.user(2)
+    user = world.service.admin.operate_users.find(name, Deadline.after(20))
+    device = Seeder(world.service).passkey(user)
+    asked = world.auth.BeginPasskeyLogin(api.BeginPasskeyLoginRequest()).ceremony
+    proof = api.PasskeyProof(ceremony_token=asked.ceremony_token, credential_json=device.get(asked.options_json))
+    proved = world.auth.StepUp(api.StepUpRequest(passkey=proof), metadata=bearer(mine.access_token))
+    account = Account(world.channel, proved.access_token)
+    (held,) = account.call("ListFactors").factors
+    assert account.call("RemovePasskey", passkey_id=held.passkey_id).ended_sessions == 2
+    return Outcome([other], [mine])
+
+
 def operator_removes_the_app(world: World) -> Outcome:
     name, all_of_them = world.user(2)
     user = world.service.admin.operate_users.find(name, Deadline.after(20))
@@ -249,7 +262,7 @@ PATHS: dict[SessionEnd, tuple[Callable[[World], Outcome], ...]] = {
     SessionEnd.PASSWORD_CHANGED: (change_the_password,),
     SessionEnd.PASSWORD_RESET: (reset_the_password,),
     SessionEnd.EMAIL_CHANGED: (change_the_address,),
-    SessionEnd.FACTOR_REMOVED: (remove_the_app, operator_removes_the_app),
+    SessionEnd.FACTOR_REMOVED: (remove_the_app, remove_a_passkey, operator_removes_the_app),
     SessionEnd.PASSWORD_SET: (operator_sets_a_password,),
     SessionEnd.USER_DISABLED: (disable,),
     SessionEnd.BY_OPERATOR: (operator_ends_one, operator_ends_all_of_a_user, operator_ends_everybodys),

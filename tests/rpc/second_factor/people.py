@@ -69,7 +69,7 @@ class Person:
         self.recovery_codes = list(answer.recovery_codes) or self.recovery_codes
         return answer
 
-    def step_up(self, **proof: str) -> str:
+    def step_up(self, **proof: Any) -> str:
         """Prove once more who this is, and go on with the new access token."""
         metadata = bearer(self.tokens.access_token)
         answer = self.stub.StepUp(api.StepUpRequest(**proof), metadata=metadata, timeout=30)

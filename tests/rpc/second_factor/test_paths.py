@@ -43,6 +43,7 @@ def by_step_up_with_a_recovery_code(person: Person) -> None:
 PATHS: dict[str, tuple[list[tuple[Callable[[Person], None], list[str]]], str]] = {
     "/authapi.v1.AuthService/Login": ([], "answers a challenge: test_login.py"),
     "/authapi.v1.AuthService/CompleteLogin": ([(by_app, APP), (by_recovery_code, RECOVERY)], ""),
+    "/authapi.v1.AuthService/LoginWithPasskey": ([], "needs a device: rpc/passkeys/test_login.py"),
     "/authapi.v1.AuthService/Refresh": ([(by_refresh, APP), (by_refresh_after_a_recovery_code, RECOVERY)], ""),
     "/authapi.v1.AuthService/StepUp": ([(by_step_up, APP), (by_step_up_with_a_recovery_code, APP)], ""),
 }

@@ -21,26 +21,30 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccountService_ListSessions_FullMethodName             = "/authapi.v1.AccountService/ListSessions"
-	AccountService_RevokeSession_FullMethodName            = "/authapi.v1.AccountService/RevokeSession"
-	AccountService_RevokeOtherSessions_FullMethodName      = "/authapi.v1.AccountService/RevokeOtherSessions"
-	AccountService_ChangePassword_FullMethodName           = "/authapi.v1.AccountService/ChangePassword"
-	AccountService_EstimatePassword_FullMethodName         = "/authapi.v1.AccountService/EstimatePassword"
-	AccountService_GetAccount_FullMethodName               = "/authapi.v1.AccountService/GetAccount"
-	AccountService_UpdateAccount_FullMethodName            = "/authapi.v1.AccountService/UpdateAccount"
-	AccountService_ExportAccount_FullMethodName            = "/authapi.v1.AccountService/ExportAccount"
-	AccountService_DeleteAccount_FullMethodName            = "/authapi.v1.AccountService/DeleteAccount"
-	AccountService_CancelDeletion_FullMethodName           = "/authapi.v1.AccountService/CancelDeletion"
-	AccountService_RequestPasswordReset_FullMethodName     = "/authapi.v1.AccountService/RequestPasswordReset"
-	AccountService_ResetPassword_FullMethodName            = "/authapi.v1.AccountService/ResetPassword"
-	AccountService_RequestEmailVerification_FullMethodName = "/authapi.v1.AccountService/RequestEmailVerification"
-	AccountService_VerifyEmail_FullMethodName              = "/authapi.v1.AccountService/VerifyEmail"
-	AccountService_ChangeEmail_FullMethodName              = "/authapi.v1.AccountService/ChangeEmail"
-	AccountService_EnrollTotp_FullMethodName               = "/authapi.v1.AccountService/EnrollTotp"
-	AccountService_ConfirmTotp_FullMethodName              = "/authapi.v1.AccountService/ConfirmTotp"
-	AccountService_RemoveTotp_FullMethodName               = "/authapi.v1.AccountService/RemoveTotp"
-	AccountService_RegenerateRecoveryCodes_FullMethodName  = "/authapi.v1.AccountService/RegenerateRecoveryCodes"
-	AccountService_ListFactors_FullMethodName              = "/authapi.v1.AccountService/ListFactors"
+	AccountService_ListSessions_FullMethodName              = "/authapi.v1.AccountService/ListSessions"
+	AccountService_RevokeSession_FullMethodName             = "/authapi.v1.AccountService/RevokeSession"
+	AccountService_RevokeOtherSessions_FullMethodName       = "/authapi.v1.AccountService/RevokeOtherSessions"
+	AccountService_ChangePassword_FullMethodName            = "/authapi.v1.AccountService/ChangePassword"
+	AccountService_EstimatePassword_FullMethodName          = "/authapi.v1.AccountService/EstimatePassword"
+	AccountService_GetAccount_FullMethodName                = "/authapi.v1.AccountService/GetAccount"
+	AccountService_UpdateAccount_FullMethodName             = "/authapi.v1.AccountService/UpdateAccount"
+	AccountService_ExportAccount_FullMethodName             = "/authapi.v1.AccountService/ExportAccount"
+	AccountService_DeleteAccount_FullMethodName             = "/authapi.v1.AccountService/DeleteAccount"
+	AccountService_CancelDeletion_FullMethodName            = "/authapi.v1.AccountService/CancelDeletion"
+	AccountService_RequestPasswordReset_FullMethodName      = "/authapi.v1.AccountService/RequestPasswordReset"
+	AccountService_ResetPassword_FullMethodName             = "/authapi.v1.AccountService/ResetPassword"
+	AccountService_RequestEmailVerification_FullMethodName  = "/authapi.v1.AccountService/RequestEmailVerification"
+	AccountService_VerifyEmail_FullMethodName               = "/authapi.v1.AccountService/VerifyEmail"
+	AccountService_ChangeEmail_FullMethodName               = "/authapi.v1.AccountService/ChangeEmail"
+	AccountService_EnrollTotp_FullMethodName                = "/authapi.v1.AccountService/EnrollTotp"
+	AccountService_ConfirmTotp_FullMethodName               = "/authapi.v1.AccountService/ConfirmTotp"
+	AccountService_RemoveTotp_FullMethodName                = "/authapi.v1.AccountService/RemoveTotp"
+	AccountService_RegenerateRecoveryCodes_FullMethodName   = "/authapi.v1.AccountService/RegenerateRecoveryCodes"
+	AccountService_BeginPasskeyRegistration_FullMethodName  = "/authapi.v1.AccountService/BeginPasskeyRegistration"
+	AccountService_FinishPasskeyRegistration_FullMethodName = "/authapi.v1.AccountService/FinishPasskeyRegistration"
+	AccountService_RenamePasskey_FullMethodName             = "/authapi.v1.AccountService/RenamePasskey"
+	AccountService_RemovePasskey_FullMethodName             = "/authapi.v1.AccountService/RemovePasskey"
+	AccountService_ListFactors_FullMethodName               = "/authapi.v1.AccountService/ListFactors"
 )
 
 // AccountServiceClient is the client API for AccountService service.
@@ -154,7 +158,7 @@ type AccountServiceClient interface {
 	// Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
 	// Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
 	ConfirmTotp(ctx context.Context, in *ConfirmTotpRequest, opts ...grpc.CallOption) (*ConfirmTotpResponse, error)
-	// RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+	// RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
 	// RevokeSession does.
 	//
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -165,6 +169,29 @@ type AccountServiceClient interface {
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
 	// Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
 	RegenerateRecoveryCodes(ctx context.Context, in *RegenerateRecoveryCodesRequest, opts ...grpc.CallOption) (*RegenerateRecoveryCodesResponse, error)
+	// BeginPasskeyRegistration asks the caller's browser for a new passkey.
+	//
+	// Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+	// Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+	BeginPasskeyRegistration(ctx context.Context, in *BeginPasskeyRegistrationRequest, opts ...grpc.CallOption) (*BeginPasskeyRegistrationResponse, error)
+	// FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+	// factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+	// for the session that has begun.
+	//
+	// Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+	// Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+	FinishPasskeyRegistration(ctx context.Context, in *FinishPasskeyRegistrationRequest, opts ...grpc.CallOption) (*FinishPasskeyRegistrationResponse, error)
+	// RenamePasskey gives a passkey of the caller another name.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: NOT_PERMITTED if the caller has no such passkey.
+	RenamePasskey(ctx context.Context, in *RenamePasskeyRequest, opts ...grpc.CallOption) (*RenamePasskeyResponse, error)
+	// RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+	// recovery codes go with the last second factor.
+	//
+	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+	// Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+	RemovePasskey(ctx context.Context, in *RemovePasskeyRequest, opts ...grpc.CallOption) (*RemovePasskeyResponse, error)
 	// ListFactors says what Login asks the caller for beside the password.
 	//
 	// Anyone with an access token may call it.
@@ -379,6 +406,46 @@ func (c *accountServiceClient) RegenerateRecoveryCodes(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *accountServiceClient) BeginPasskeyRegistration(ctx context.Context, in *BeginPasskeyRegistrationRequest, opts ...grpc.CallOption) (*BeginPasskeyRegistrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginPasskeyRegistrationResponse)
+	err := c.cc.Invoke(ctx, AccountService_BeginPasskeyRegistration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) FinishPasskeyRegistration(ctx context.Context, in *FinishPasskeyRegistrationRequest, opts ...grpc.CallOption) (*FinishPasskeyRegistrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FinishPasskeyRegistrationResponse)
+	err := c.cc.Invoke(ctx, AccountService_FinishPasskeyRegistration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) RenamePasskey(ctx context.Context, in *RenamePasskeyRequest, opts ...grpc.CallOption) (*RenamePasskeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RenamePasskeyResponse)
+	err := c.cc.Invoke(ctx, AccountService_RenamePasskey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountServiceClient) RemovePasskey(ctx context.Context, in *RemovePasskeyRequest, opts ...grpc.CallOption) (*RemovePasskeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemovePasskeyResponse)
+	err := c.cc.Invoke(ctx, AccountService_RemovePasskey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accountServiceClient) ListFactors(ctx context.Context, in *ListFactorsRequest, opts ...grpc.CallOption) (*ListFactorsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFactorsResponse)
@@ -500,7 +567,7 @@ type AccountServiceServer interface {
 	// Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
 	// Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
 	ConfirmTotp(context.Context, *ConfirmTotpRequest) (*ConfirmTotpResponse, error)
-	// RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+	// RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
 	// RevokeSession does.
 	//
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -511,6 +578,29 @@ type AccountServiceServer interface {
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
 	// Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
 	RegenerateRecoveryCodes(context.Context, *RegenerateRecoveryCodesRequest) (*RegenerateRecoveryCodesResponse, error)
+	// BeginPasskeyRegistration asks the caller's browser for a new passkey.
+	//
+	// Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+	// Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+	BeginPasskeyRegistration(context.Context, *BeginPasskeyRegistrationRequest) (*BeginPasskeyRegistrationResponse, error)
+	// FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+	// factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+	// for the session that has begun.
+	//
+	// Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+	// Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+	FinishPasskeyRegistration(context.Context, *FinishPasskeyRegistrationRequest) (*FinishPasskeyRegistrationResponse, error)
+	// RenamePasskey gives a passkey of the caller another name.
+	//
+	// Anyone with an access token may call it.
+	// Reasons: NOT_PERMITTED if the caller has no such passkey.
+	RenamePasskey(context.Context, *RenamePasskeyRequest) (*RenamePasskeyResponse, error)
+	// RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+	// recovery codes go with the last second factor.
+	//
+	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+	// Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+	RemovePasskey(context.Context, *RemovePasskeyRequest) (*RemovePasskeyResponse, error)
 	// ListFactors says what Login asks the caller for beside the password.
 	//
 	// Anyone with an access token may call it.
@@ -582,6 +672,18 @@ func (UnimplementedAccountServiceServer) RemoveTotp(context.Context, *RemoveTotp
 }
 func (UnimplementedAccountServiceServer) RegenerateRecoveryCodes(context.Context, *RegenerateRecoveryCodesRequest) (*RegenerateRecoveryCodesResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method RegenerateRecoveryCodes not implemented")
+}
+func (UnimplementedAccountServiceServer) BeginPasskeyRegistration(context.Context, *BeginPasskeyRegistrationRequest) (*BeginPasskeyRegistrationResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method BeginPasskeyRegistration not implemented")
+}
+func (UnimplementedAccountServiceServer) FinishPasskeyRegistration(context.Context, *FinishPasskeyRegistrationRequest) (*FinishPasskeyRegistrationResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method FinishPasskeyRegistration not implemented")
+}
+func (UnimplementedAccountServiceServer) RenamePasskey(context.Context, *RenamePasskeyRequest) (*RenamePasskeyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RenamePasskey not implemented")
+}
+func (UnimplementedAccountServiceServer) RemovePasskey(context.Context, *RemovePasskeyRequest) (*RemovePasskeyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RemovePasskey not implemented")
 }
 func (UnimplementedAccountServiceServer) ListFactors(context.Context, *ListFactorsRequest) (*ListFactorsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ListFactors not implemented")
@@ -942,6 +1044,78 @@ func _AccountService_RegenerateRecoveryCodes_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccountService_BeginPasskeyRegistration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginPasskeyRegistrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).BeginPasskeyRegistration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_BeginPasskeyRegistration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).BeginPasskeyRegistration(ctx, req.(*BeginPasskeyRegistrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_FinishPasskeyRegistration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FinishPasskeyRegistrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).FinishPasskeyRegistration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_FinishPasskeyRegistration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).FinishPasskeyRegistration(ctx, req.(*FinishPasskeyRegistrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_RenamePasskey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenamePasskeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).RenamePasskey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_RenamePasskey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).RenamePasskey(ctx, req.(*RenamePasskeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountService_RemovePasskey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemovePasskeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountServiceServer).RemovePasskey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountService_RemovePasskey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountServiceServer).RemovePasskey(ctx, req.(*RemovePasskeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AccountService_ListFactors_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListFactorsRequest)
 	if err := dec(in); err != nil {
@@ -1038,6 +1212,22 @@ var AccountService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RegenerateRecoveryCodes",
 			Handler:    _AccountService_RegenerateRecoveryCodes_Handler,
+		},
+		{
+			MethodName: "BeginPasskeyRegistration",
+			Handler:    _AccountService_BeginPasskeyRegistration_Handler,
+		},
+		{
+			MethodName: "FinishPasskeyRegistration",
+			Handler:    _AccountService_FinishPasskeyRegistration_Handler,
+		},
+		{
+			MethodName: "RenamePasskey",
+			Handler:    _AccountService_RenamePasskey_Handler,
+		},
+		{
+			MethodName: "RemovePasskey",
+			Handler:    _AccountService_RemovePasskey_Handler,
 		},
 		{
 			MethodName: "ListFactors",

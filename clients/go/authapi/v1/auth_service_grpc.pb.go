@@ -21,13 +21,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuthService_Register_FullMethodName      = "/authapi.v1.AuthService/Register"
-	AuthService_Login_FullMethodName         = "/authapi.v1.AuthService/Login"
-	AuthService_CompleteLogin_FullMethodName = "/authapi.v1.AuthService/CompleteLogin"
-	AuthService_StepUp_FullMethodName        = "/authapi.v1.AuthService/StepUp"
-	AuthService_Refresh_FullMethodName       = "/authapi.v1.AuthService/Refresh"
-	AuthService_Logout_FullMethodName        = "/authapi.v1.AuthService/Logout"
-	AuthService_Verify_FullMethodName        = "/authapi.v1.AuthService/Verify"
+	AuthService_Register_FullMethodName          = "/authapi.v1.AuthService/Register"
+	AuthService_Login_FullMethodName             = "/authapi.v1.AuthService/Login"
+	AuthService_CompleteLogin_FullMethodName     = "/authapi.v1.AuthService/CompleteLogin"
+	AuthService_BeginPasskeyLogin_FullMethodName = "/authapi.v1.AuthService/BeginPasskeyLogin"
+	AuthService_LoginWithPasskey_FullMethodName  = "/authapi.v1.AuthService/LoginWithPasskey"
+	AuthService_StepUp_FullMethodName            = "/authapi.v1.AuthService/StepUp"
+	AuthService_Refresh_FullMethodName           = "/authapi.v1.AuthService/Refresh"
+	AuthService_Logout_FullMethodName            = "/authapi.v1.AuthService/Logout"
+	AuthService_Verify_FullMethodName            = "/authapi.v1.AuthService/Verify"
 )
 
 // AuthServiceClient is the client API for AuthService service.
@@ -58,19 +60,31 @@ type AuthServiceClient interface {
 	// each is counted before it is looked at. A code is good once, and a challenge too.
 	//
 	// Anyone who holds the token of a challenge may call it.
-	// Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-	// disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+	// CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
 	CompleteLogin(ctx context.Context, in *CompleteLoginRequest, opts ...grpc.CallOption) (*CompleteLoginResponse, error)
+	// BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+	// nothing about who has an account.
+	//
+	// Anyone may call it.
+	// Reasons: PASSKEYS_OFF.
+	BeginPasskeyLogin(ctx context.Context, in *BeginPasskeyLoginRequest, opts ...grpc.CallOption) (*BeginPasskeyLoginResponse, error)
+	// LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+	// face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+	//
+	// Anyone may call it.
+	// Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
+	LoginWithPasskey(ctx context.Context, in *LoginWithPasskeyRequest, opts ...grpc.CallOption) (*LoginWithPasskeyResponse, error)
 	// StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
 	// `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
 	// same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
 	//
-	// Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+	// Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
 	// at.
 	//
 	// Anyone with an access token may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-	// TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+	// MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
 	// TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
 	StepUp(ctx context.Context, in *StepUpRequest, opts ...grpc.CallOption) (*StepUpResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
@@ -129,6 +143,26 @@ func (c *authServiceClient) CompleteLogin(ctx context.Context, in *CompleteLogin
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CompleteLoginResponse)
 	err := c.cc.Invoke(ctx, AuthService_CompleteLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) BeginPasskeyLogin(ctx context.Context, in *BeginPasskeyLoginRequest, opts ...grpc.CallOption) (*BeginPasskeyLoginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginPasskeyLoginResponse)
+	err := c.cc.Invoke(ctx, AuthService_BeginPasskeyLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) LoginWithPasskey(ctx context.Context, in *LoginWithPasskeyRequest, opts ...grpc.CallOption) (*LoginWithPasskeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LoginWithPasskeyResponse)
+	err := c.cc.Invoke(ctx, AuthService_LoginWithPasskey_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -203,19 +237,31 @@ type AuthServiceServer interface {
 	// each is counted before it is looked at. A code is good once, and a challenge too.
 	//
 	// Anyone who holds the token of a challenge may call it.
-	// Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-	// disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+	// Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+	// CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
 	CompleteLogin(context.Context, *CompleteLoginRequest) (*CompleteLoginResponse, error)
+	// BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+	// nothing about who has an account.
+	//
+	// Anyone may call it.
+	// Reasons: PASSKEYS_OFF.
+	BeginPasskeyLogin(context.Context, *BeginPasskeyLoginRequest) (*BeginPasskeyLoginResponse, error)
+	// LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+	// face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+	//
+	// Anyone may call it.
+	// Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
+	LoginWithPasskey(context.Context, *LoginWithPasskeyRequest) (*LoginWithPasskeyResponse, error)
 	// StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
 	// `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
 	// same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
 	//
-	// Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+	// Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
 	// at.
 	//
 	// Anyone with an access token may call it.
-	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-	// TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+	// Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+	// MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
 	// TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
 	StepUp(context.Context, *StepUpRequest) (*StepUpResponse, error)
 	// Refresh spends a refresh token and returns its successor with a new access token.
@@ -258,6 +304,12 @@ func (UnimplementedAuthServiceServer) Login(context.Context, *LoginRequest) (*Lo
 }
 func (UnimplementedAuthServiceServer) CompleteLogin(context.Context, *CompleteLoginRequest) (*CompleteLoginResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method CompleteLogin not implemented")
+}
+func (UnimplementedAuthServiceServer) BeginPasskeyLogin(context.Context, *BeginPasskeyLoginRequest) (*BeginPasskeyLoginResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method BeginPasskeyLogin not implemented")
+}
+func (UnimplementedAuthServiceServer) LoginWithPasskey(context.Context, *LoginWithPasskeyRequest) (*LoginWithPasskeyResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method LoginWithPasskey not implemented")
 }
 func (UnimplementedAuthServiceServer) StepUp(context.Context, *StepUpRequest) (*StepUpResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method StepUp not implemented")
@@ -342,6 +394,42 @@ func _AuthService_CompleteLogin_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AuthServiceServer).CompleteLogin(ctx, req.(*CompleteLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_BeginPasskeyLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginPasskeyLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).BeginPasskeyLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_BeginPasskeyLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).BeginPasskeyLogin(ctx, req.(*BeginPasskeyLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_LoginWithPasskey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LoginWithPasskeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).LoginWithPasskey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_LoginWithPasskey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).LoginWithPasskey(ctx, req.(*LoginWithPasskeyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -436,6 +524,14 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CompleteLogin",
 			Handler:    _AuthService_CompleteLogin_Handler,
+		},
+		{
+			MethodName: "BeginPasskeyLogin",
+			Handler:    _AuthService_BeginPasskeyLogin_Handler,
+		},
+		{
+			MethodName: "LoginWithPasskey",
+			Handler:    _AuthService_LoginWithPasskey_Handler,
 		},
 		{
 			MethodName: "StepUp",

@@ -31,6 +31,8 @@ class _FactorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FactorKind
     """Never sent."""
     FACTOR_KIND_TOTP: _FactorKind.ValueType  # 1
     """An authenticator app."""
+    FACTOR_KIND_PASSKEY: _FactorKind.ValueType  # 2
+    """A passkey."""
 
 class FactorKind(_FactorKind, metaclass=_FactorKindEnumTypeWrapper):
     """FactorKind says what a second factor is."""
@@ -39,6 +41,8 @@ FACTOR_KIND_UNSPECIFIED: FactorKind.ValueType  # 0
 """Never sent."""
 FACTOR_KIND_TOTP: FactorKind.ValueType  # 1
 """An authenticator app."""
+FACTOR_KIND_PASSKEY: FactorKind.ValueType  # 2
+"""A passkey."""
 Global___FactorKind: _TypeAlias = FactorKind  # noqa: Y015
 
 @_typing.final
@@ -1011,6 +1015,194 @@ class RegenerateRecoveryCodesResponse(_message.Message):
 Global___RegenerateRecoveryCodesResponse: _TypeAlias = RegenerateRecoveryCodesResponse  # noqa: Y015
 
 @_typing.final
+class BeginPasskeyRegistrationRequest(_message.Message):
+    """BeginPasskeyRegistrationRequest needs nothing more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginPasskeyRegistrationRequest: _TypeAlias = BeginPasskeyRegistrationRequest  # noqa: Y015
+
+@_typing.final
+class BeginPasskeyRegistrationResponse(_message.Message):
+    """BeginPasskeyRegistrationResponse holds what the browser is given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CEREMONY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ceremony(self) -> _second_factor_pb2.PasskeyCeremony:
+        """Never unset."""
+
+    def __init__(
+        self,
+        *,
+        ceremony: _second_factor_pb2.PasskeyCeremony | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginPasskeyRegistrationResponse: _TypeAlias = BeginPasskeyRegistrationResponse  # noqa: Y015
+
+@_typing.final
+class FinishPasskeyRegistrationRequest(_message.Message):
+    """FinishPasskeyRegistrationRequest holds the answer of the browser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CEREMONY_TOKEN_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_JSON_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ceremony_token: _builtins.str
+    """Required. From the ceremony with which it was asked."""
+    credential_json: _builtins.str
+    """Required. What it has answered, as `PublicKeyCredential.toJSON` has it; at most 16 KiB."""
+    name: _builtins.str
+    """Required. What the user calls the passkey, such as `Phone`; at most 64 characters, none of them a control or invisible one."""
+    def __init__(
+        self,
+        *,
+        ceremony_token: _builtins.str = ...,
+        credential_json: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony_token", b"ceremony_token", "credential_json", b"credential_json", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishPasskeyRegistrationRequest: _TypeAlias = FinishPasskeyRegistrationRequest  # noqa: Y015
+
+@_typing.final
+class FinishPasskeyRegistrationResponse(_message.Message):
+    """FinishPasskeyRegistrationResponse holds the passkey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSKEY_FIELD_NUMBER: _builtins.int
+    RECOVERY_CODES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def passkey(self) -> Global___Factor:
+        """As ListFactors has it."""
+
+    @_builtins.property
+    def recovery_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ten codes, as ConfirmTotp returns them. Only where this is the first second factor of the user."""
+
+    def __init__(
+        self,
+        *,
+        passkey: Global___Factor | None = ...,
+        recovery_codes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passkey", b"passkey"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passkey", b"passkey", "recovery_codes", b"recovery_codes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishPasskeyRegistrationResponse: _TypeAlias = FinishPasskeyRegistrationResponse  # noqa: Y015
+
+@_typing.final
+class RenamePasskeyRequest(_message.Message):
+    """RenamePasskeyRequest names the passkey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSKEY_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    passkey_id: _builtins.str
+    """Required. From ListFactors."""
+    name: _builtins.str
+    """Required. As in FinishPasskeyRegistrationRequest."""
+    def __init__(
+        self,
+        *,
+        passkey_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "passkey_id", b"passkey_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenamePasskeyRequest: _TypeAlias = RenamePasskeyRequest  # noqa: Y015
+
+@_typing.final
+class RenamePasskeyResponse(_message.Message):
+    """RenamePasskeyResponse says nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenamePasskeyResponse: _TypeAlias = RenamePasskeyResponse  # noqa: Y015
+
+@_typing.final
+class RemovePasskeyRequest(_message.Message):
+    """RemovePasskeyRequest names the passkey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSKEY_ID_FIELD_NUMBER: _builtins.int
+    passkey_id: _builtins.str
+    """Required. From ListFactors."""
+    def __init__(
+        self,
+        *,
+        passkey_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passkey_id", b"passkey_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovePasskeyRequest: _TypeAlias = RemovePasskeyRequest  # noqa: Y015
+
+@_typing.final
+class RemovePasskeyResponse(_message.Message):
+    """RemovePasskeyResponse counts what was ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
+    ended_sessions: _builtins.int
+    """How many other sessions were alive and are ended now."""
+    def __init__(
+        self,
+        *,
+        ended_sessions: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_sessions", b"ended_sessions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovePasskeyResponse: _TypeAlias = RemovePasskeyResponse  # noqa: Y015
+
+@_typing.final
 class ListFactorsRequest(_message.Message):
     """ListFactorsRequest asks for all of them."""
 
@@ -1063,21 +1255,39 @@ class Factor(_message.Message):
 
     KIND_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PASSKEY_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LAST_USED_TIME_FIELD_NUMBER: _builtins.int
+    BACKED_UP_FIELD_NUMBER: _builtins.int
     kind: Global___FactorKind.ValueType
     """What it is."""
+    passkey_id: _builtins.str
+    """Of a passkey: its UUID in 36 characters, for RenamePasskey and RemovePasskey."""
+    name: _builtins.str
+    """Of a passkey: what its user calls it."""
+    backed_up: _builtins.bool
+    """Of a passkey: whether it is on more devices than one, as its maker says."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was confirmed."""
+
+    @_builtins.property
+    def last_used_time(self) -> _timestamp_pb2.Timestamp:
+        """Of a passkey: when it proved its user last. Unset if it has not yet."""
 
     def __init__(
         self,
         *,
         kind: Global___FactorKind.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        passkey_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        last_used_time: _timestamp_pb2.Timestamp | None = ...,
+        backed_up: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_used_time", b"last_used_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backed_up", b"backed_up", "create_time", b"create_time", "kind", b"kind", "last_used_time", b"last_used_time", "name", b"name", "passkey_id", b"passkey_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

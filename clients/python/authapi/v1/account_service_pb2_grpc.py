@@ -135,6 +135,26 @@ class AccountServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesResponse.FromString,
                 _registered_method=True)
+        self.BeginPasskeyRegistration = channel.unary_unary(
+                '/authapi.v1.AccountService/BeginPasskeyRegistration',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.BeginPasskeyRegistrationRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.BeginPasskeyRegistrationResponse.FromString,
+                _registered_method=True)
+        self.FinishPasskeyRegistration = channel.unary_unary(
+                '/authapi.v1.AccountService/FinishPasskeyRegistration',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.FinishPasskeyRegistrationRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.FinishPasskeyRegistrationResponse.FromString,
+                _registered_method=True)
+        self.RenamePasskey = channel.unary_unary(
+                '/authapi.v1.AccountService/RenamePasskey',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.RenamePasskeyRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.RenamePasskeyResponse.FromString,
+                _registered_method=True)
+        self.RemovePasskey = channel.unary_unary(
+                '/authapi.v1.AccountService/RemovePasskey',
+                request_serializer=authapi_dot_v1_dot_account__service__pb2.RemovePasskeyRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_account__service__pb2.RemovePasskeyResponse.FromString,
+                _registered_method=True)
         self.ListFactors = channel.unary_unary(
                 '/authapi.v1.AccountService/ListFactors',
                 request_serializer=authapi_dot_v1_dot_account__service__pb2.ListFactorsRequest.SerializeToString,
@@ -337,7 +357,7 @@ class AccountServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RemoveTotp(self, request, context):
-        """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+        """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
         RevokeSession does.
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -352,6 +372,49 @@ class AccountServiceServicer(object):
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
         Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginPasskeyRegistration(self, request, context):
+        """BeginPasskeyRegistration asks the caller's browser for a new passkey.
+
+        Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+        Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishPasskeyRegistration(self, request, context):
+        """FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+        factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+        for the session that has begun.
+
+        Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+        Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenamePasskey(self, request, context):
+        """RenamePasskey gives a passkey of the caller another name.
+
+        Anyone with an access token may call it.
+        Reasons: NOT_PERMITTED if the caller has no such passkey.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemovePasskey(self, request, context):
+        """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+        recovery codes go with the last second factor.
+
+        Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+        Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -464,6 +527,26 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.RegenerateRecoveryCodes,
                     request_deserializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesResponse.SerializeToString,
+            ),
+            'BeginPasskeyRegistration': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskeyRegistration,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.BeginPasskeyRegistrationRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.BeginPasskeyRegistrationResponse.SerializeToString,
+            ),
+            'FinishPasskeyRegistration': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishPasskeyRegistration,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.FinishPasskeyRegistrationRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.FinishPasskeyRegistrationResponse.SerializeToString,
+            ),
+            'RenamePasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenamePasskey,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.RenamePasskeyRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.RenamePasskeyResponse.SerializeToString,
+            ),
+            'RemovePasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemovePasskey,
+                    request_deserializer=authapi_dot_v1_dot_account__service__pb2.RemovePasskeyRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_account__service__pb2.RemovePasskeyResponse.SerializeToString,
             ),
             'ListFactors': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFactors,
@@ -990,6 +1073,114 @@ class AccountService(object):
             '/authapi.v1.AccountService/RegenerateRecoveryCodes',
             authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
             authapi_dot_v1_dot_account__service__pb2.RegenerateRecoveryCodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskeyRegistration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/BeginPasskeyRegistration',
+            authapi_dot_v1_dot_account__service__pb2.BeginPasskeyRegistrationRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.BeginPasskeyRegistrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishPasskeyRegistration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/FinishPasskeyRegistration',
+            authapi_dot_v1_dot_account__service__pb2.FinishPasskeyRegistrationRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.FinishPasskeyRegistrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenamePasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/RenamePasskey',
+            authapi_dot_v1_dot_account__service__pb2.RenamePasskeyRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.RenamePasskeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemovePasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AccountService/RemovePasskey',
+            authapi_dot_v1_dot_account__service__pb2.RemovePasskeyRequest.SerializeToString,
+            authapi_dot_v1_dot_account__service__pb2.RemovePasskeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -157,7 +157,7 @@ class AccountServiceStub:
     Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
     """
     RemoveTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemoveTotpRequest, _account_service_pb2.RemoveTotpResponse]
-    """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+    """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
     RevokeSession does.
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -168,6 +168,33 @@ class AccountServiceStub:
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
     Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+    """
+    BeginPasskeyRegistration: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.BeginPasskeyRegistrationRequest, _account_service_pb2.BeginPasskeyRegistrationResponse]
+    """BeginPasskeyRegistration asks the caller's browser for a new passkey.
+
+    Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+    Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+    """
+    FinishPasskeyRegistration: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.FinishPasskeyRegistrationRequest, _account_service_pb2.FinishPasskeyRegistrationResponse]
+    """FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+    factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+    for the session that has begun.
+
+    Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+    Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+    """
+    RenamePasskey: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RenamePasskeyRequest, _account_service_pb2.RenamePasskeyResponse]
+    """RenamePasskey gives a passkey of the caller another name.
+
+    Anyone with an access token may call it.
+    Reasons: NOT_PERMITTED if the caller has no such passkey.
+    """
+    RemovePasskey: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemovePasskeyRequest, _account_service_pb2.RemovePasskeyResponse]
+    """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+    recovery codes go with the last second factor.
+
+    Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+    Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
     """
     ListFactors: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListFactorsRequest, _account_service_pb2.ListFactorsResponse]
     """ListFactors says what Login asks the caller for beside the password.
@@ -305,7 +332,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
     """
     RemoveTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemoveTotpRequest, _account_service_pb2.RemoveTotpResponse]  # type: ignore[assignment]
-    """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+    """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
     RevokeSession does.
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -316,6 +343,33 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
     Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+    """
+    BeginPasskeyRegistration: _aio.UnaryUnaryMultiCallable[_account_service_pb2.BeginPasskeyRegistrationRequest, _account_service_pb2.BeginPasskeyRegistrationResponse]  # type: ignore[assignment]
+    """BeginPasskeyRegistration asks the caller's browser for a new passkey.
+
+    Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+    Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+    """
+    FinishPasskeyRegistration: _aio.UnaryUnaryMultiCallable[_account_service_pb2.FinishPasskeyRegistrationRequest, _account_service_pb2.FinishPasskeyRegistrationResponse]  # type: ignore[assignment]
+    """FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+    factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+    for the session that has begun.
+
+    Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+    Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+    """
+    RenamePasskey: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RenamePasskeyRequest, _account_service_pb2.RenamePasskeyResponse]  # type: ignore[assignment]
+    """RenamePasskey gives a passkey of the caller another name.
+
+    Anyone with an access token may call it.
+    Reasons: NOT_PERMITTED if the caller has no such passkey.
+    """
+    RemovePasskey: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemovePasskeyRequest, _account_service_pb2.RemovePasskeyResponse]  # type: ignore[assignment]
+    """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+    recovery codes go with the last second factor.
+
+    Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+    Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
     """
     ListFactors: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListFactorsRequest, _account_service_pb2.ListFactorsResponse]  # type: ignore[assignment]
     """ListFactors says what Login asks the caller for beside the password.
@@ -558,7 +612,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.RemoveTotpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RemoveTotpResponse, _abc.Awaitable[_account_service_pb2.RemoveTotpResponse]]:
-        """RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+        """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
         RevokeSession does.
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -575,6 +629,57 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
         Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginPasskeyRegistration(
+        self,
+        request: _account_service_pb2.BeginPasskeyRegistrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.BeginPasskeyRegistrationResponse, _abc.Awaitable[_account_service_pb2.BeginPasskeyRegistrationResponse]]:
+        """BeginPasskeyRegistration asks the caller's browser for a new passkey.
+
+        Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+        Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def FinishPasskeyRegistration(
+        self,
+        request: _account_service_pb2.FinishPasskeyRegistrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.FinishPasskeyRegistrationResponse, _abc.Awaitable[_account_service_pb2.FinishPasskeyRegistrationResponse]]:
+        """FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+        factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+        for the session that has begun.
+
+        Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+        Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+        """
+
+    @_abc_1.abstractmethod
+    def RenamePasskey(
+        self,
+        request: _account_service_pb2.RenamePasskeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RenamePasskeyResponse, _abc.Awaitable[_account_service_pb2.RenamePasskeyResponse]]:
+        """RenamePasskey gives a passkey of the caller another name.
+
+        Anyone with an access token may call it.
+        Reasons: NOT_PERMITTED if the caller has no such passkey.
+        """
+
+    @_abc_1.abstractmethod
+    def RemovePasskey(
+        self,
+        request: _account_service_pb2.RemovePasskeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.RemovePasskeyResponse, _abc.Awaitable[_account_service_pb2.RemovePasskeyResponse]]:
+        """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+        recovery codes go with the last second factor.
+
+        Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+        Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
         """
 
     @_abc_1.abstractmethod

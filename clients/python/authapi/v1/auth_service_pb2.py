@@ -27,7 +27,7 @@ from authapi.v1 import second_factor_pb2 as authapi_dot_v1_dot_second__factor__p
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61uthapi/v1/auth_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1e\x61uthapi/v1/second_factor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\x0fRegisterRequest\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x18\n\x10invitation_token\x18\x05 \x01(\t\"g\n\x10RegisterResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\x0cLoginRequest\x12\x1a\n\x12user_name_or_email\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x03 \x01(\t\x12\x10\n\x08remember\x18\x04 \x01(\x08\x12\x14\n\x0cnew_password\x18\x08 \x01(\t\"\xd6\x01\n\rLoginResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\tchallenge\x18\x04 \x01(\x0b\x32\x15.authapi.v1.Challenge\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"=\n\x14\x43ompleteLoginRequest\x12\x17\n\x0f\x63hallenge_token\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\xcc\x01\n\x15\x43ompleteLoginResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erecovery_codes\x18\x04 \x03(\t\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\rStepUpRequest\x12\x12\n\x08password\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x63ode\x18\x02 \x01(\tH\x00\x42\x07\n\x05proof\"\xc5\x01\n\x0eStepUpResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"m\n\x0fRefreshResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12/\n\x0bserver_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x02\n\rSessionTokens\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x04 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13session_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\rLogoutRequest\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.authapi.v1.LogoutScope\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"(\n\x0eLogoutResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"%\n\rVerifyRequest\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"i\n\x0eVerifyResponse\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x14.authapi.v1.Identity\x12/\n\x0bserver_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x08Identity\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12-\n\tauth_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61uth_methods\x18\x06 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*q\n\x0bLogoutScope\x12\x1c\n\x18LOGOUT_SCOPE_UNSPECIFIED\x10\x00\x12\x15\n\x11LOGOUT_SCOPE_THIS\x10\x01\x12\x17\n\x13LOGOUT_SCOPE_OTHERS\x10\x02\x12\x14\n\x10LOGOUT_SCOPE_ALL\x10\x03\x32\xa7\x04\n\x0b\x41uthService\x12M\n\x08Register\x12\x1b.authapi.v1.RegisterRequest\x1a\x1c.authapi.v1.RegisterResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\x44\n\x05Login\x12\x18.authapi.v1.LoginRequest\x1a\x19.authapi.v1.LoginResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\\\n\rCompleteLogin\x12 .authapi.v1.CompleteLoginRequest\x1a!.authapi.v1.CompleteLoginResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12G\n\x06StepUp\x12\x19.authapi.v1.StepUpRequest\x1a\x1a.authapi.v1.StepUpResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12J\n\x07Refresh\x12\x1a.authapi.v1.RefreshRequest\x1a\x1b.authapi.v1.RefreshResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12G\n\x06Logout\x12\x19.authapi.v1.LogoutRequest\x1a\x1a.authapi.v1.LogoutResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12G\n\x06Verify\x12\x19.authapi.v1.VerifyRequest\x1a\x1a.authapi.v1.VerifyResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61uthapi/v1/auth_service.proto\x12\nauthapi.v1\x1a\x15\x61uthapi/v1/rule.proto\x1a\x1e\x61uthapi/v1/second_factor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\x0fRegisterRequest\x12\x11\n\tuser_name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\x18\n\x10invitation_token\x18\x05 \x01(\t\"g\n\x10RegisterResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\x0cLoginRequest\x12\x1a\n\x12user_name_or_email\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x14\n\x0c\x63lient_label\x18\x03 \x01(\t\x12\x10\n\x08remember\x18\x04 \x01(\x08\x12\x14\n\x0cnew_password\x18\x08 \x01(\t\"\xd6\x01\n\rLoginResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\tchallenge\x18\x04 \x01(\x0b\x32\x15.authapi.v1.Challenge\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x14\x43ompleteLoginRequest\x12\x17\n\x0f\x63hallenge_token\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x14\n\x0cpasskey_json\x18\x03 \x01(\t\"\xcc\x01\n\x15\x43ompleteLoginResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0erecovery_codes\x18\x04 \x03(\t\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1a\n\x18\x42\x65ginPasskeyLoginRequest\"J\n\x19\x42\x65ginPasskeyLoginResponse\x12-\n\x08\x63\x65remony\x18\x01 \x01(\x0b\x32\x1b.authapi.v1.PasskeyCeremony\"l\n\x17LoginWithPasskeyRequest\x12)\n\x07passkey\x18\x01 \x01(\x0b\x32\x18.authapi.v1.PasskeyProof\x12\x14\n\x0c\x63lient_label\x18\x02 \x01(\t\x12\x10\n\x08remember\x18\x03 \x01(\x08\"\xb7\x01\n\x18LoginWithPasskeyResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"i\n\rStepUpRequest\x12\x12\n\x08password\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x63ode\x18\x02 \x01(\tH\x00\x12+\n\x07passkey\x18\x03 \x01(\x0b\x32\x18.authapi.v1.PasskeyProofH\x00\x42\x07\n\x05proof\"?\n\x0cPasskeyProof\x12\x16\n\x0e\x63\x65remony_token\x18\x01 \x01(\t\x12\x17\n\x0f\x63redential_json\x18\x02 \x01(\t\"\xc5\x01\n\x0eStepUpResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"m\n\x0fRefreshResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.authapi.v1.SessionTokens\x12/\n\x0bserver_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x86\x02\n\rSessionTokens\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rrefresh_token\x18\x04 \x01(\t\x12=\n\x19refresh_token_expire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13session_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\rLogoutRequest\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.authapi.v1.LogoutScope\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"(\n\x0eLogoutResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"%\n\rVerifyRequest\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\"i\n\x0eVerifyResponse\x12&\n\x08identity\x18\x01 \x01(\x0b\x32\x14.authapi.v1.Identity\x12/\n\x0bserver_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc7\x01\n\x08Identity\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tuser_name\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12-\n\tauth_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x61uth_methods\x18\x06 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*q\n\x0bLogoutScope\x12\x1c\n\x18LOGOUT_SCOPE_UNSPECIFIED\x10\x00\x12\x15\n\x11LOGOUT_SCOPE_THIS\x10\x01\x12\x17\n\x13LOGOUT_SCOPE_OTHERS\x10\x02\x12\x14\n\x10LOGOUT_SCOPE_ALL\x10\x03\x32\xf8\x05\n\x0b\x41uthService\x12M\n\x08Register\x12\x1b.authapi.v1.RegisterRequest\x1a\x1c.authapi.v1.RegisterResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\x44\n\x05Login\x12\x18.authapi.v1.LoginRequest\x1a\x19.authapi.v1.LoginResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\\\n\rCompleteLogin\x12 .authapi.v1.CompleteLoginRequest\x1a!.authapi.v1.CompleteLoginResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12h\n\x11\x42\x65ginPasskeyLogin\x12$.authapi.v1.BeginPasskeyLoginRequest\x1a%.authapi.v1.BeginPasskeyLoginResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12\x65\n\x10LoginWithPasskey\x12#.authapi.v1.LoginWithPasskeyRequest\x1a$.authapi.v1.LoginWithPasskeyResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12G\n\x06StepUp\x12\x19.authapi.v1.StepUpRequest\x1a\x1a.authapi.v1.StepUpResponse\"\x06\x9a\xb8\x18\x02\x10\x01\x12J\n\x07Refresh\x12\x1a.authapi.v1.RefreshRequest\x1a\x1b.authapi.v1.RefreshResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12G\n\x06Logout\x12\x19.authapi.v1.LogoutRequest\x1a\x1a.authapi.v1.LogoutResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x12G\n\x06Verify\x12\x19.authapi.v1.VerifyRequest\x1a\x1a.authapi.v1.VerifyResponse\"\x06\x9a\xb8\x18\x02\x08\x01\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\232\270\030\002\010\001'
   _globals['_AUTHSERVICE'].methods_by_name['CompleteLogin']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['CompleteLogin']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['BeginPasskeyLogin']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['BeginPasskeyLogin']._serialized_options = b'\232\270\030\002\010\001'
+  _globals['_AUTHSERVICE'].methods_by_name['LoginWithPasskey']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['LoginWithPasskey']._serialized_options = b'\232\270\030\002\010\001'
   _globals['_AUTHSERVICE'].methods_by_name['StepUp']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['StepUp']._serialized_options = b'\232\270\030\002\020\001'
   _globals['_AUTHSERVICE'].methods_by_name['Refresh']._loaded_options = None
@@ -49,8 +53,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\232\270\030\002\010\001'
   _globals['_AUTHSERVICE'].methods_by_name['Verify']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Verify']._serialized_options = b'\232\270\030\002\010\001'
-  _globals['_LOGOUTSCOPE']._serialized_start=2140
-  _globals['_LOGOUTSCOPE']._serialized_end=2253
+  _globals['_LOGOUTSCOPE']._serialized_start=2672
+  _globals['_LOGOUTSCOPE']._serialized_end=2785
   _globals['_REGISTERREQUEST']._serialized_start=133
   _globals['_REGISTERREQUEST']._serialized_end=253
   _globals['_REGISTERRESPONSE']._serialized_start=255
@@ -60,29 +64,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINRESPONSE']._serialized_start=485
   _globals['_LOGINRESPONSE']._serialized_end=699
   _globals['_COMPLETELOGINREQUEST']._serialized_start=701
-  _globals['_COMPLETELOGINREQUEST']._serialized_end=762
-  _globals['_COMPLETELOGINRESPONSE']._serialized_start=765
-  _globals['_COMPLETELOGINRESPONSE']._serialized_end=969
-  _globals['_STEPUPREQUEST']._serialized_start=971
-  _globals['_STEPUPREQUEST']._serialized_end=1031
-  _globals['_STEPUPRESPONSE']._serialized_start=1034
-  _globals['_STEPUPRESPONSE']._serialized_end=1231
-  _globals['_REFRESHREQUEST']._serialized_start=1233
-  _globals['_REFRESHREQUEST']._serialized_end=1272
-  _globals['_REFRESHRESPONSE']._serialized_start=1274
-  _globals['_REFRESHRESPONSE']._serialized_end=1383
-  _globals['_SESSIONTOKENS']._serialized_start=1386
-  _globals['_SESSIONTOKENS']._serialized_end=1648
-  _globals['_LOGOUTREQUEST']._serialized_start=1650
-  _globals['_LOGOUTREQUEST']._serialized_end=1748
-  _globals['_LOGOUTRESPONSE']._serialized_start=1750
-  _globals['_LOGOUTRESPONSE']._serialized_end=1790
-  _globals['_VERIFYREQUEST']._serialized_start=1792
-  _globals['_VERIFYREQUEST']._serialized_end=1829
-  _globals['_VERIFYRESPONSE']._serialized_start=1831
-  _globals['_VERIFYRESPONSE']._serialized_end=1936
-  _globals['_IDENTITY']._serialized_start=1939
-  _globals['_IDENTITY']._serialized_end=2138
-  _globals['_AUTHSERVICE']._serialized_start=2256
-  _globals['_AUTHSERVICE']._serialized_end=2807
+  _globals['_COMPLETELOGINREQUEST']._serialized_end=784
+  _globals['_COMPLETELOGINRESPONSE']._serialized_start=787
+  _globals['_COMPLETELOGINRESPONSE']._serialized_end=991
+  _globals['_BEGINPASSKEYLOGINREQUEST']._serialized_start=993
+  _globals['_BEGINPASSKEYLOGINREQUEST']._serialized_end=1019
+  _globals['_BEGINPASSKEYLOGINRESPONSE']._serialized_start=1021
+  _globals['_BEGINPASSKEYLOGINRESPONSE']._serialized_end=1095
+  _globals['_LOGINWITHPASSKEYREQUEST']._serialized_start=1097
+  _globals['_LOGINWITHPASSKEYREQUEST']._serialized_end=1205
+  _globals['_LOGINWITHPASSKEYRESPONSE']._serialized_start=1208
+  _globals['_LOGINWITHPASSKEYRESPONSE']._serialized_end=1391
+  _globals['_STEPUPREQUEST']._serialized_start=1393
+  _globals['_STEPUPREQUEST']._serialized_end=1498
+  _globals['_PASSKEYPROOF']._serialized_start=1500
+  _globals['_PASSKEYPROOF']._serialized_end=1563
+  _globals['_STEPUPRESPONSE']._serialized_start=1566
+  _globals['_STEPUPRESPONSE']._serialized_end=1763
+  _globals['_REFRESHREQUEST']._serialized_start=1765
+  _globals['_REFRESHREQUEST']._serialized_end=1804
+  _globals['_REFRESHRESPONSE']._serialized_start=1806
+  _globals['_REFRESHRESPONSE']._serialized_end=1915
+  _globals['_SESSIONTOKENS']._serialized_start=1918
+  _globals['_SESSIONTOKENS']._serialized_end=2180
+  _globals['_LOGOUTREQUEST']._serialized_start=2182
+  _globals['_LOGOUTREQUEST']._serialized_end=2280
+  _globals['_LOGOUTRESPONSE']._serialized_start=2282
+  _globals['_LOGOUTRESPONSE']._serialized_end=2322
+  _globals['_VERIFYREQUEST']._serialized_start=2324
+  _globals['_VERIFYREQUEST']._serialized_end=2361
+  _globals['_VERIFYRESPONSE']._serialized_start=2363
+  _globals['_VERIFYRESPONSE']._serialized_end=2468
+  _globals['_IDENTITY']._serialized_start=2471
+  _globals['_IDENTITY']._serialized_end=2670
+  _globals['_AUTHSERVICE']._serialized_start=2788
+  _globals['_AUTHSERVICE']._serialized_end=3548
 # @@protoc_insertion_point(module_scope)

@@ -228,21 +228,27 @@ class CompleteLoginRequest(_message.Message):
 
     CHALLENGE_TOKEN_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    PASSKEY_JSON_FIELD_NUMBER: _builtins.int
     challenge_token: _builtins.str
     """Required. From the challenge that Login has answered with."""
     code: _builtins.str
-    """Required. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks, hyphens of recovery codes, case and
-    width do not matter.
+    """Required, unless there is a `passkey_json`. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks,
+    hyphens of recovery codes, case and width do not matter.
+    """
+    passkey_json: _builtins.str
+    """In place of a code: what the browser has answered to `passkey_options_json`, as `PublicKeyCredential.toJSON` has it; at most 16
+    KiB.
     """
     def __init__(
         self,
         *,
         challenge_token: _builtins.str = ...,
         code: _builtins.str = ...,
+        passkey_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "code", b"code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "code", b"code", "passkey_json", b"passkey_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,6 +303,119 @@ class CompleteLoginResponse(_message.Message):
 Global___CompleteLoginResponse: _TypeAlias = CompleteLoginResponse  # noqa: Y015
 
 @_typing.final
+class BeginPasskeyLoginRequest(_message.Message):
+    """BeginPasskeyLoginRequest needs nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginPasskeyLoginRequest: _TypeAlias = BeginPasskeyLoginRequest  # noqa: Y015
+
+@_typing.final
+class BeginPasskeyLoginResponse(_message.Message):
+    """BeginPasskeyLoginResponse holds what a browser is given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CEREMONY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ceremony(self) -> _second_factor_pb2.PasskeyCeremony:
+        """Never unset."""
+
+    def __init__(
+        self,
+        *,
+        ceremony: _second_factor_pb2.PasskeyCeremony | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony", b"ceremony"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginPasskeyLoginResponse: _TypeAlias = BeginPasskeyLoginResponse  # noqa: Y015
+
+@_typing.final
+class LoginWithPasskeyRequest(_message.Message):
+    """LoginWithPasskeyRequest holds the answer of a browser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASSKEY_FIELD_NUMBER: _builtins.int
+    CLIENT_LABEL_FIELD_NUMBER: _builtins.int
+    REMEMBER_FIELD_NUMBER: _builtins.int
+    client_label: _builtins.str
+    """Optional. As in LoginRequest."""
+    remember: _builtins.bool
+    """Optional. As in LoginRequest."""
+    @_builtins.property
+    def passkey(self) -> Global___PasskeyProof:
+        """Required."""
+
+    def __init__(
+        self,
+        *,
+        passkey: Global___PasskeyProof | None = ...,
+        client_label: _builtins.str = ...,
+        remember: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passkey", b"passkey"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_label", b"client_label", "passkey", b"passkey", "remember", b"remember"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginWithPasskeyRequest: _TypeAlias = LoginWithPasskeyRequest  # noqa: Y015
+
+@_typing.final
+class LoginWithPasskeyResponse(_message.Message):
+    """LoginWithPasskeyResponse holds the opened session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    SERVER_TIME_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """UUID of the user in its 36-character text form."""
+    @_builtins.property
+    def tokens(self) -> Global___SessionTokens:
+        """The tokens of the new session."""
+
+    @_builtins.property
+    def server_time(self) -> _timestamp_pb2.Timestamp:
+        """The server's clock when it answered."""
+
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """As in LoginResponse."""
+
+    def __init__(
+        self,
+        *,
+        tokens: Global___SessionTokens | None = ...,
+        user_id: _builtins.str = ...,
+        server_time: _timestamp_pb2.Timestamp | None = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "server_time", b"server_time", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "server_time", b"server_time", "tokens", b"tokens", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoginWithPasskeyResponse: _TypeAlias = LoginWithPasskeyResponse  # noqa: Y015
+
+@_typing.final
 class StepUpRequest(_message.Message):
     """StepUpRequest proves who is calling."""
 
@@ -304,25 +423,57 @@ class StepUpRequest(_message.Message):
 
     PASSWORD_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
+    PASSKEY_FIELD_NUMBER: _builtins.int
     password: _builtins.str
     """1 to 1,024 code points. Not enough for a user who has a second factor."""
     code: _builtins.str
     """A code of the authenticator app, or a recovery code; 1 to 64 code points."""
+    @_builtins.property
+    def passkey(self) -> Global___PasskeyProof:
+        """A passkey of the user, asked for by BeginPasskeyLogin."""
+
     def __init__(
         self,
         *,
         password: _builtins.str = ...,
         code: _builtins.str = ...,
+        passkey: Global___PasskeyProof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "password", b"password", "proof", b"proof"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "passkey", b"passkey", "password", b"password", "proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "password", b"password", "proof", b"proof"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "passkey", b"passkey", "password", b"password", "proof", b"proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["password", "code"]  # noqa: Y015
+    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["password", "code", "passkey"]  # noqa: Y015
     _WhichOneofArgType_proof: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_proof) -> _WhichOneofReturnType_proof | None: ...
 
 Global___StepUpRequest: _TypeAlias = StepUpRequest  # noqa: Y015
+
+@_typing.final
+class PasskeyProof(_message.Message):
+    """PasskeyProof is the answer of a browser."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CEREMONY_TOKEN_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_JSON_FIELD_NUMBER: _builtins.int
+    ceremony_token: _builtins.str
+    """Required. From the ceremony with which the browser was asked."""
+    credential_json: _builtins.str
+    """Required. What it has answered, as `PublicKeyCredential.toJSON` has it; at most 16 KiB."""
+    def __init__(
+        self,
+        *,
+        ceremony_token: _builtins.str = ...,
+        credential_json: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony_token", b"ceremony_token", "credential_json", b"credential_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasskeyProof: _TypeAlias = PasskeyProof  # noqa: Y015
 
 @_typing.final
 class StepUpResponse(_message.Message):
@@ -601,8 +752,8 @@ class Identity(_message.Message):
 
     @_builtins.property
     def auth_methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `mfa` a second factor,
-        recovery codes included.
+        """How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `pop` a passkey, `mfa` more than
+        one factor, recovery codes and passkeys that verify their owner included.
         """
 
     @_builtins.property

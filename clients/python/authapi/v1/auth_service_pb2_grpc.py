@@ -54,6 +54,16 @@ class AuthServiceStub(object):
                 request_serializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginRequest.SerializeToString,
                 response_deserializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginResponse.FromString,
                 _registered_method=True)
+        self.BeginPasskeyLogin = channel.unary_unary(
+                '/authapi.v1.AuthService/BeginPasskeyLogin',
+                request_serializer=authapi_dot_v1_dot_auth__service__pb2.BeginPasskeyLoginRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_auth__service__pb2.BeginPasskeyLoginResponse.FromString,
+                _registered_method=True)
+        self.LoginWithPasskey = channel.unary_unary(
+                '/authapi.v1.AuthService/LoginWithPasskey',
+                request_serializer=authapi_dot_v1_dot_auth__service__pb2.LoginWithPasskeyRequest.SerializeToString,
+                response_deserializer=authapi_dot_v1_dot_auth__service__pb2.LoginWithPasskeyResponse.FromString,
+                _registered_method=True)
         self.StepUp = channel.unary_unary(
                 '/authapi.v1.AuthService/StepUp',
                 request_serializer=authapi_dot_v1_dot_auth__service__pb2.StepUpRequest.SerializeToString,
@@ -113,8 +123,30 @@ class AuthServiceServicer(object):
         each is counted before it is looked at. A code is good once, and a challenge too.
 
         Anyone who holds the token of a challenge may call it.
-        Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-        disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+        CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginPasskeyLogin(self, request, context):
+        """BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+        nothing about who has an account.
+
+        Anyone may call it.
+        Reasons: PASSKEYS_OFF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LoginWithPasskey(self, request, context):
+        """LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+        face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+
+        Anyone may call it.
+        Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,12 +157,12 @@ class AuthServiceServicer(object):
         `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
         same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
 
-        Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+        Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
         at.
 
         Anyone with an access token may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-        TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+        MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
         TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -191,6 +223,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.CompleteLogin,
                     request_deserializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginRequest.FromString,
                     response_serializer=authapi_dot_v1_dot_auth__service__pb2.CompleteLoginResponse.SerializeToString,
+            ),
+            'BeginPasskeyLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskeyLogin,
+                    request_deserializer=authapi_dot_v1_dot_auth__service__pb2.BeginPasskeyLoginRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_auth__service__pb2.BeginPasskeyLoginResponse.SerializeToString,
+            ),
+            'LoginWithPasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoginWithPasskey,
+                    request_deserializer=authapi_dot_v1_dot_auth__service__pb2.LoginWithPasskeyRequest.FromString,
+                    response_serializer=authapi_dot_v1_dot_auth__service__pb2.LoginWithPasskeyResponse.SerializeToString,
             ),
             'StepUp': grpc.unary_unary_rpc_method_handler(
                     servicer.StepUp,
@@ -299,6 +341,60 @@ class AuthService(object):
             '/authapi.v1.AuthService/CompleteLogin',
             authapi_dot_v1_dot_auth__service__pb2.CompleteLoginRequest.SerializeToString,
             authapi_dot_v1_dot_auth__service__pb2.CompleteLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskeyLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AuthService/BeginPasskeyLogin',
+            authapi_dot_v1_dot_auth__service__pb2.BeginPasskeyLoginRequest.SerializeToString,
+            authapi_dot_v1_dot_auth__service__pb2.BeginPasskeyLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoginWithPasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/authapi.v1.AuthService/LoginWithPasskey',
+            authapi_dot_v1_dot_auth__service__pb2.LoginWithPasskeyRequest.SerializeToString,
+            authapi_dot_v1_dot_auth__service__pb2.LoginWithPasskeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

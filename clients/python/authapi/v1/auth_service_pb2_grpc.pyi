@@ -59,20 +59,34 @@ class AuthServiceStub:
     each is counted before it is looked at. A code is good once, and a challenge too.
 
     Anyone who holds the token of a challenge may call it.
-    Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-    disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+    CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+    """
+    BeginPasskeyLogin: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.BeginPasskeyLoginRequest, _auth_service_pb2.BeginPasskeyLoginResponse]
+    """BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+    nothing about who has an account.
+
+    Anyone may call it.
+    Reasons: PASSKEYS_OFF.
+    """
+    LoginWithPasskey: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginWithPasskeyRequest, _auth_service_pb2.LoginWithPasskeyResponse]
+    """LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+    face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+
+    Anyone may call it.
+    Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
     """
     StepUp: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.StepUpRequest, _auth_service_pb2.StepUpResponse]
     """StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
     `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
     same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
 
-    Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+    Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
     at.
 
     Anyone with an access token may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-    TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+    MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
     TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
@@ -132,20 +146,34 @@ class AuthServiceAsyncStub(AuthServiceStub):
     each is counted before it is looked at. A code is good once, and a challenge too.
 
     Anyone who holds the token of a challenge may call it.
-    Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-    disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+    Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+    CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+    """
+    BeginPasskeyLogin: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.BeginPasskeyLoginRequest, _auth_service_pb2.BeginPasskeyLoginResponse]  # type: ignore[assignment]
+    """BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+    nothing about who has an account.
+
+    Anyone may call it.
+    Reasons: PASSKEYS_OFF.
+    """
+    LoginWithPasskey: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginWithPasskeyRequest, _auth_service_pb2.LoginWithPasskeyResponse]  # type: ignore[assignment]
+    """LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+    face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+
+    Anyone may call it.
+    Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
     """
     StepUp: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.StepUpRequest, _auth_service_pb2.StepUpResponse]  # type: ignore[assignment]
     """StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
     `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
     same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
 
-    Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+    Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
     at.
 
     Anyone with an access token may call it.
-    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-    TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+    Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+    MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
     TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
@@ -220,8 +248,34 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         each is counted before it is looked at. A code is good once, and a challenge too.
 
         Anyone who holds the token of a challenge may call it.
-        Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-        disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+        Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+        CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginPasskeyLogin(
+        self,
+        request: _auth_service_pb2.BeginPasskeyLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.BeginPasskeyLoginResponse, _abc.Awaitable[_auth_service_pb2.BeginPasskeyLoginResponse]]:
+        """BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+        nothing about who has an account.
+
+        Anyone may call it.
+        Reasons: PASSKEYS_OFF.
+        """
+
+    @_abc_1.abstractmethod
+    def LoginWithPasskey(
+        self,
+        request: _auth_service_pb2.LoginWithPasskeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.LoginWithPasskeyResponse, _abc.Awaitable[_auth_service_pb2.LoginWithPasskeyResponse]]:
+        """LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+        face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+
+        Anyone may call it.
+        Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
         """
 
     @_abc_1.abstractmethod
@@ -234,12 +288,12 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
         same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
 
-        Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+        Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
         at.
 
         Anyone with an access token may call it.
-        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-        TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+        Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+        MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
         TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
         """
 

@@ -139,6 +139,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
     not exist. Open sessions go on.
     """
+    ERROR_REASON_PASSKEY_INVALID: _ErrorReason.ValueType  # 44
+    """The answer of the browser does not fit: it is no passkey of ours or not of this account, it was asked by another page or for
+    something else, the signature is wrong, or its owner was not verified. Status UNAUTHENTICATED. Begin anew.
+    """
+    ERROR_REASON_PASSKEYS_OFF: _ErrorReason.ValueType  # 45
+    """The server was not told where its users have passkeys. Status FAILED_PRECONDITION."""
+    ERROR_REASON_PASSKEY_EXISTS: _ErrorReason.ValueType  # 46
+    """The passkey is registered already. Status ALREADY_EXISTS."""
+    ERROR_REASON_PASSKEY_LIMIT: _ErrorReason.ValueType  # 47
+    """The account has 20 passkeys, as many as it may. Status FAILED_PRECONDITION. Remove one first."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names each condition that a caller may branch on. It travels as the `reason` of a `google.rpc.ErrorInfo`
@@ -266,4 +276,14 @@ ERROR_REASON_THROTTLED: ErrorReason.ValueType  # 41
 a `google.rpc.RetryInfo`. Nothing was compared; wait that long, then try again. The answer is the same for names that do
 not exist. Open sessions go on.
 """
+ERROR_REASON_PASSKEY_INVALID: ErrorReason.ValueType  # 44
+"""The answer of the browser does not fit: it is no passkey of ours or not of this account, it was asked by another page or for
+something else, the signature is wrong, or its owner was not verified. Status UNAUTHENTICATED. Begin anew.
+"""
+ERROR_REASON_PASSKEYS_OFF: ErrorReason.ValueType  # 45
+"""The server was not told where its users have passkeys. Status FAILED_PRECONDITION."""
+ERROR_REASON_PASSKEY_EXISTS: ErrorReason.ValueType  # 46
+"""The passkey is registered already. Status ALREADY_EXISTS."""
+ERROR_REASON_PASSKEY_LIMIT: ErrorReason.ValueType  # 47
+"""The account has 20 passkeys, as many as it may. Status FAILED_PRECONDITION. Remove one first."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61uthapi/v1/second_factor.proto\x12\nauthapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x01\n\tChallenge\x12\x17\n\x0f\x63hallenge_token\x18\x01 \x01(\t\x12,\n\x07methods\x18\x02 \x03(\x0e\x32\x1b.authapi.v1.ChallengeMethod\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nenrollment\x18\x04 \x01(\x0b\x32\x1a.authapi.v1.TotpEnrollment\"M\n\x0eTotpEnrollment\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0e\n\x06qr_png\x18\x03 \x01(\x0c\x12\x0e\n\x06qr_svg\x18\x04 \x01(\x0c*\x94\x01\n\x0f\x43hallengeMethod\x12 \n\x1c\x43HALLENGE_METHOD_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43HALLENGE_METHOD_TOTP\x10\x01\x12\"\n\x1e\x43HALLENGE_METHOD_RECOVERY_CODE\x10\x02\x12 \n\x1c\x43HALLENGE_METHOD_ENROLL_TOTP\x10\x03\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61uthapi/v1/second_factor.proto\x12\nauthapi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x01\n\tChallenge\x12\x17\n\x0f\x63hallenge_token\x18\x01 \x01(\t\x12,\n\x07methods\x18\x02 \x03(\x0e\x32\x1b.authapi.v1.ChallengeMethod\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nenrollment\x18\x04 \x01(\x0b\x32\x1a.authapi.v1.TotpEnrollment\x12\x1c\n\x14passkey_options_json\x18\x05 \x01(\t\"M\n\x0eTotpEnrollment\x12\x0e\n\x06secret\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0e\n\x06qr_png\x18\x03 \x01(\x0c\x12\x0e\n\x06qr_svg\x18\x04 \x01(\x0c\"p\n\x0fPasskeyCeremony\x12\x16\n\x0e\x63\x65remony_token\x18\x01 \x01(\t\x12\x14\n\x0coptions_json\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb2\x01\n\x0f\x43hallengeMethod\x12 \n\x1c\x43HALLENGE_METHOD_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43HALLENGE_METHOD_TOTP\x10\x01\x12\"\n\x1e\x43HALLENGE_METHOD_RECOVERY_CODE\x10\x02\x12 \n\x1c\x43HALLENGE_METHOD_ENROLL_TOTP\x10\x03\x12\x1c\n\x18\x43HALLENGE_METHOD_PASSKEY\x10\x04\x42-Z+authservice/clients/go/authapi/v1;authapiv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'authapi.v1.second_factor_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z+authservice/clients/go/authapi/v1;authapiv1'
-  _globals['_CHALLENGEMETHOD']._serialized_start=341
-  _globals['_CHALLENGEMETHOD']._serialized_end=489
+  _globals['_CHALLENGEMETHOD']._serialized_start=485
+  _globals['_CHALLENGEMETHOD']._serialized_end=663
   _globals['_CHALLENGE']._serialized_start=80
-  _globals['_CHALLENGE']._serialized_end=259
-  _globals['_TOTPENROLLMENT']._serialized_start=261
-  _globals['_TOTPENROLLMENT']._serialized_end=338
+  _globals['_CHALLENGE']._serialized_end=289
+  _globals['_TOTPENROLLMENT']._serialized_start=291
+  _globals['_TOTPENROLLMENT']._serialized_end=368
+  _globals['_PASSKEYCEREMONY']._serialized_start=370
+  _globals['_PASSKEYCEREMONY']._serialized_end=482
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,8 @@ class _ChallengeMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Chall
     """One of the user's recovery codes."""
     CHALLENGE_METHOD_ENROLL_TOTP: _ChallengeMethod.ValueType  # 3
     """The first code of an authenticator app that is set up with `enrollment`: the user has none, and the company asks for one."""
+    CHALLENGE_METHOD_PASSKEY: _ChallengeMethod.ValueType  # 4
+    """One of the user's passkeys."""
 
 class ChallengeMethod(_ChallengeMethod, metaclass=_ChallengeMethodEnumTypeWrapper):
     """ChallengeMethod is a way to meet a challenge."""
@@ -46,6 +48,8 @@ CHALLENGE_METHOD_RECOVERY_CODE: ChallengeMethod.ValueType  # 2
 """One of the user's recovery codes."""
 CHALLENGE_METHOD_ENROLL_TOTP: ChallengeMethod.ValueType  # 3
 """The first code of an authenticator app that is set up with `enrollment`: the user has none, and the company asks for one."""
+CHALLENGE_METHOD_PASSKEY: ChallengeMethod.ValueType  # 4
+"""One of the user's passkeys."""
 Global___ChallengeMethod: _TypeAlias = ChallengeMethod  # noqa: Y015
 
 @_typing.final
@@ -58,9 +62,14 @@ class Challenge(_message.Message):
     METHODS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     ENROLLMENT_FIELD_NUMBER: _builtins.int
+    PASSKEY_OPTIONS_JSON_FIELD_NUMBER: _builtins.int
     challenge_token: _builtins.str
     """Opaque text for CompleteLogin, at most 128 characters. It is good for nothing else, for five codes, and until the user's
     password or second factor changes.
+    """
+    passkey_options_json: _builtins.str
+    """What `navigator.credentials.get` is given, as JSON for `PublicKeyCredential.parseRequestOptionsFromJSON`. Only with
+    CHALLENGE_METHOD_PASSKEY.
     """
     @_builtins.property
     def methods(self) -> _containers.RepeatedScalarFieldContainer[Global___ChallengeMethod.ValueType]:
@@ -81,10 +90,11 @@ class Challenge(_message.Message):
         methods: _abc.Iterable[Global___ChallengeMethod.ValueType] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         enrollment: Global___TotpEnrollment | None = ...,
+        passkey_options_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["enrollment", b"enrollment", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "enrollment", b"enrollment", "expire_time", b"expire_time", "methods", b"methods"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "enrollment", b"enrollment", "expire_time", b"expire_time", "methods", b"methods", "passkey_options_json", b"passkey_options_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -123,3 +133,35 @@ class TotpEnrollment(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TotpEnrollment: _TypeAlias = TotpEnrollment  # noqa: Y015
+
+@_typing.final
+class PasskeyCeremony(_message.Message):
+    """PasskeyCeremony is what a browser is asked, for pages that relay it. The service keeps nothing of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CEREMONY_TOKEN_FIELD_NUMBER: _builtins.int
+    OPTIONS_JSON_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    ceremony_token: _builtins.str
+    """Opaque text that has to come back with the browser's answer, at most 128 characters. Good for one answer."""
+    options_json: _builtins.str
+    """What `navigator.credentials.create` or `.get` is given, as JSON for the methods of `PublicKeyCredential` that parse it."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the answer comes too late: 5 minutes after it was asked for."""
+
+    def __init__(
+        self,
+        *,
+        ceremony_token: _builtins.str = ...,
+        options_json: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ceremony_token", b"ceremony_token", "expire_time", b"expire_time", "options_json", b"options_json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasskeyCeremony: _TypeAlias = PasskeyCeremony  # noqa: Y015

@@ -7,7 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authapi_v1_rule } from "./rule_pb.js";
-import type { TotpEnrollment } from "./second_factor_pb.js";
+import type { PasskeyCeremony, TotpEnrollment } from "./second_factor_pb.js";
 import { file_authapi_v1_second_factor } from "./second_factor_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/account_service.proto.
  */
 export const file_authapi_v1_account_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiOQobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjsKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIvChVSZXNldFBhc3N3b3JkUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiPQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiIwoSVmVyaWZ5RW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJIi0KE1ZlcmlmeUVtYWlsUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJwoSQ2hhbmdlRW1haWxSZXF1ZXN0EhEKCW5ld19lbWFpbBgBIAEoCSIVChNDaGFuZ2VFbWFpbFJlc3BvbnNlIhMKEUVucm9sbFRvdHBSZXF1ZXN0IkQKEkVucm9sbFRvdHBSZXNwb25zZRIuCgplbnJvbGxtZW50GAEgASgLMhouYXV0aGFwaS52MS5Ub3RwRW5yb2xsbWVudCIiChJDb25maXJtVG90cFJlcXVlc3QSDAoEY29kZRgBIAEoCSItChNDb25maXJtVG90cFJlc3BvbnNlEhYKDnJlY292ZXJ5X2NvZGVzGAEgAygJIhMKEVJlbW92ZVRvdHBSZXF1ZXN0IiwKElJlbW92ZVRvdHBSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIgCh5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QiOQofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIWCg5yZWNvdmVyeV9jb2RlcxgBIAMoCSIUChJMaXN0RmFjdG9yc1JlcXVlc3QiVwoTTGlzdEZhY3RvcnNSZXNwb25zZRIjCgdmYWN0b3JzGAEgAygLMhIuYXV0aGFwaS52MS5GYWN0b3ISGwoTcmVjb3ZlcnlfY29kZXNfbGVmdBgCIAEoBSJfCgZGYWN0b3ISJAoEa2luZBgBIAEoDjIWLmF1dGhhcGkudjEuRmFjdG9yS2luZBIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqPwoKRmFjdG9yS2luZBIbChdGQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhQKEEZBQ1RPUl9LSU5EX1RPVFAQATLRDwoOQWNjb3VudFNlcnZpY2USWQoMTGlzdFNlc3Npb25zEh8uYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiAuYXV0aGFwaS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABElwKDVJldm9rZVNlc3Npb24SIC5hdXRoYXBpLnYxLlJldm9rZVNlc3Npb25SZXF1ZXN0GiEuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVzcG9uc2UiBpq4GAIQARJuChNSZXZva2VPdGhlclNlc3Npb25zEiYuYXV0aGFwaS52MS5SZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdBonLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1Jlc3BvbnNlIgaauBgCEAESXwoOQ2hhbmdlUGFzc3dvcmQSIS5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVxdWVzdBoiLmF1dGhhcGkudjEuQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIGmrgYAhABEmUKEEVzdGltYXRlUGFzc3dvcmQSIy5hdXRoYXBpLnYxLkVzdGltYXRlUGFzc3dvcmRSZXF1ZXN0GiQuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIIARJTCgpHZXRBY2NvdW50Eh0uYXV0aGFwaS52MS5HZXRBY2NvdW50UmVxdWVzdBoeLmF1dGhhcGkudjEuR2V0QWNjb3VudFJlc3BvbnNlIgaauBgCEAESXAoNVXBkYXRlQWNjb3VudBIgLmF1dGhhcGkudjEuVXBkYXRlQWNjb3VudFJlcXVlc3QaIS5hdXRoYXBpLnYxLlVwZGF0ZUFjY291bnRSZXNwb25zZSIGmrgYAhABEmMKDUV4cG9ydEFjY291bnQSIC5hdXRoYXBpLnYxLkV4cG9ydEFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5FeHBvcnRBY2NvdW50UmVzcG9uc2UiC5q4GAcQASoDCKwCMAESYQoNRGVsZXRlQWNjb3VudBIgLmF1dGhhcGkudjEuRGVsZXRlQWNjb3VudFJlcXVlc3QaIS5hdXRoYXBpLnYxLkRlbGV0ZUFjY291bnRSZXNwb25zZSILmrgYBxABKgMIrAISXwoOQ2FuY2VsRGVsZXRpb24SIS5hdXRoYXBpLnYxLkNhbmNlbERlbGV0aW9uUmVxdWVzdBoiLmF1dGhhcGkudjEuQ2FuY2VsRGVsZXRpb25SZXNwb25zZSIGmrgYAhABEnEKFFJlcXVlc3RQYXNzd29yZFJlc2V0EicuYXV0aGFwaS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaKC5hdXRoYXBpLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiBpq4GAIIARJcCg1SZXNldFBhc3N3b3JkEiAuYXV0aGFwaS52MS5SZXNldFBhc3N3b3JkUmVxdWVzdBohLmF1dGhhcGkudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgaauBgCCAESfQoYUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uEisuYXV0aGFwaS52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXF1ZXN0GiwuYXV0aGFwaS52MS5SZXF1ZXN0RW1haWxWZXJpZmljYXRpb25SZXNwb25zZSIGmrgYAggBElYKC1ZlcmlmeUVtYWlsEh4uYXV0aGFwaS52MS5WZXJpZnlFbWFpbFJlcXVlc3QaHy5hdXRoYXBpLnYxLlZlcmlmeUVtYWlsUmVzcG9uc2UiBpq4GAIIARJbCgtDaGFuZ2VFbWFpbBIeLmF1dGhhcGkudjEuQ2hhbmdlRW1haWxSZXF1ZXN0Gh8uYXV0aGFwaS52MS5DaGFuZ2VFbWFpbFJlc3BvbnNlIguauBgHEAEqAwisAhJYCgpFbnJvbGxUb3RwEh0uYXV0aGFwaS52MS5FbnJvbGxUb3RwUmVxdWVzdBoeLmF1dGhhcGkudjEuRW5yb2xsVG90cFJlc3BvbnNlIguauBgHEAEqAwisAhJbCgtDb25maXJtVG90cBIeLmF1dGhhcGkudjEuQ29uZmlybVRvdHBSZXF1ZXN0Gh8uYXV0aGFwaS52MS5Db25maXJtVG90cFJlc3BvbnNlIguauBgHEAEqAwiEBxJaCgpSZW1vdmVUb3RwEh0uYXV0aGFwaS52MS5SZW1vdmVUb3RwUmVxdWVzdBoeLmF1dGhhcGkudjEuUmVtb3ZlVG90cFJlc3BvbnNlIg2auBgJEAEgASoDCKwCEoEBChdSZWdlbmVyYXRlUmVjb3ZlcnlDb2RlcxIqLmF1dGhhcGkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXF1ZXN0GisuYXV0aGFwaS52MS5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1Jlc3BvbnNlIg2auBgJEAEgASoDCKwCElYKC0xpc3RGYWN0b3JzEh4uYXV0aGFwaS52MS5MaXN0RmFjdG9yc1JlcXVlc3QaHy5hdXRoYXBpLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
+  fileDesc("CiBhdXRoYXBpL3YxL2FjY291bnRfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IlEKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiUKCHNlc3Npb25zGAEgAygLMhMuYXV0aGFwaS52MS5TZXNzaW9uEhIKCnRvdGFsX3NpemUYAiABKAUitwIKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxjbGllbnRfbGFiZWwYAiABKAkSDwoHY3VycmVudBgDIAEoCBIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF91c2VkX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGlkbGVfZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgduZXR3b3JrGAggASgJEhQKDGF1dGhfbWV0aG9kcxgJIAMoCSIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIi8KFVJldm9rZVNlc3Npb25SZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIcChpSZXZva2VPdGhlclNlc3Npb25zUmVxdWVzdCI1ChtSZXZva2VPdGhlclNlc3Npb25zUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiQwoVQ2hhbmdlUGFzc3dvcmRSZXF1ZXN0EhQKDG9sZF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiMAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSJNChdFc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBIQCghwYXNzd29yZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSDQoFZW1haWwYAyABKAkicgoYRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlEgwKBGJpdHMYASABKAESEgoKYWNjZXB0YWJsZRgCIAEoCBIPCgdwcm9ibGVtGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmFkdmljZRgFIAMoCSLSAQoHQWNjb3VudBIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRINCgVlbWFpbBgDIAEoCRIUCgxkaXNwbGF5X25hbWUYBCABKAkSDgoGbG9jYWxlGAUgASgJEg0KBXJvbGVzGAYgAygJEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCITChFHZXRBY2NvdW50UmVxdWVzdCI6ChJHZXRBY2NvdW50UmVzcG9uc2USJAoHYWNjb3VudBgBIAEoCzITLmF1dGhhcGkudjEuQWNjb3VudCJiChRVcGRhdGVBY2NvdW50UmVxdWVzdBIZCgxkaXNwbGF5X25hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUIPCg1fZGlzcGxheV9uYW1lQgkKB19sb2NhbGUiPQoVVXBkYXRlQWNjb3VudFJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiFgoURXhwb3J0QWNjb3VudFJlcXVlc3QiJQoVRXhwb3J0QWNjb3VudFJlc3BvbnNlEgwKBGpzb24YASABKAkiFgoURGVsZXRlQWNjb3VudFJlcXVlc3QiXwoVRGVsZXRlQWNjb3VudFJlc3BvbnNlEi4KCmVyYXNlX3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmVuZGVkX3Nlc3Npb25zGAIgASgFIhcKFUNhbmNlbERlbGV0aW9uUmVxdWVzdCI+ChZDYW5jZWxEZWxldGlvblJlc3BvbnNlEiQKB2FjY291bnQYASABKAsyEy5hdXRoYXBpLnYxLkFjY291bnQiOQobUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0EhoKEnVzZXJfbmFtZV9vcl9lbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjsKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIvChVSZXNldFBhc3N3b3JkUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiPQofUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkiIgogUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiIwoSVmVyaWZ5RW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJIi0KE1ZlcmlmeUVtYWlsUmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJwoSQ2hhbmdlRW1haWxSZXF1ZXN0EhEKCW5ld19lbWFpbBgBIAEoCSIVChNDaGFuZ2VFbWFpbFJlc3BvbnNlIhMKEUVucm9sbFRvdHBSZXF1ZXN0IkQKEkVucm9sbFRvdHBSZXNwb25zZRIuCgplbnJvbGxtZW50GAEgASgLMhouYXV0aGFwaS52MS5Ub3RwRW5yb2xsbWVudCIiChJDb25maXJtVG90cFJlcXVlc3QSDAoEY29kZRgBIAEoCSItChNDb25maXJtVG90cFJlc3BvbnNlEhYKDnJlY292ZXJ5X2NvZGVzGAEgAygJIhMKEVJlbW92ZVRvdHBSZXF1ZXN0IiwKElJlbW92ZVRvdHBSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIgCh5SZWdlbmVyYXRlUmVjb3ZlcnlDb2Rlc1JlcXVlc3QiOQofUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZRIWCg5yZWNvdmVyeV9jb2RlcxgBIAMoCSIhCh9CZWdpblBhc3NrZXlSZWdpc3RyYXRpb25SZXF1ZXN0IlEKIEJlZ2luUGFzc2tleVJlZ2lzdHJhdGlvblJlc3BvbnNlEi0KCGNlcmVtb255GAEgASgLMhsuYXV0aGFwaS52MS5QYXNza2V5Q2VyZW1vbnkiYQogRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvblJlcXVlc3QSFgoOY2VyZW1vbnlfdG9rZW4YASABKAkSFwoPY3JlZGVudGlhbF9qc29uGAIgASgJEgwKBG5hbWUYAyABKAkiYAohRmluaXNoUGFzc2tleVJlZ2lzdHJhdGlvblJlc3BvbnNlEiMKB3Bhc3NrZXkYASABKAsyEi5hdXRoYXBpLnYxLkZhY3RvchIWCg5yZWNvdmVyeV9jb2RlcxgCIAMoCSI4ChRSZW5hbWVQYXNza2V5UmVxdWVzdBISCgpwYXNza2V5X2lkGAEgASgJEgwKBG5hbWUYAiABKAkiFwoVUmVuYW1lUGFzc2tleVJlc3BvbnNlIioKFFJlbW92ZVBhc3NrZXlSZXF1ZXN0EhIKCnBhc3NrZXlfaWQYASABKAkiLwoVUmVtb3ZlUGFzc2tleVJlc3BvbnNlEhYKDmVuZGVkX3Nlc3Npb25zGAEgASgFIhQKEkxpc3RGYWN0b3JzUmVxdWVzdCJXChNMaXN0RmFjdG9yc1Jlc3BvbnNlEiMKB2ZhY3RvcnMYASADKAsyEi5hdXRoYXBpLnYxLkZhY3RvchIbChNyZWNvdmVyeV9jb2Rlc19sZWZ0GAIgASgFIsgBCgZGYWN0b3ISJAoEa2luZBgBIAEoDjIWLmF1dGhhcGkudjEuRmFjdG9yS2luZBIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKcGFzc2tleV9pZBgDIAEoCRIMCgRuYW1lGAQgASgJEjIKDmxhc3RfdXNlZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgliYWNrZWRfdXAYBiABKAgqWAoKRmFjdG9yS2luZBIbChdGQUNUT1JfS0lORF9VTlNQRUNJRklFRBAAEhQKEEZBQ1RPUl9LSU5EX1RPVFAQARIXChNGQUNUT1JfS0lORF9QQVNTS0VZEAIyoRMKDkFjY291bnRTZXJ2aWNlElkKDExpc3RTZXNzaW9ucxIfLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVxdWVzdBogLmF1dGhhcGkudjEuTGlzdFNlc3Npb25zUmVzcG9uc2UiBpq4GAIQARJcCg1SZXZva2VTZXNzaW9uEiAuYXV0aGFwaS52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBohLmF1dGhhcGkudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgaauBgCEAESbgoTUmV2b2tlT3RoZXJTZXNzaW9ucxImLmF1dGhhcGkudjEuUmV2b2tlT3RoZXJTZXNzaW9uc1JlcXVlc3QaJy5hdXRoYXBpLnYxLlJldm9rZU90aGVyU2Vzc2lvbnNSZXNwb25zZSIGmrgYAhABEl8KDkNoYW5nZVBhc3N3b3JkEiEuYXV0aGFwaS52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaIi5hdXRoYXBpLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiBpq4GAIQARJlChBFc3RpbWF0ZVBhc3N3b3JkEiMuYXV0aGFwaS52MS5Fc3RpbWF0ZVBhc3N3b3JkUmVxdWVzdBokLmF1dGhhcGkudjEuRXN0aW1hdGVQYXNzd29yZFJlc3BvbnNlIgaauBgCCAESUwoKR2V0QWNjb3VudBIdLmF1dGhhcGkudjEuR2V0QWNjb3VudFJlcXVlc3QaHi5hdXRoYXBpLnYxLkdldEFjY291bnRSZXNwb25zZSIGmrgYAhABElwKDVVwZGF0ZUFjY291bnQSIC5hdXRoYXBpLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5VcGRhdGVBY2NvdW50UmVzcG9uc2UiBpq4GAIQARJjCg1FeHBvcnRBY2NvdW50EiAuYXV0aGFwaS52MS5FeHBvcnRBY2NvdW50UmVxdWVzdBohLmF1dGhhcGkudjEuRXhwb3J0QWNjb3VudFJlc3BvbnNlIguauBgHEAEqAwisAjABEmEKDURlbGV0ZUFjY291bnQSIC5hdXRoYXBpLnYxLkRlbGV0ZUFjY291bnRSZXF1ZXN0GiEuYXV0aGFwaS52MS5EZWxldGVBY2NvdW50UmVzcG9uc2UiC5q4GAcQASoDCKwCEl8KDkNhbmNlbERlbGV0aW9uEiEuYXV0aGFwaS52MS5DYW5jZWxEZWxldGlvblJlcXVlc3QaIi5hdXRoYXBpLnYxLkNhbmNlbERlbGV0aW9uUmVzcG9uc2UiBpq4GAIQARJxChRSZXF1ZXN0UGFzc3dvcmRSZXNldBInLmF1dGhhcGkudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXF1ZXN0GiguYXV0aGFwaS52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIgaauBgCCAESXAoNUmVzZXRQYXNzd29yZBIgLmF1dGhhcGkudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaIS5hdXRoYXBpLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIGmrgYAggBEn0KGFJlcXVlc3RFbWFpbFZlcmlmaWNhdGlvbhIrLmF1dGhhcGkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVxdWVzdBosLmF1dGhhcGkudjEuUmVxdWVzdEVtYWlsVmVyaWZpY2F0aW9uUmVzcG9uc2UiBpq4GAIIARJWCgtWZXJpZnlFbWFpbBIeLmF1dGhhcGkudjEuVmVyaWZ5RW1haWxSZXF1ZXN0Gh8uYXV0aGFwaS52MS5WZXJpZnlFbWFpbFJlc3BvbnNlIgaauBgCCAESWwoLQ2hhbmdlRW1haWwSHi5hdXRoYXBpLnYxLkNoYW5nZUVtYWlsUmVxdWVzdBofLmF1dGhhcGkudjEuQ2hhbmdlRW1haWxSZXNwb25zZSILmrgYBxABKgMIrAISWAoKRW5yb2xsVG90cBIdLmF1dGhhcGkudjEuRW5yb2xsVG90cFJlcXVlc3QaHi5hdXRoYXBpLnYxLkVucm9sbFRvdHBSZXNwb25zZSILmrgYBxABKgMIrAISWwoLQ29uZmlybVRvdHASHi5hdXRoYXBpLnYxLkNvbmZpcm1Ub3RwUmVxdWVzdBofLmF1dGhhcGkudjEuQ29uZmlybVRvdHBSZXNwb25zZSILmrgYBxABKgMIhAcSWgoKUmVtb3ZlVG90cBIdLmF1dGhhcGkudjEuUmVtb3ZlVG90cFJlcXVlc3QaHi5hdXRoYXBpLnYxLlJlbW92ZVRvdHBSZXNwb25zZSINmrgYCRABIAEqAwisAhKBAQoXUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXMSKi5hdXRoYXBpLnYxLlJlZ2VuZXJhdGVSZWNvdmVyeUNvZGVzUmVxdWVzdBorLmF1dGhhcGkudjEuUmVnZW5lcmF0ZVJlY292ZXJ5Q29kZXNSZXNwb25zZSINmrgYCRABIAEqAwisAhKCAQoYQmVnaW5QYXNza2V5UmVnaXN0cmF0aW9uEisuYXV0aGFwaS52MS5CZWdpblBhc3NrZXlSZWdpc3RyYXRpb25SZXF1ZXN0GiwuYXV0aGFwaS52MS5CZWdpblBhc3NrZXlSZWdpc3RyYXRpb25SZXNwb25zZSILmrgYBxABKgMIrAIShQEKGUZpbmlzaFBhc3NrZXlSZWdpc3RyYXRpb24SLC5hdXRoYXBpLnYxLkZpbmlzaFBhc3NrZXlSZWdpc3RyYXRpb25SZXF1ZXN0Gi0uYXV0aGFwaS52MS5GaW5pc2hQYXNza2V5UmVnaXN0cmF0aW9uUmVzcG9uc2UiC5q4GAcQASoDCNgEElwKDVJlbmFtZVBhc3NrZXkSIC5hdXRoYXBpLnYxLlJlbmFtZVBhc3NrZXlSZXF1ZXN0GiEuYXV0aGFwaS52MS5SZW5hbWVQYXNza2V5UmVzcG9uc2UiBpq4GAIQARJjCg1SZW1vdmVQYXNza2V5EiAuYXV0aGFwaS52MS5SZW1vdmVQYXNza2V5UmVxdWVzdBohLmF1dGhhcGkudjEuUmVtb3ZlUGFzc2tleVJlc3BvbnNlIg2auBgJEAEgASoDCKwCElYKC0xpc3RGYWN0b3JzEh4uYXV0aGFwaS52MS5MaXN0RmFjdG9yc1JlcXVlc3QaHy5hdXRoYXBpLnYxLkxpc3RGYWN0b3JzUmVzcG9uc2UiBpq4GAIQAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
 
 /**
  * ListSessionsRequest asks for all of them.
@@ -972,6 +972,190 @@ export const RegenerateRecoveryCodesResponseSchema: GenMessage<RegenerateRecover
   messageDesc(file_authapi_v1_account_service, 39);
 
 /**
+ * BeginPasskeyRegistrationRequest needs nothing more.
+ *
+ * @generated from message authapi.v1.BeginPasskeyRegistrationRequest
+ */
+export type BeginPasskeyRegistrationRequest = Message<"authapi.v1.BeginPasskeyRegistrationRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.BeginPasskeyRegistrationRequest.
+ * Use `create(BeginPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const BeginPasskeyRegistrationRequestSchema: GenMessage<BeginPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 40);
+
+/**
+ * BeginPasskeyRegistrationResponse holds what the browser is given.
+ *
+ * @generated from message authapi.v1.BeginPasskeyRegistrationResponse
+ */
+export type BeginPasskeyRegistrationResponse = Message<"authapi.v1.BeginPasskeyRegistrationResponse"> & {
+  /**
+   * Never unset.
+   *
+   * @generated from field: authapi.v1.PasskeyCeremony ceremony = 1;
+   */
+  ceremony?: PasskeyCeremony | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.BeginPasskeyRegistrationResponse.
+ * Use `create(BeginPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const BeginPasskeyRegistrationResponseSchema: GenMessage<BeginPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 41);
+
+/**
+ * FinishPasskeyRegistrationRequest holds the answer of the browser.
+ *
+ * @generated from message authapi.v1.FinishPasskeyRegistrationRequest
+ */
+export type FinishPasskeyRegistrationRequest = Message<"authapi.v1.FinishPasskeyRegistrationRequest"> & {
+  /**
+   * Required. From the ceremony with which it was asked.
+   *
+   * @generated from field: string ceremony_token = 1;
+   */
+  ceremonyToken: string;
+
+  /**
+   * Required. What it has answered, as `PublicKeyCredential.toJSON` has it; at most 16 KiB.
+   *
+   * @generated from field: string credential_json = 2;
+   */
+  credentialJson: string;
+
+  /**
+   * Required. What the user calls the passkey, such as `Phone`; at most 64 characters, none of them a control or invisible one.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message authapi.v1.FinishPasskeyRegistrationRequest.
+ * Use `create(FinishPasskeyRegistrationRequestSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationRequestSchema: GenMessage<FinishPasskeyRegistrationRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 42);
+
+/**
+ * FinishPasskeyRegistrationResponse holds the passkey.
+ *
+ * @generated from message authapi.v1.FinishPasskeyRegistrationResponse
+ */
+export type FinishPasskeyRegistrationResponse = Message<"authapi.v1.FinishPasskeyRegistrationResponse"> & {
+  /**
+   * As ListFactors has it.
+   *
+   * @generated from field: authapi.v1.Factor passkey = 1;
+   */
+  passkey?: Factor | undefined;
+
+  /**
+   * Ten codes, as ConfirmTotp returns them. Only where this is the first second factor of the user.
+   *
+   * @generated from field: repeated string recovery_codes = 2;
+   */
+  recoveryCodes: string[];
+};
+
+/**
+ * Describes the message authapi.v1.FinishPasskeyRegistrationResponse.
+ * Use `create(FinishPasskeyRegistrationResponseSchema)` to create a new message.
+ */
+export const FinishPasskeyRegistrationResponseSchema: GenMessage<FinishPasskeyRegistrationResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 43);
+
+/**
+ * RenamePasskeyRequest names the passkey.
+ *
+ * @generated from message authapi.v1.RenamePasskeyRequest
+ */
+export type RenamePasskeyRequest = Message<"authapi.v1.RenamePasskeyRequest"> & {
+  /**
+   * Required. From ListFactors.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+
+  /**
+   * Required. As in FinishPasskeyRegistrationRequest.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message authapi.v1.RenamePasskeyRequest.
+ * Use `create(RenamePasskeyRequestSchema)` to create a new message.
+ */
+export const RenamePasskeyRequestSchema: GenMessage<RenamePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 44);
+
+/**
+ * RenamePasskeyResponse says nothing.
+ *
+ * @generated from message authapi.v1.RenamePasskeyResponse
+ */
+export type RenamePasskeyResponse = Message<"authapi.v1.RenamePasskeyResponse"> & {
+};
+
+/**
+ * Describes the message authapi.v1.RenamePasskeyResponse.
+ * Use `create(RenamePasskeyResponseSchema)` to create a new message.
+ */
+export const RenamePasskeyResponseSchema: GenMessage<RenamePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 45);
+
+/**
+ * RemovePasskeyRequest names the passkey.
+ *
+ * @generated from message authapi.v1.RemovePasskeyRequest
+ */
+export type RemovePasskeyRequest = Message<"authapi.v1.RemovePasskeyRequest"> & {
+  /**
+   * Required. From ListFactors.
+   *
+   * @generated from field: string passkey_id = 1;
+   */
+  passkeyId: string;
+};
+
+/**
+ * Describes the message authapi.v1.RemovePasskeyRequest.
+ * Use `create(RemovePasskeyRequestSchema)` to create a new message.
+ */
+export const RemovePasskeyRequestSchema: GenMessage<RemovePasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 46);
+
+/**
+ * RemovePasskeyResponse counts what was ended.
+ *
+ * @generated from message authapi.v1.RemovePasskeyResponse
+ */
+export type RemovePasskeyResponse = Message<"authapi.v1.RemovePasskeyResponse"> & {
+  /**
+   * How many other sessions were alive and are ended now.
+   *
+   * @generated from field: int32 ended_sessions = 1;
+   */
+  endedSessions: number;
+};
+
+/**
+ * Describes the message authapi.v1.RemovePasskeyResponse.
+ * Use `create(RemovePasskeyResponseSchema)` to create a new message.
+ */
+export const RemovePasskeyResponseSchema: GenMessage<RemovePasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_account_service, 47);
+
+/**
  * ListFactorsRequest asks for all of them.
  *
  * @generated from message authapi.v1.ListFactorsRequest
@@ -984,7 +1168,7 @@ export type ListFactorsRequest = Message<"authapi.v1.ListFactorsRequest"> & {
  * Use `create(ListFactorsRequestSchema)` to create a new message.
  */
 export const ListFactorsRequestSchema: GenMessage<ListFactorsRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_account_service, 40);
+  messageDesc(file_authapi_v1_account_service, 48);
 
 /**
  * ListFactorsResponse holds the caller's second factors.
@@ -1012,7 +1196,7 @@ export type ListFactorsResponse = Message<"authapi.v1.ListFactorsResponse"> & {
  * Use `create(ListFactorsResponseSchema)` to create a new message.
  */
 export const ListFactorsResponseSchema: GenMessage<ListFactorsResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_account_service, 41);
+  messageDesc(file_authapi_v1_account_service, 49);
 
 /**
  * Factor is something that proves the caller beside the password.
@@ -1033,6 +1217,34 @@ export type Factor = Message<"authapi.v1.Factor"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 2;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * Of a passkey: its UUID in 36 characters, for RenamePasskey and RemovePasskey.
+   *
+   * @generated from field: string passkey_id = 3;
+   */
+  passkeyId: string;
+
+  /**
+   * Of a passkey: what its user calls it.
+   *
+   * @generated from field: string name = 4;
+   */
+  name: string;
+
+  /**
+   * Of a passkey: when it proved its user last. Unset if it has not yet.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_time = 5;
+   */
+  lastUsedTime?: Timestamp | undefined;
+
+  /**
+   * Of a passkey: whether it is on more devices than one, as its maker says.
+   *
+   * @generated from field: bool backed_up = 6;
+   */
+  backedUp: boolean;
 };
 
 /**
@@ -1040,7 +1252,7 @@ export type Factor = Message<"authapi.v1.Factor"> & {
  * Use `create(FactorSchema)` to create a new message.
  */
 export const FactorSchema: GenMessage<Factor> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_account_service, 42);
+  messageDesc(file_authapi_v1_account_service, 50);
 
 /**
  * FactorKind says what a second factor is.
@@ -1061,6 +1273,13 @@ export enum FactorKind {
    * @generated from enum value: FACTOR_KIND_TOTP = 1;
    */
   TOTP = 1,
+
+  /**
+   * A passkey.
+   *
+   * @generated from enum value: FACTOR_KIND_PASSKEY = 2;
+   */
+  PASSKEY = 2,
 }
 
 /**
@@ -1317,7 +1536,7 @@ export const AccountService: GenService<{
     output: typeof ConfirmTotpResponseSchema;
   },
   /**
-   * RemoveTotp forgets the app and the recovery codes, and ends every session of the caller but the one that calls, as
+   * RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
    * RevokeSession does.
    *
    * Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
@@ -1342,6 +1561,61 @@ export const AccountService: GenService<{
     methodKind: "unary";
     input: typeof RegenerateRecoveryCodesRequestSchema;
     output: typeof RegenerateRecoveryCodesResponseSchema;
+  },
+  /**
+   * BeginPasskeyRegistration asks the caller's browser for a new passkey.
+   *
+   * Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
+   * Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.BeginPasskeyRegistration
+   */
+  beginPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof BeginPasskeyRegistrationRequestSchema;
+    output: typeof BeginPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
+   * factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
+   * for the session that has begun.
+   *
+   * Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
+   * Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.FinishPasskeyRegistration
+   */
+  finishPasskeyRegistration: {
+    methodKind: "unary";
+    input: typeof FinishPasskeyRegistrationRequestSchema;
+    output: typeof FinishPasskeyRegistrationResponseSchema;
+  },
+  /**
+   * RenamePasskey gives a passkey of the caller another name.
+   *
+   * Anyone with an access token may call it.
+   * Reasons: NOT_PERMITTED if the caller has no such passkey.
+   *
+   * @generated from rpc authapi.v1.AccountService.RenamePasskey
+   */
+  renamePasskey: {
+    methodKind: "unary";
+    input: typeof RenamePasskeyRequestSchema;
+    output: typeof RenamePasskeyResponseSchema;
+  },
+  /**
+   * RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
+   * recovery codes go with the last second factor.
+   *
+   * Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
+   * Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
+   *
+   * @generated from rpc authapi.v1.AccountService.RemovePasskey
+   */
+  removePasskey: {
+    methodKind: "unary";
+    input: typeof RemovePasskeyRequestSchema;
+    output: typeof RemovePasskeyResponseSchema;
   },
   /**
    * ListFactors says what Login asks the caller for beside the password.

@@ -7,7 +7,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_authapi_v1_rule } from "./rule_pb.js";
-import type { Challenge } from "./second_factor_pb.js";
+import type { Challenge, PasskeyCeremony } from "./second_factor_pb.js";
 import { file_authapi_v1_second_factor } from "./second_factor_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/auth_service.proto.
  */
 export const file_authapi_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch1hdXRoYXBpL3YxL2F1dGhfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSJ4Cg9SZWdpc3RlclJlcXVlc3QSEQoJdXNlcl9uYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEg0KBWVtYWlsGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIYChBpbnZpdGF0aW9uX3Rva2VuGAUgASgJImcKEFJlZ2lzdGVyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKDExvZ2luUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSFAoMY2xpZW50X2xhYmVsGAMgASgJEhAKCHJlbWVtYmVyGAQgASgIEhQKDG5ld19wYXNzd29yZBgIIAEoCSLWAQoNTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoJY2hhbGxlbmdlGAQgASgLMhUuYXV0aGFwaS52MS5DaGFsbGVuZ2USLgoKZXJhc2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPQoUQ29tcGxldGVMb2dpblJlcXVlc3QSFwoPY2hhbGxlbmdlX3Rva2VuGAEgASgJEgwKBGNvZGUYAiABKAkizAEKFUNvbXBsZXRlTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOcmVjb3ZlcnlfY29kZXMYBCADKAkSLgoKZXJhc2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPAoNU3RlcFVwUmVxdWVzdBISCghwYXNzd29yZBgBIAEoCUgAEg4KBGNvZGUYAiABKAlIAEIHCgVwcm9vZiLFAQoOU3RlcFVwUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEjwKGGFjY2Vzc190b2tlbl9leHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLc2VydmVyX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmVyYXNlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIicKDlJlZnJlc2hSZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkibQoPUmVmcmVzaFJlc3BvbnNlEikKBnRva2VucxgBIAEoCzIZLmF1dGhhcGkudjEuU2Vzc2lvblRva2VucxIvCgtzZXJ2ZXJfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihgIKDVNlc3Npb25Ub2tlbnMSEgoKc2Vzc2lvbl9pZBgBIAEoCRIUCgxhY2Nlc3NfdG9rZW4YAiABKAkSPAoYYWNjZXNzX3Rva2VuX2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1yZWZyZXNoX3Rva2VuGAQgASgJEj0KGXJlZnJlc2hfdG9rZW5fZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE3Nlc3Npb25fZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImIKDUxvZ291dFJlcXVlc3QSJgoFc2NvcGUYASABKA4yFy5hdXRoYXBpLnYxLkxvZ291dFNjb3BlEhIKCnNlc3Npb25faWQYAiABKAkSFQoNcmVmcmVzaF90b2tlbhgDIAEoCSIoCg5Mb2dvdXRSZXNwb25zZRIWCg5lbmRlZF9zZXNzaW9ucxgBIAEoBSIlCg1WZXJpZnlSZXF1ZXN0EhQKDGFjY2Vzc190b2tlbhgBIAEoCSJpCg5WZXJpZnlSZXNwb25zZRImCghpZGVudGl0eRgBIAEoCzIULmF1dGhhcGkudjEuSWRlbnRpdHkSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIscBCghJZGVudGl0eRIPCgd1c2VyX2lkGAEgASgJEhEKCXVzZXJfbmFtZRgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEg0KBXJvbGVzGAQgAygJEi0KCWF1dGhfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMYXV0aF9tZXRob2RzGAYgAygJEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpxCgtMb2dvdXRTY29wZRIcChhMT0dPVVRfU0NPUEVfVU5TUEVDSUZJRUQQABIVChFMT0dPVVRfU0NPUEVfVEhJUxABEhcKE0xPR09VVF9TQ09QRV9PVEhFUlMQAhIUChBMT0dPVVRfU0NPUEVfQUxMEAMypwQKC0F1dGhTZXJ2aWNlEk0KCFJlZ2lzdGVyEhsuYXV0aGFwaS52MS5SZWdpc3RlclJlcXVlc3QaHC5hdXRoYXBpLnYxLlJlZ2lzdGVyUmVzcG9uc2UiBpq4GAIIARJECgVMb2dpbhIYLmF1dGhhcGkudjEuTG9naW5SZXF1ZXN0GhkuYXV0aGFwaS52MS5Mb2dpblJlc3BvbnNlIgaauBgCCAESXAoNQ29tcGxldGVMb2dpbhIgLmF1dGhhcGkudjEuQ29tcGxldGVMb2dpblJlcXVlc3QaIS5hdXRoYXBpLnYxLkNvbXBsZXRlTG9naW5SZXNwb25zZSIGmrgYAggBEkcKBlN0ZXBVcBIZLmF1dGhhcGkudjEuU3RlcFVwUmVxdWVzdBoaLmF1dGhhcGkudjEuU3RlcFVwUmVzcG9uc2UiBpq4GAIQARJKCgdSZWZyZXNoEhouYXV0aGFwaS52MS5SZWZyZXNoUmVxdWVzdBobLmF1dGhhcGkudjEuUmVmcmVzaFJlc3BvbnNlIgaauBgCCAESRwoGTG9nb3V0EhkuYXV0aGFwaS52MS5Mb2dvdXRSZXF1ZXN0GhouYXV0aGFwaS52MS5Mb2dvdXRSZXNwb25zZSIGmrgYAggBEkcKBlZlcmlmeRIZLmF1dGhhcGkudjEuVmVyaWZ5UmVxdWVzdBoaLmF1dGhhcGkudjEuVmVyaWZ5UmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
+  fileDesc("Ch1hdXRoYXBpL3YxL2F1dGhfc2VydmljZS5wcm90bxIKYXV0aGFwaS52MSJ4Cg9SZWdpc3RlclJlcXVlc3QSEQoJdXNlcl9uYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEg0KBWVtYWlsGAMgASgJEhcKD2lkZW1wb3RlbmN5X2tleRgEIAEoCRIYChBpbnZpdGF0aW9uX3Rva2VuGAUgASgJImcKEFJlZ2lzdGVyUmVzcG9uc2USDwoHdXNlcl9pZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInoKDExvZ2luUmVxdWVzdBIaChJ1c2VyX25hbWVfb3JfZW1haWwYASABKAkSEAoIcGFzc3dvcmQYAiABKAkSFAoMY2xpZW50X2xhYmVsGAMgASgJEhAKCHJlbWVtYmVyGAQgASgIEhQKDG5ld19wYXNzd29yZBgIIAEoCSLWAQoNTG9naW5SZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSDwoHdXNlcl9pZBgCIAEoCRIvCgtzZXJ2ZXJfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoJY2hhbGxlbmdlGAQgASgLMhUuYXV0aGFwaS52MS5DaGFsbGVuZ2USLgoKZXJhc2VfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUwoUQ29tcGxldGVMb2dpblJlcXVlc3QSFwoPY2hhbGxlbmdlX3Rva2VuGAEgASgJEgwKBGNvZGUYAiABKAkSFAoMcGFzc2tleV9qc29uGAMgASgJIswBChVDb21wbGV0ZUxvZ2luUmVzcG9uc2USKQoGdG9rZW5zGAEgASgLMhkuYXV0aGFwaS52MS5TZXNzaW9uVG9rZW5zEg8KB3VzZXJfaWQYAiABKAkSLwoLc2VydmVyX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDnJlY292ZXJ5X2NvZGVzGAQgAygJEi4KCmVyYXNlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhoKGEJlZ2luUGFzc2tleUxvZ2luUmVxdWVzdCJKChlCZWdpblBhc3NrZXlMb2dpblJlc3BvbnNlEi0KCGNlcmVtb255GAEgASgLMhsuYXV0aGFwaS52MS5QYXNza2V5Q2VyZW1vbnkibAoXTG9naW5XaXRoUGFzc2tleVJlcXVlc3QSKQoHcGFzc2tleRgBIAEoCzIYLmF1dGhhcGkudjEuUGFzc2tleVByb29mEhQKDGNsaWVudF9sYWJlbBgCIAEoCRIQCghyZW1lbWJlchgDIAEoCCK3AQoYTG9naW5XaXRoUGFzc2tleVJlc3BvbnNlEikKBnRva2VucxgBIAEoCzIZLmF1dGhhcGkudjEuU2Vzc2lvblRva2VucxIPCgd1c2VyX2lkGAIgASgJEi8KC3NlcnZlcl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJpCg1TdGVwVXBSZXF1ZXN0EhIKCHBhc3N3b3JkGAEgASgJSAASDgoEY29kZRgCIAEoCUgAEisKB3Bhc3NrZXkYAyABKAsyGC5hdXRoYXBpLnYxLlBhc3NrZXlQcm9vZkgAQgcKBXByb29mIj8KDFBhc3NrZXlQcm9vZhIWCg5jZXJlbW9ueV90b2tlbhgBIAEoCRIXCg9jcmVkZW50aWFsX2pzb24YAiABKAkixQEKDlN0ZXBVcFJlc3BvbnNlEhQKDGFjY2Vzc190b2tlbhgBIAEoCRI8ChhhY2Nlc3NfdG9rZW5fZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC3NlcnZlcl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplcmFzZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCInCg5SZWZyZXNoUmVxdWVzdBIVCg1yZWZyZXNoX3Rva2VuGAEgASgJIm0KD1JlZnJlc2hSZXNwb25zZRIpCgZ0b2tlbnMYASABKAsyGS5hdXRoYXBpLnYxLlNlc3Npb25Ub2tlbnMSLwoLc2VydmVyX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoYCCg1TZXNzaW9uVG9rZW5zEhIKCnNlc3Npb25faWQYASABKAkSFAoMYWNjZXNzX3Rva2VuGAIgASgJEjwKGGFjY2Vzc190b2tlbl9leHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcmVmcmVzaF90b2tlbhgEIAEoCRI9ChlyZWZyZXNoX3Rva2VuX2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI3ChNzZXNzaW9uX2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJiCg1Mb2dvdXRSZXF1ZXN0EiYKBXNjb3BlGAEgASgOMhcuYXV0aGFwaS52MS5Mb2dvdXRTY29wZRISCgpzZXNzaW9uX2lkGAIgASgJEhUKDXJlZnJlc2hfdG9rZW4YAyABKAkiKAoOTG9nb3V0UmVzcG9uc2USFgoOZW5kZWRfc2Vzc2lvbnMYASABKAUiJQoNVmVyaWZ5UmVxdWVzdBIUCgxhY2Nlc3NfdG9rZW4YASABKAkiaQoOVmVyaWZ5UmVzcG9uc2USJgoIaWRlbnRpdHkYASABKAsyFC5hdXRoYXBpLnYxLklkZW50aXR5Ei8KC3NlcnZlcl90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLHAQoISWRlbnRpdHkSDwoHdXNlcl9pZBgBIAEoCRIRCgl1c2VyX25hbWUYAiABKAkSEgoKc2Vzc2lvbl9pZBgDIAEoCRINCgVyb2xlcxgEIAMoCRItCglhdXRoX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhQKDGF1dGhfbWV0aG9kcxgGIAMoCRIvCgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqcQoLTG9nb3V0U2NvcGUSHAoYTE9HT1VUX1NDT1BFX1VOU1BFQ0lGSUVEEAASFQoRTE9HT1VUX1NDT1BFX1RISVMQARIXChNMT0dPVVRfU0NPUEVfT1RIRVJTEAISFAoQTE9HT1VUX1NDT1BFX0FMTBADMvgFCgtBdXRoU2VydmljZRJNCghSZWdpc3RlchIbLmF1dGhhcGkudjEuUmVnaXN0ZXJSZXF1ZXN0GhwuYXV0aGFwaS52MS5SZWdpc3RlclJlc3BvbnNlIgaauBgCCAESRAoFTG9naW4SGC5hdXRoYXBpLnYxLkxvZ2luUmVxdWVzdBoZLmF1dGhhcGkudjEuTG9naW5SZXNwb25zZSIGmrgYAggBElwKDUNvbXBsZXRlTG9naW4SIC5hdXRoYXBpLnYxLkNvbXBsZXRlTG9naW5SZXF1ZXN0GiEuYXV0aGFwaS52MS5Db21wbGV0ZUxvZ2luUmVzcG9uc2UiBpq4GAIIARJoChFCZWdpblBhc3NrZXlMb2dpbhIkLmF1dGhhcGkudjEuQmVnaW5QYXNza2V5TG9naW5SZXF1ZXN0GiUuYXV0aGFwaS52MS5CZWdpblBhc3NrZXlMb2dpblJlc3BvbnNlIgaauBgCCAESZQoQTG9naW5XaXRoUGFzc2tleRIjLmF1dGhhcGkudjEuTG9naW5XaXRoUGFzc2tleVJlcXVlc3QaJC5hdXRoYXBpLnYxLkxvZ2luV2l0aFBhc3NrZXlSZXNwb25zZSIGmrgYAggBEkcKBlN0ZXBVcBIZLmF1dGhhcGkudjEuU3RlcFVwUmVxdWVzdBoaLmF1dGhhcGkudjEuU3RlcFVwUmVzcG9uc2UiBpq4GAIQARJKCgdSZWZyZXNoEhouYXV0aGFwaS52MS5SZWZyZXNoUmVxdWVzdBobLmF1dGhhcGkudjEuUmVmcmVzaFJlc3BvbnNlIgaauBgCCAESRwoGTG9nb3V0EhkuYXV0aGFwaS52MS5Mb2dvdXRSZXF1ZXN0GhouYXV0aGFwaS52MS5Mb2dvdXRSZXNwb25zZSIGmrgYAggBEkcKBlZlcmlmeRIZLmF1dGhhcGkudjEuVmVyaWZ5UmVxdWVzdBoaLmF1dGhhcGkudjEuVmVyaWZ5UmVzcG9uc2UiBpq4GAIIAUItWithdXRoc2VydmljZS9jbGllbnRzL2dvL2F1dGhhcGkvdjE7YXV0aGFwaXYxYgZwcm90bzM", [file_authapi_v1_rule, file_authapi_v1_second_factor, file_google_protobuf_timestamp]);
 
 /**
  * RegisterRequest describes the account to create.
@@ -224,12 +224,20 @@ export type CompleteLoginRequest = Message<"authapi.v1.CompleteLoginRequest"> & 
   challengeToken: string;
 
   /**
-   * Required. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks, hyphens of recovery codes, case and
-   * width do not matter.
+   * Required, unless there is a `passkey_json`. A code of the authenticator app, or a recovery code; 1 to 64 code points. Blanks,
+   * hyphens of recovery codes, case and width do not matter.
    *
    * @generated from field: string code = 2;
    */
   code: string;
+
+  /**
+   * In place of a code: what the browser has answered to `passkey_options_json`, as `PublicKeyCredential.toJSON` has it; at most 16
+   * KiB.
+   *
+   * @generated from field: string passkey_json = 3;
+   */
+  passkeyJson: string;
 };
 
 /**
@@ -290,6 +298,119 @@ export const CompleteLoginResponseSchema: GenMessage<CompleteLoginResponse> = /*
   messageDesc(file_authapi_v1_auth_service, 5);
 
 /**
+ * BeginPasskeyLoginRequest needs nothing.
+ *
+ * @generated from message authapi.v1.BeginPasskeyLoginRequest
+ */
+export type BeginPasskeyLoginRequest = Message<"authapi.v1.BeginPasskeyLoginRequest"> & {
+};
+
+/**
+ * Describes the message authapi.v1.BeginPasskeyLoginRequest.
+ * Use `create(BeginPasskeyLoginRequestSchema)` to create a new message.
+ */
+export const BeginPasskeyLoginRequestSchema: GenMessage<BeginPasskeyLoginRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 6);
+
+/**
+ * BeginPasskeyLoginResponse holds what a browser is given.
+ *
+ * @generated from message authapi.v1.BeginPasskeyLoginResponse
+ */
+export type BeginPasskeyLoginResponse = Message<"authapi.v1.BeginPasskeyLoginResponse"> & {
+  /**
+   * Never unset.
+   *
+   * @generated from field: authapi.v1.PasskeyCeremony ceremony = 1;
+   */
+  ceremony?: PasskeyCeremony | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.BeginPasskeyLoginResponse.
+ * Use `create(BeginPasskeyLoginResponseSchema)` to create a new message.
+ */
+export const BeginPasskeyLoginResponseSchema: GenMessage<BeginPasskeyLoginResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 7);
+
+/**
+ * LoginWithPasskeyRequest holds the answer of a browser.
+ *
+ * @generated from message authapi.v1.LoginWithPasskeyRequest
+ */
+export type LoginWithPasskeyRequest = Message<"authapi.v1.LoginWithPasskeyRequest"> & {
+  /**
+   * Required.
+   *
+   * @generated from field: authapi.v1.PasskeyProof passkey = 1;
+   */
+  passkey?: PasskeyProof | undefined;
+
+  /**
+   * Optional. As in LoginRequest.
+   *
+   * @generated from field: string client_label = 2;
+   */
+  clientLabel: string;
+
+  /**
+   * Optional. As in LoginRequest.
+   *
+   * @generated from field: bool remember = 3;
+   */
+  remember: boolean;
+};
+
+/**
+ * Describes the message authapi.v1.LoginWithPasskeyRequest.
+ * Use `create(LoginWithPasskeyRequestSchema)` to create a new message.
+ */
+export const LoginWithPasskeyRequestSchema: GenMessage<LoginWithPasskeyRequest> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 8);
+
+/**
+ * LoginWithPasskeyResponse holds the opened session.
+ *
+ * @generated from message authapi.v1.LoginWithPasskeyResponse
+ */
+export type LoginWithPasskeyResponse = Message<"authapi.v1.LoginWithPasskeyResponse"> & {
+  /**
+   * The tokens of the new session.
+   *
+   * @generated from field: authapi.v1.SessionTokens tokens = 1;
+   */
+  tokens?: SessionTokens | undefined;
+
+  /**
+   * UUID of the user in its 36-character text form.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * The server's clock when it answered.
+   *
+   * @generated from field: google.protobuf.Timestamp server_time = 3;
+   */
+  serverTime?: Timestamp | undefined;
+
+  /**
+   * As in LoginResponse.
+   *
+   * @generated from field: google.protobuf.Timestamp erase_time = 5;
+   */
+  eraseTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.LoginWithPasskeyResponse.
+ * Use `create(LoginWithPasskeyResponseSchema)` to create a new message.
+ */
+export const LoginWithPasskeyResponseSchema: GenMessage<LoginWithPasskeyResponse> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 9);
+
+/**
  * StepUpRequest proves who is calling.
  *
  * @generated from message authapi.v1.StepUpRequest
@@ -316,6 +437,14 @@ export type StepUpRequest = Message<"authapi.v1.StepUpRequest"> & {
      */
     value: string;
     case: "code";
+  } | {
+    /**
+     * A passkey of the user, asked for by BeginPasskeyLogin.
+     *
+     * @generated from field: authapi.v1.PasskeyProof passkey = 3;
+     */
+    value: PasskeyProof;
+    case: "passkey";
   } | { case: undefined; value?: undefined };
 };
 
@@ -324,7 +453,35 @@ export type StepUpRequest = Message<"authapi.v1.StepUpRequest"> & {
  * Use `create(StepUpRequestSchema)` to create a new message.
  */
 export const StepUpRequestSchema: GenMessage<StepUpRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 6);
+  messageDesc(file_authapi_v1_auth_service, 10);
+
+/**
+ * PasskeyProof is the answer of a browser.
+ *
+ * @generated from message authapi.v1.PasskeyProof
+ */
+export type PasskeyProof = Message<"authapi.v1.PasskeyProof"> & {
+  /**
+   * Required. From the ceremony with which the browser was asked.
+   *
+   * @generated from field: string ceremony_token = 1;
+   */
+  ceremonyToken: string;
+
+  /**
+   * Required. What it has answered, as `PublicKeyCredential.toJSON` has it; at most 16 KiB.
+   *
+   * @generated from field: string credential_json = 2;
+   */
+  credentialJson: string;
+};
+
+/**
+ * Describes the message authapi.v1.PasskeyProof.
+ * Use `create(PasskeyProofSchema)` to create a new message.
+ */
+export const PasskeyProofSchema: GenMessage<PasskeyProof> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_auth_service, 11);
 
 /**
  * StepUpResponse holds the new access token.
@@ -366,7 +523,7 @@ export type StepUpResponse = Message<"authapi.v1.StepUpResponse"> & {
  * Use `create(StepUpResponseSchema)` to create a new message.
  */
 export const StepUpResponseSchema: GenMessage<StepUpResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 7);
+  messageDesc(file_authapi_v1_auth_service, 12);
 
 /**
  * RefreshRequest presents a refresh token.
@@ -387,7 +544,7 @@ export type RefreshRequest = Message<"authapi.v1.RefreshRequest"> & {
  * Use `create(RefreshRequestSchema)` to create a new message.
  */
 export const RefreshRequestSchema: GenMessage<RefreshRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 8);
+  messageDesc(file_authapi_v1_auth_service, 13);
 
 /**
  * RefreshResponse holds the successor tokens.
@@ -415,7 +572,7 @@ export type RefreshResponse = Message<"authapi.v1.RefreshResponse"> & {
  * Use `create(RefreshResponseSchema)` to create a new message.
  */
 export const RefreshResponseSchema: GenMessage<RefreshResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 9);
+  messageDesc(file_authapi_v1_auth_service, 14);
 
 /**
  * SessionTokens is what a client keeps for one session.
@@ -472,7 +629,7 @@ export type SessionTokens = Message<"authapi.v1.SessionTokens"> & {
  * Use `create(SessionTokensSchema)` to create a new message.
  */
 export const SessionTokensSchema: GenMessage<SessionTokens> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 10);
+  messageDesc(file_authapi_v1_auth_service, 15);
 
 /**
  * LogoutRequest says which sessions end.
@@ -508,7 +665,7 @@ export type LogoutRequest = Message<"authapi.v1.LogoutRequest"> & {
  * Use `create(LogoutRequestSchema)` to create a new message.
  */
 export const LogoutRequestSchema: GenMessage<LogoutRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 11);
+  messageDesc(file_authapi_v1_auth_service, 16);
 
 /**
  * LogoutResponse counts what was ended.
@@ -529,7 +686,7 @@ export type LogoutResponse = Message<"authapi.v1.LogoutResponse"> & {
  * Use `create(LogoutResponseSchema)` to create a new message.
  */
 export const LogoutResponseSchema: GenMessage<LogoutResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 12);
+  messageDesc(file_authapi_v1_auth_service, 17);
 
 /**
  * VerifyRequest presents an access token.
@@ -550,7 +707,7 @@ export type VerifyRequest = Message<"authapi.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 13);
+  messageDesc(file_authapi_v1_auth_service, 18);
 
 /**
  * VerifyResponse says whose token it is. It exists only for good tokens.
@@ -578,7 +735,7 @@ export type VerifyResponse = Message<"authapi.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 14);
+  messageDesc(file_authapi_v1_auth_service, 19);
 
 /**
  * Identity is a user as an access token describes them.
@@ -622,8 +779,8 @@ export type Identity = Message<"authapi.v1.Identity"> & {
   authTime?: Timestamp | undefined;
 
   /**
-   * How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `mfa` a second factor,
-   * recovery codes included.
+   * How they proved it, as RFC 8176 names: `pwd` a password, `otp` a code of an authenticator app, `pop` a passkey, `mfa` more than
+   * one factor, recovery codes and passkeys that verify their owner included.
    *
    * @generated from field: repeated string auth_methods = 6;
    */
@@ -642,7 +799,7 @@ export type Identity = Message<"authapi.v1.Identity"> & {
  * Use `create(IdentitySchema)` to create a new message.
  */
 export const IdentitySchema: GenMessage<Identity> = /*@__PURE__*/
-  messageDesc(file_authapi_v1_auth_service, 15);
+  messageDesc(file_authapi_v1_auth_service, 20);
 
 /**
  * LogoutScope chooses among the caller's own sessions.
@@ -730,8 +887,8 @@ export const AuthService: GenService<{
    * each is counted before it is looked at. A code is good once, and a challenge too.
    *
    * Anyone who holds the token of a challenge may call it.
-   * Reasons: INVALID_INPUT, CODE_INVALID, CHALLENGE_OVER, SECOND_FACTOR_MISSING, CREDENTIALS_INVALID if the account was
-   * disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
+   * Reasons: INVALID_INPUT, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, SECOND_FACTOR_MISSING,
+   * CREDENTIALS_INVALID if the account was disabled meanwhile, THROTTLED, TOKEN_TOO_LARGE.
    *
    * @generated from rpc authapi.v1.AuthService.CompleteLogin
    */
@@ -741,16 +898,44 @@ export const AuthService: GenService<{
     output: typeof CompleteLoginResponseSchema;
   },
   /**
+   * BeginPasskeyLogin asks a browser for a passkey of its user's choice. It asks for no name and looks nobody up, so it tells
+   * nothing about who has an account.
+   *
+   * Anyone may call it.
+   * Reasons: PASSKEYS_OFF.
+   *
+   * @generated from rpc authapi.v1.AuthService.BeginPasskeyLogin
+   */
+  beginPasskeyLogin: {
+    methodKind: "unary";
+    input: typeof BeginPasskeyLoginRequestSchema;
+    output: typeof BeginPasskeyLoginResponseSchema;
+  },
+  /**
+   * LoginWithPasskey opens a session for a user by a passkey alone, which has to have verified its owner by a PIN, a finger or a
+   * face. So it counts as two factors (`amr` is `pop` and `mfa`), and no other is asked for.
+   *
+   * Anyone may call it.
+   * Reasons: INVALID_INPUT, PASSKEY_INVALID, CHALLENGE_OVER, PASSKEYS_OFF, EMAIL_NOT_CONFIRMED, TOKEN_TOO_LARGE.
+   *
+   * @generated from rpc authapi.v1.AuthService.LoginWithPasskey
+   */
+  loginWithPasskey: {
+    methodKind: "unary";
+    input: typeof LoginWithPasskeyRequestSchema;
+    output: typeof LoginWithPasskeyResponseSchema;
+  },
+  /**
    * StepUp has the caller prove once more who they are, and returns an access token of the same session that says so: its
    * `auth_time` is now, and after a code its `amr` has `mfa`. The refresh token stays as it is, and what Refresh returns says the
    * same. For RPCs whose rule asks for `mfa` or `max_auth_age`.
    *
-   * Who has a second factor proves it by a code; a password is not enough. Passwords and codes are counted before they are looked
+   * Who has a second factor proves it by a code or a passkey; a password is not enough. Passwords and codes are counted before they are looked
    * at.
    *
    * Anyone with an access token may call it.
-   * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED,
-   * TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
+   * Reasons: INVALID_INPUT, CREDENTIALS_INVALID, CODE_INVALID, PASSKEY_INVALID, PASSKEYS_OFF, CHALLENGE_OVER, THROTTLED,
+   * MFA_REQUIRED, SECOND_FACTOR_MISSING, OVERLOADED, TOKEN_TOO_LARGE, and those of a call with an access token: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
    * TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED, VERIFICATION_UNAVAILABLE.
    *
    * @generated from rpc authapi.v1.AuthService.StepUp

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file authapi/v1/second_factor.proto.
  */
 export const file_authapi_v1_second_factor: GenFile = /*@__PURE__*/
-  fileDesc("Ch5hdXRoYXBpL3YxL3NlY29uZF9mYWN0b3IucHJvdG8SCmF1dGhhcGkudjEiswEKCUNoYWxsZW5nZRIXCg9jaGFsbGVuZ2VfdG9rZW4YASABKAkSLAoHbWV0aG9kcxgCIAMoDjIbLmF1dGhhcGkudjEuQ2hhbGxlbmdlTWV0aG9kEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplbnJvbGxtZW50GAQgASgLMhouYXV0aGFwaS52MS5Ub3RwRW5yb2xsbWVudCJNCg5Ub3RwRW5yb2xsbWVudBIOCgZzZWNyZXQYASABKAkSCwoDdXJpGAIgASgJEg4KBnFyX3BuZxgDIAEoDBIOCgZxcl9zdmcYBCABKAwqlAEKD0NoYWxsZW5nZU1ldGhvZBIgChxDSEFMTEVOR0VfTUVUSE9EX1VOU1BFQ0lGSUVEEAASGQoVQ0hBTExFTkdFX01FVEhPRF9UT1RQEAESIgoeQ0hBTExFTkdFX01FVEhPRF9SRUNPVkVSWV9DT0RFEAISIAocQ0hBTExFTkdFX01FVEhPRF9FTlJPTExfVE9UUBADQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5hdXRoYXBpL3YxL3NlY29uZF9mYWN0b3IucHJvdG8SCmF1dGhhcGkudjEi0QEKCUNoYWxsZW5nZRIXCg9jaGFsbGVuZ2VfdG9rZW4YASABKAkSLAoHbWV0aG9kcxgCIAMoDjIbLmF1dGhhcGkudjEuQ2hhbGxlbmdlTWV0aG9kEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgplbnJvbGxtZW50GAQgASgLMhouYXV0aGFwaS52MS5Ub3RwRW5yb2xsbWVudBIcChRwYXNza2V5X29wdGlvbnNfanNvbhgFIAEoCSJNCg5Ub3RwRW5yb2xsbWVudBIOCgZzZWNyZXQYASABKAkSCwoDdXJpGAIgASgJEg4KBnFyX3BuZxgDIAEoDBIOCgZxcl9zdmcYBCABKAwicAoPUGFzc2tleUNlcmVtb255EhYKDmNlcmVtb255X3Rva2VuGAEgASgJEhQKDG9wdGlvbnNfanNvbhgCIAEoCRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqsgEKD0NoYWxsZW5nZU1ldGhvZBIgChxDSEFMTEVOR0VfTUVUSE9EX1VOU1BFQ0lGSUVEEAASGQoVQ0hBTExFTkdFX01FVEhPRF9UT1RQEAESIgoeQ0hBTExFTkdFX01FVEhPRF9SRUNPVkVSWV9DT0RFEAISIAocQ0hBTExFTkdFX01FVEhPRF9FTlJPTExfVE9UUBADEhwKGENIQUxMRU5HRV9NRVRIT0RfUEFTU0tFWRAEQi1aK2F1dGhzZXJ2aWNlL2NsaWVudHMvZ28vYXV0aGFwaS92MTthdXRoYXBpdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Challenge is what Login answers in place of tokens where the password is right and not enough.
@@ -50,6 +50,14 @@ export type Challenge = Message<"authapi.v1.Challenge"> & {
    * @generated from field: authapi.v1.TotpEnrollment enrollment = 4;
    */
   enrollment?: TotpEnrollment | undefined;
+
+  /**
+   * What `navigator.credentials.get` is given, as JSON for `PublicKeyCredential.parseRequestOptionsFromJSON`. Only with
+   * CHALLENGE_METHOD_PASSKEY.
+   *
+   * @generated from field: string passkey_options_json = 5;
+   */
+  passkeyOptionsJson: string;
 };
 
 /**
@@ -102,6 +110,41 @@ export const TotpEnrollmentSchema: GenMessage<TotpEnrollment> = /*@__PURE__*/
   messageDesc(file_authapi_v1_second_factor, 1);
 
 /**
+ * PasskeyCeremony is what a browser is asked, for pages that relay it. The service keeps nothing of it.
+ *
+ * @generated from message authapi.v1.PasskeyCeremony
+ */
+export type PasskeyCeremony = Message<"authapi.v1.PasskeyCeremony"> & {
+  /**
+   * Opaque text that has to come back with the browser's answer, at most 128 characters. Good for one answer.
+   *
+   * @generated from field: string ceremony_token = 1;
+   */
+  ceremonyToken: string;
+
+  /**
+   * What `navigator.credentials.create` or `.get` is given, as JSON for the methods of `PublicKeyCredential` that parse it.
+   *
+   * @generated from field: string options_json = 2;
+   */
+  optionsJson: string;
+
+  /**
+   * When the answer comes too late: 5 minutes after it was asked for.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message authapi.v1.PasskeyCeremony.
+ * Use `create(PasskeyCeremonySchema)` to create a new message.
+ */
+export const PasskeyCeremonySchema: GenMessage<PasskeyCeremony> = /*@__PURE__*/
+  messageDesc(file_authapi_v1_second_factor, 2);
+
+/**
  * ChallengeMethod is a way to meet a challenge.
  *
  * @generated from enum authapi.v1.ChallengeMethod
@@ -134,6 +177,13 @@ export enum ChallengeMethod {
    * @generated from enum value: CHALLENGE_METHOD_ENROLL_TOTP = 3;
    */
   ENROLL_TOTP = 3,
+
+  /**
+   * One of the user's passkeys.
+   *
+   * @generated from enum value: CHALLENGE_METHOD_PASSKEY = 4;
+   */
+  PASSKEY = 4,
 }
 
 /**
