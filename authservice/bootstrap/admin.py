@@ -14,6 +14,7 @@ from authservice.security.user_names import PrecisNames
 from authservice.usecases.admin import AdminStories
 from authservice.usecases.admin.import_users import ImportUsers
 from authservice.usecases.admin.invite import Invite
+from authservice.usecases.admin.mail_reset import MailReset
 from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
@@ -39,5 +40,6 @@ def build(parts: Parts) -> AdminStories:
         import_users=ImportUsers(
             parts.database, names, Emails(), imported_hash, new_id=uuid7, clock=parts.clock, audit=parts.audit
         ),
+        mail_reset=MailReset(parts.database, names, issue_token(parts), send, parts.audit),
         invite=Invite(parts.database, Emails(), issue_token(parts), send, parts.audit),
     )

@@ -47,7 +47,7 @@ def build(parts: Parts) -> AuthStories:
     issue_tokens = IssueTokens(access_tokens, limits)
     set_password = SetPassword(send)
     open_session = OpenSession(
-        database, refresh_tokens, issue_tokens, limits, set_password, new_id=uuid7, clock=clock, audit=audit
+        database, refresh_tokens, issue_tokens, limits, set_password, send, new_id=uuid7, clock=clock, audit=audit
     )
     factor, challenge_tokens = second_factor.build(parts), OpaqueChallengeTokens()
     ask = AskSecondFactor(

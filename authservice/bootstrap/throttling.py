@@ -10,7 +10,14 @@ from authservice.usecases.steps.admit_request import AdmitRequest
 def admit_attempt(parts: Parts) -> AdmitAttempt:
     """Return what admits attempts to prove who one is."""
     limits = attempt_limits(parts.settings)
-    return AdmitAttempt(parts.database, parts.fingerprints, limits, parts.clock, parts.audit)
+    return AdmitAttempt(
+        parts.database,
+        parts.fingerprints,
+        limits,
+        parts.settings.mail_new_sign_ins == "on",
+        parts.clock,
+        parts.audit,
+    )
 
 
 def admit_code(parts: Parts) -> AdmitCode:

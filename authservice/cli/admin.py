@@ -12,6 +12,7 @@ from authservice.cli.people import delete_user, export_user, show_user
 from authservice.cli.printing import as_json, moment, show
 from authservice.domain.errors import FieldRejected
 from authservice.usecases.admin.invite import AlreadyThere
+from authservice.usecases.admin.mail_reset import NoAddress
 from authservice.usecases.auth.register import Registration
 
 PAGE = 500
@@ -134,18 +135,36 @@ def revoke(name: str, role: str) -> None:
 
 @users.command("set-password")
 @click.argument("name")
-def set_password(name: str) -> None:
+@click.option(
+    "--mail", "by_mail", is_flag=True, help="Send the user a mail instead, with a token that sets a password."
+)
+def set_password(name: str, by_mail: bool) -> None:
     """Make a one-time password for the account NAME, for somebody who cannot log in any more.
 
     It is shown once, on standard output. At the login it has to be replaced by one that the user chooses, and it
-    expires. The password before it, and all sessions, are over at once.
+    expires. The password before it, and all sessions, are over at once. With --mail nothing is over before the user has
+    chosen a password with the token in the mail, which a running server sends.
     """
     require_names(name)
+    if by_mail:
+        _mail_reset(name)
+        return
     with service() as opened:
         made = opened.admin.make_one_time_password(name, deadline())
     click.echo(made.text)
     until = made.expires_at.isoformat(timespec="minutes")
     click.echo(f"{name} can log in with it once, until {until}; {made.ended} live sessions ended.", err=True)
+
+
+def _mail_reset(name: str) -> None:
+    with service() as opened:
+        try:
+            until = opened.admin.mail_reset(name, deadline())
+        except NoAddress:
+            raise click.ClickException(
+                f"User {name} has no address of their own. Make a one-time password: leave --mail away."
+            ) from None
+    click.echo(f"User {name} is sent a mail, whose token is good until {moment(until)}.")
 
 
 @users.command()

@@ -33,6 +33,9 @@ class MailSettings(Area):
         None, description="where the front end has its pages, for links in mail; without it, mail has codes alone"
     )
     mail_templates: Path | None = Field(None, description="folder of templates that replace those of the service")
+    mail_new_sign_ins: Literal["off", "on"] = Field(
+        "off", description="`on`: users are told of logins from networks that are new to them"
+    )
     reset_seconds: int = Field(900, ge=60, le=3600, description="life of a token that resets a password")
     confirmation_seconds: int = Field(3600, ge=60, le=86400, description="life of a token that confirms an address")
 

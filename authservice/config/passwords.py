@@ -18,8 +18,11 @@ class PasswordSettings(Area):
     hash_queue: int = Field(
         16, ge=0, le=1024, description="password checks that may wait in one process; more are refused"
     )
-    # NIST SP 800-63B-4 section 3.1.1.1: 15 where a password stands alone, and at least 64 have to be allowed.
-    password_min_length: int = Field(15, ge=15, le=64, description="least code points of a new password")
+    # NIST SP 800-63B-4 section 3.1.1.1: 15 where a password stands alone, 8 beside a second factor; at least 64 have to
+    # be allowed.
+    password_min_length: int = Field(
+        15, ge=8, le=64, description="least code points of a new password; below 15 where everybody has a second factor"
+    )
     password_max_length: int = Field(1024, ge=64, le=1024, description="most code points of a new password")
     password_breached_file: Path | None = Field(
         None, description="file of breached passwords, from `authservice passwords build-breached`"

@@ -199,6 +199,9 @@ class Attempts(Protocol):
     def know_network(self, user_id: UUID, fingerprint: bytes, until: datetime) -> None:
         """Remember that a user has come from a network."""
 
+    def has_known_networks(self, user_id: UUID, now: datetime) -> bool:
+        """Tell whether a user has come from any network."""
+
     def is_known_network(self, fingerprint: bytes, now: datetime) -> bool:
         """Tell whether a user has come from a network, by what stands for both."""
 

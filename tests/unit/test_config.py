@@ -241,6 +241,11 @@ def test_a_list_of_hosts_that_is_none_is_refused_by_name(named: str) -> None:
     assert refusal(DB_HOST=named, DB_USER="u").startswith("DB_HOST: must look like")
 
 
+def test_passwords_may_be_shorter_where_everybody_has_a_second_factor() -> None:
+    settings = load(password_min_length=8, require_second_factor="everybody")
+    assert settings.password_min_length == 8
+
+
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
@@ -251,7 +256,12 @@ def test_a_list_of_hosts_that_is_none_is_refused_by_name(named: str) -> None:
         ({"DB_PORT": 0}, "DB_PORT: "),
         ({"bcrypt_cost": 9}, "AUTHSERVICE_BCRYPT_COST: "),
         ({"bcrypt_cost": 31}, "AUTHSERVICE_BCRYPT_COST: "),
-        ({"password_min_length": 8}, "AUTHSERVICE_PASSWORD_MIN_LENGTH: "),
+        ({"password_min_length": 7}, "AUTHSERVICE_PASSWORD_MIN_LENGTH: "),
+        ({"password_min_length": 14}, "AUTHSERVICE_PASSWORD_MIN_LENGTH: must be at least 15, unless"),
+        (
+            {"password_min_length": 8, "require_second_factor": "roles:admin"},
+            "AUTHSERVICE_PASSWORD_MIN_LENGTH: must be at least 15, unless",
+        ),
         ({"token_algorithm": "none"}, "AUTHSERVICE_TOKEN_ALGORITHM: "),
         ({"audience": ""}, "AUTHSERVICE_AUDIENCE: "),
         ({"session_idle_seconds": 43201}, "AUTHSERVICE_SESSION_IDLE_SECONDS must not exceed"),

@@ -60,6 +60,13 @@ class UsersImported(AuditEvent):
     refused: int
 
 
+class ResetMailed(AuditEvent):
+    """An operator had a mail sent to a user, with a token that sets a password."""
+
+    user_id: UUID
+    mail_id: UUID
+
+
 class PersonInvited(AuditEvent):
     """An operator had an invitation sent."""
 

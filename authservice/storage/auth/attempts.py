@@ -84,6 +84,12 @@ class SqlAttempts:
         row = {"fingerprint": fingerprint, "user_id": user_id, "expires_at": until}
         insert_or_update(self._connection, known_networks, row, {"expires_at": until})
 
+    def has_known_networks(self, user_id: UUID, now: datetime) -> bool:
+        """Tell whether a user has come from any network."""
+        known = known_networks.c
+        query = select(known.user_id).where(known.user_id == user_id, known.expires_at > now).limit(1)
+        return self._connection.execute(query).first() is not None
+
     def is_known_network(self, fingerprint: bytes, now: datetime) -> bool:
         """Tell whether a user has come from a network."""
         known = known_networks.c

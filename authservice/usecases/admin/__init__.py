@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from authservice.usecases.admin.import_users import ImportUsers
 from authservice.usecases.admin.invite import Invite
+from authservice.usecases.admin.mail_reset import MailReset
 from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
@@ -18,3 +19,4 @@ class AdminStories:
     import_users: ImportUsers
     make_one_time_password: MakeOneTimePassword
     invite: Invite
+    mail_reset: MailReset

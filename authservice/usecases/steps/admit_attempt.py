@@ -21,6 +21,7 @@ from authservice.ports import Audit, AuthStores, Clock, Database, Fingerprints, 
 
 WRONG_KEPT = timedelta(hours=1)
 """How long a wrong password is remembered, so that a program that repeats an old one is not an attack."""
+_NOBODY = UUID(int=0)
 NETWORK_KEPT = timedelta(days=90)
 """How long a network is known after the last login from there."""
 
@@ -57,12 +58,15 @@ class Attempt:
         pair: the same, from one network.
         network: 32 bytes that stand for the network.
         tried: what was sent to prove who one is; None for an attempt that was admitted by an earlier call.
+        is_from_a_new_place: whether the user has logged in before, and not lately from this network. Looked for only
+            where somebody wants to know.
     """
 
     account: bytes
     pair: bytes
     network: bytes
     tried: Tried | None = None
+    is_from_a_new_place: bool = False
 
     def succeeded(self, tx: AuthStores, user: User, now: datetime) -> None:
         """Empty the buckets of the account, in the transaction of what the attempt was for."""
@@ -74,11 +78,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class AdmitAttempt:
-    """Counts attempts: on accounts, on names that do not exist, and from networks."""
+    """Counts attempts: on accounts, on names that do not exist, and from networks.
+
+    Args:
+        tells_new_places: whether to look if a network is new to a user.
+    """
 
     database: Database[AuthStores]
     fingerprints: Fingerprints
     limits: Limits
+    tells_new_places: bool
     clock: Clock
     audit: Audit
 
@@ -98,8 +107,9 @@ class AdmitAttempt:
         # A password that is set anew has wrong ones of its own.
         sent = f"{account.hex()}\0{user.password_hash if user else ''}\0{secret}"
         pair = pair_of(account, network, self.fingerprints)
-        attempt = Attempt(account, pair, of("network", network), Tried(of("tried", sent), account))
-        is_known = self.database.read(lambda tx: tx.attempts.is_known_network(pair, now), deadline)
+        user_id = user.id if user else _NOBODY
+        is_known, is_new = self.database.read(lambda tx: self._familiarity(tx, user_id, pair, now), deadline)
+        attempt = Attempt(account, pair, of("network", network), Tried(of("tried", sent), account), is_new)
         buckets = self._buckets(attempt, is_known=is_known)
         # A transaction of its own, which begins with what locks: after another read, parallel attempts would be
         # conflicts.
@@ -111,17 +121,28 @@ class AdmitAttempt:
             raise Throttled(wait.total_seconds())
         return attempt
 
-    def admitted_before(self, user: User, network: str) -> Attempt:
-        """Return an attempt that an earlier call has counted, from the same network, and that may succeed only now."""
-        account = account_of(user.id, self.fingerprints)
+    def admitted_before(self, user: User, network: str, deadline: Deadline) -> Attempt:
+        """Return an attempt that an earlier call has counted, or that needs no count, and may succeed now.
+
+        Raises DeadlineTooShort, StorageUnavailable.
+        """
+        account, now = account_of(user.id, self.fingerprints), self.clock()
         pair = pair_of(account, network, self.fingerprints)
-        return Attempt(account, pair, self.fingerprints.of("network", network))
+        _, is_new = self.database.read(lambda tx: self._familiarity(tx, user.id, pair, now), deadline)
+        return Attempt(account, pair, self.fingerprints.of("network", network), is_from_a_new_place=is_new)
 
     def failed(self, attempt: Attempt, deadline: Deadline) -> None:
         """Remember what was sent as wrong."""
         tried, until = attempt.tried, self.clock() + WRONG_KEPT
         assert tried
         self.database.transact(lambda tx: tx.attempts.remember(tried, until), deadline, settle=last_counts)
+
+    def _familiarity(self, tx: AuthStores, user_id: UUID, pair: bytes, now: datetime) -> tuple[bool, bool]:
+        """Tell whether a user has come from this network lately, and if not, whether they have from another one."""
+        is_known = tx.attempts.is_known_network(pair, now)
+        # Asked for nobody as well, so that the time does not tell who exists.
+        has_others = self.tells_new_places and tx.attempts.has_known_networks(user_id, now)
+        return is_known, has_others and not is_known
 
     def _buckets(self, attempt: Attempt, *, is_known: bool) -> list[Bucket]:
         if is_known:

@@ -9,6 +9,7 @@ from uuid import UUID
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import CredentialsInvalid
+from authservice.domain.mail import MailKind
 from authservice.domain.session import Opening, Session, SessionEnd, SessionLimits
 from authservice.domain.tokens import RefreshToken, SessionTokens
 from authservice.domain.user import NewPassword, User
@@ -23,7 +24,10 @@ from authservice.ports import (
 )
 from authservice.usecases.steps.admit_attempt import Attempt
 from authservice.usecases.steps.issue_tokens import IssueTokens
+from authservice.usecases.steps.send_mail import SendMail
 from authservice.usecases.steps.set_password import Replacement, SetPassword
+
+UNKNOWN = "unknown"
 
 Prove: TypeAlias = Callable[[AuthStores, User, UUID], tuple[str, ...]]
 """Uses up what proves a user, as they are now, for the session of an id. Returns how they were proved in all.
@@ -41,6 +45,7 @@ class OpenSession:
     issue_tokens: IssueTokens
     limits: SessionLimits
     set_password: SetPassword
+    send_mail: SendMail
     new_id: NewId
     clock: Clock
     audit: Audit
@@ -69,6 +74,9 @@ class OpenSession:
         session_id = self.new_id()
         refresh = self.refresh_tokens.first(session_id)
         replacement = self.set_password.draft(new_password, SessionEnd.PASSWORD_CHANGED, now) if new_password else None
+        notice = self.send_mail.draft(
+            MailKind.NEW_SIGN_IN, client=opening.label or UNKNOWN, network=opening.network or UNKNOWN
+        )
         secret_generation = user.secret_generation + (replacement is not None)
 
         def store(tx: AuthStores) -> SessionTokens:
@@ -84,6 +92,8 @@ class OpenSession:
             session = new_session(session_id, user, replace(opening, auth_methods=methods), refresh, self.limits, now)
             self._make_room(tx, session, now)
             tx.sessions.add(session)
+            if attempt.is_from_a_new_place:
+                self.send_mail.notify(tx, current, notice)
             # Here, because the token has to say what is true of the user when the session begins, and no session
             # begins if the token cannot be made.
             return self.issue_tokens(current, session, refresh, now)
