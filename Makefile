@@ -13,6 +13,8 @@ RESTARTS ?= 100
 SLOW_CALLERS ?= 2000
 WATCHERS ?= 2000
 FLOOD   ?= 20
+GUESSES ?= 10000
+SAMPLES ?= 1200# the areas wander by about a sixtieth then: the bound is 0.45 to 0.55
 CALLS   ?= 100000
 SOAK    ?= 3600
 ADVISORIES ?= python go typescript
@@ -30,7 +32,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dist version serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts tracing login-flood upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup dist version serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts tracing login-flood guessing upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -172,6 +174,12 @@ tracing: setup ## The tests of the Go and TypeScript clients with OpenTelemetry 
 login-flood: setup ## Ten times as many logins as can be hashed for FLOOD=20 seconds, on each database
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_FLOOD_SECONDS=$(FLOOD) $(BIN)/pytest -s tests/faults/test_login_flood.py
+
+guessing: setup ## GUESSES=10000 at one account from a tenth as many networks, and SAMPLES=1200 of the times of answers
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_GUESSES=$(GUESSES) $(BIN)/pytest -s tests/rpc/auth/test_throttling.py -k c8_however --timeout=0
+	AUTHSERVICE_TEST_TIMING_SAMPLES=$(SAMPLES) AUTHSERVICE_TEST_MAIL_TIMING_SAMPLES=$(SAMPLES) \
+		$(BIN)/pytest -s tests/rpc/auth/test_timing.py tests/rpc/account/test_timing.py --timeout=0
 
 without-entrance: setup ## Run the tests that call a server once more, with calls taken as grpcio takes them
 	@tests/install_mariadb.sh

@@ -1,6 +1,7 @@
 """Login: open a session for a user who knows the password, or say what is asked for beside it."""
 
 import contextlib
+import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from authservice.domain.errors import (
     CredentialsInvalid,
     InvalidInput,
     PasswordChangeRequired,
+    Throttled,
     Violation,
 )
 from authservice.domain.fields import Fields, another_password, bounded_text, client_label
@@ -30,6 +32,7 @@ from authservice.ports import (
 )
 from authservice.usecases.steps.admit_attempt import AdmitAttempt
 from authservice.usecases.steps.ask_second_factor import AskSecondFactor
+from authservice.usecases.steps.even_time import wait_for_tick
 from authservice.usecases.steps.find_user import FindUser, identifier
 from authservice.usecases.steps.open_session import OpenSession
 from authservice.usecases.steps.require_confirmed import RequireConfirmed
@@ -76,10 +79,15 @@ class Login:
         Raises InvalidInput, CredentialsInvalid, EmailNotConfirmed, PasswordChangeRequired, PasswordCheckUnavailable,
         Throttled, Overloaded, TokenTooLarge, DeadlineTooShort, StorageUnavailable, Conflict.
         """
+        begin = time.monotonic()
         self._check_form(request)
         self.passwords.require_room()
         name, user, factors = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
-        attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
+        try:
+            attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
+        except Throttled:
+            wait_for_tick(begin)  # Nothing was hashed that would take longer than all else.
+            raise
         check = self.passwords.check(request.password, user.password_hash if user else None, deadline)
         if not check.matches:
             self.admit_attempt.failed(attempt, deadline)
