@@ -32,7 +32,7 @@ STUBS   := clients/python
 ORDERS_STUBS := examples/orders
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dist version serve orders test check lint types layers contract unit mysql galera mysql-group kills restarts soak connection-age slow-callers networks hosts tracing login-flood guessing upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
+.PHONY: help setup dist version serve orders test check lint types layers contract unit mysql galera mysql-group kills every-fault restarts soak connection-age slow-callers networks hosts tracing login-flood guessing upgrades without-entrance grpcio-versions client-versions generate advisories format lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -124,6 +124,11 @@ unit: setup
 kills: setup ## Kill workers and servers under load, KILLS=50 times on each database
 	@tests/install_mariadb.sh
 	AUTHSERVICE_TEST_KILLS=$(KILLS) $(BIN)/pytest -s tests/faults/test_kill_9.py --timeout=3600
+
+every-fault: setup ## Faults at every statement of every call, and a migration killed after each, where the others take some
+	@tests/install_mariadb.sh
+	AUTHSERVICE_TEST_EVERY=1 AUTHSERVICE_TEST_CUTS=5 $(BIN)/pytest -n $(JOBS) --timeout=600 tests/faults/test_database_faults.py \
+		tests/faults/test_lost_connections.py tests/contracts/test_migrations_killed.py $(PYTEST)
 
 restarts: setup ## Restart a server under load, RESTARTS=100 times, and watch the memory of its clients
 	AUTHSERVICE_TEST_RESTARTS=$(RESTARTS) $(BIN)/pytest -s tests/faults/test_restarts_under_load.py
