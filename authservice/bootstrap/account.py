@@ -8,6 +8,7 @@ from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.passwords import password_policy, passwords
 from authservice.bootstrap.sizes import session_limits
 from authservice.bootstrap.throttling import admit_attempt, admit_mail_request
+from authservice.domain.mail import MailKind
 from authservice.security.emails import Emails
 from authservice.security.password_policy import PooledStrength
 from authservice.storage.wiping import wipe
@@ -29,8 +30,7 @@ from authservice.usecases.account.regenerate_recovery_codes import RegenerateRec
 from authservice.usecases.account.remove_passkey import RemovePasskey
 from authservice.usecases.account.remove_totp import RemoveTotp
 from authservice.usecases.account.rename_passkey import RenamePasskey
-from authservice.usecases.account.request_email_verification import RequestEmailVerification
-from authservice.usecases.account.request_password_reset import RequestPasswordReset
+from authservice.usecases.account.request_mail import RequestMail
 from authservice.usecases.account.reset_password import ResetPassword
 from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
 from authservice.usecases.account.revoke_session import RevokeSession
@@ -59,9 +59,9 @@ def build(parts: Parts) -> AccountStories:
         delete_account=DeleteAccount(database, grace, send, clock, audit),
         cancel_deletion=CancelDeletion(database, clock, audit),
         erase_accounts=EraseAccounts(database, fingerprints, lambda: wipe(parts.engine), clock, audit),
-        request_password_reset=RequestPasswordReset(database, admit, send, audit),
+        request_password_reset=RequestMail(database, MailKind.RESET_ASKED, admit, send, audit),
         reset_password=ResetPassword(database, redeem, policy, hashes, set_password, fingerprints, clock, audit),
-        request_email_verification=RequestEmailVerification(database, admit, send, audit),
+        request_email_verification=RequestMail(database, MailKind.VERIFY_EMAIL_ASKED, admit, send, audit),
         verify_email=VerifyEmail(database, redeem, send, clock, audit),
         change_email=ChangeEmail(database, Emails(), admit, send, audit),
         enroll_totp=EnrollTotp(database, factor.enroll, clock, audit),

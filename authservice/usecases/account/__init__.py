@@ -19,8 +19,7 @@ from authservice.usecases.account.regenerate_recovery_codes import RegenerateRec
 from authservice.usecases.account.remove_passkey import RemovePasskey
 from authservice.usecases.account.remove_totp import RemoveTotp
 from authservice.usecases.account.rename_passkey import RenamePasskey
-from authservice.usecases.account.request_email_verification import RequestEmailVerification
-from authservice.usecases.account.request_password_reset import RequestPasswordReset
+from authservice.usecases.account.request_mail import RequestMail
 from authservice.usecases.account.reset_password import ResetPassword
 from authservice.usecases.account.revoke_other_sessions import RevokeOtherSessions
 from authservice.usecases.account.revoke_session import RevokeSession
@@ -43,9 +42,9 @@ class AccountStories:
     delete_account: DeleteAccount
     cancel_deletion: CancelDeletion
     erase_accounts: EraseAccounts
-    request_password_reset: RequestPasswordReset
+    request_password_reset: RequestMail
     reset_password: ResetPassword
-    request_email_verification: RequestEmailVerification
+    request_email_verification: RequestMail
     verify_email: VerifyEmail
     change_email: ChangeEmail
     enroll_totp: EnrollTotp

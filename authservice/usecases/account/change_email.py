@@ -15,7 +15,7 @@ from authservice.usecases.steps.send_mail import SendMail
 
 @dataclass(frozen=True, slots=True)
 class ChangeEmail:
-    """Keeps what the caller wants, and does not look whether the address is somebody's. See RequestPasswordReset."""
+    """Keeps what the caller wants, and does not look whether the address is somebody's. See RequestMail."""
 
     database: Database[AuthStores]
     emails: EmailRules

@@ -76,7 +76,7 @@ def test_m5_what_does_not_fit_opens_no_session_and_says_no_more(person: Owner, a
     assert refusal(person.log_in, swapped).reason == "PASSKEY_INVALID"
     assert audit.count("login") == logins
     assert audit.count("passkey_refused") == 4
-    for made_up in (api.PasskeyProof(ceremony_token="pk1." + "A" * 76, credential_json=good.credential_json),):
+    for made_up in (api.PasskeyProof(ceremony_token="pk1." + "A" * 75, credential_json=good.credential_json),):
         assert refusal(person.log_in, made_up).reason == "CHALLENGE_OVER"
     assert person.log_in(good).access_token, "and the right one goes on"
 

@@ -110,7 +110,7 @@ def test_what_is_no_answer_of_a_browser_is_refused_and_breaks_nothing(owner: Own
 def test_what_is_missing_or_too_long_is_named(owner: Owner) -> None:
     assert refusal(owner.finish, "", "", "").violations.keys() == {"ceremony_token", "credential_json", "name"}
     assert refusal(owner.finish, "x", "x" * 16_385, "x" * 65).violations.keys() == {"credential_json", "name"}
-    assert refusal(owner.finish, "pk1." + "A" * 76, "{}", "x").reason == "CHALLENGE_OVER"
+    assert refusal(owner.finish, "pk1." + "A" * 75, "{}", "x").reason == "CHALLENGE_OVER"
 
 
 def test_a_user_has_twenty_at_most(owner: Owner) -> None:

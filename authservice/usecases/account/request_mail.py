@@ -1,4 +1,4 @@
-"""RequestEmailVerification: ask for a mail with a token that confirms an address."""
+"""RequestPasswordReset and RequestEmailVerification: ask for a mail with a token."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,17 @@ from authservice.usecases.steps.send_mail import SendMail
 
 
 @dataclass(frozen=True, slots=True)
-class RequestEmailVerification:
-    """Keeps that somebody has asked, and looks nobody up. See RequestPasswordReset."""
+class RequestMail:
+    """Keeps that somebody has asked, and looks nobody up.
+
+    So neither the answer nor the time that it takes can tell who has an account. Whoever sends the mail looks.
+
+    Args:
+        kind: what is asked for.
+    """
 
     database: Database[AuthStores]
+    kind: MailKind
     admit: AdmitRequest
     send_mail: SendMail
     audit: Audit
@@ -27,6 +34,6 @@ class RequestEmailVerification:
         fields.read("user_name_or_email", identifier, user_name_or_email)
         fields.require_valid()
         self.admit(network, deadline)
-        asked = self.send_mail.draft(MailKind.VERIFY_EMAIL_ASKED, REQUESTS_KEPT, identifier=user_name_or_email)
+        asked = self.send_mail.draft(self.kind, REQUESTS_KEPT, identifier=user_name_or_email)
         self.database.transact(lambda tx: self.send_mail(tx, asked), deadline, settle=last_counts)
         self.audit.record(events.MailAsked(mail_id=asked.id, kind=asked.kind))
