@@ -3,16 +3,19 @@
 import random
 import string
 import time
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import pytest
+from authapi.v1 import account_service_pb2 as account_api
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import Policy
 
 from authservice import bootstrap
 from authservice.domain.deadline import Deadline
+from authservice.domain.user import User
 from tests.contract import FILES, SERVED, is_text, path_of
 from tests.observed import PASSWORD, Refusal, login, refusal, register, verify
 
@@ -261,6 +264,32 @@ def test_a3_nothing_but_the_contracts_fields_can_be_set(channel: grpc.Channel, s
     identity = verify(stub, login(stub, "ada").access_token)
     assert identity.user_id == answer.user_id != "0191d5a5-0000-7000-8000-000000000000"
     assert list(identity.roles) == []
+
+
+def test_a3_an_update_of_an_account_changes_what_it_names_and_nothing_else(
+    channel: grpc.Channel, stub: Stub, service: bootstrap.Service
+) -> None:
+    register(stub, "ada", email="ada@example.com")
+    token = login(stub, "ada").access_token
+
+    def stored() -> User:
+        found = service.parts.database.read(lambda tx: tx.users.by_name("ada"), Deadline.after(10))
+        assert found
+        return found
+
+    before = stored()
+    # Behind the two fields there are: others with an address and roles, and a whole account as GetAccount answers it.
+    whole = account_api.Account(
+        user_id="0191d5a5-0000-7000-8000-000000000000", user_name="eve", email="eve@example.com", roles=["admin"]
+    )
+    unknown = b"".join(
+        bytes([number << 3 | 2, len(value)]) + value
+        for number, value in ((3, b"eve@example.com"), (4, b"admin"), (5, b"admin"), (6, whole.SerializeToString()))
+    )
+    data = account_api.UpdateAccountRequest(display_name="Ada").SerializeToString() + unknown
+    update: Any = channel.unary_unary("/authapi.v1.AccountService/UpdateAccount")
+    update(data, metadata=(("authorization", f"Bearer {token}"),), timeout=30)
+    assert stored() == replace(before, display_name="Ada")
 
 
 PATHS = [

@@ -51,6 +51,9 @@ class DeleteAccount:
             raise SessionEnded
         erase_at = min(at, user.erase_at or at)
         tx.users.set_erase_at(user_id, erase_at)
+        tx.users.begin_secret_generation(
+            user_id
+        )  # Nothing that waits for a proof outlives a deletion that is cancelled.
         if user.erase_at is None:
             self.send_mail.notify(tx, user, replace(notice, facts={"erase_time": shown(erase_at)}))
         return erase_at, tx.sessions.end_all(user_id, SessionEnd.ACCOUNT_DELETED, now)

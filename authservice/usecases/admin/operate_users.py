@@ -153,6 +153,9 @@ class OperateUsers:
     def _disable(self, tx: AuthStores, user_name: str, now: datetime) -> tuple[User, int]:
         user = self._find(tx, user_name)
         tx.users.set_disabled(user.id, user.disabled_at or now)
+        tx.users.begin_secret_generation(
+            user.id
+        )  # So that nothing that waits for a proof outlives being enabled again.
         return user, tx.sessions.end_all(user.id, SessionEnd.USER_DISABLED, now)
 
     def _enable(self, tx: AuthStores, user_name: str) -> User:
