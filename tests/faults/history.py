@@ -19,7 +19,9 @@ def commit_before(migration: str) -> str | None:
         return _WHOLE[migration]
     path = next((ROOT / VERSIONS).glob(f"{migration}_*.py")).relative_to(ROOT)
     try:
-        added = _git("log", "--diff-filter=A", "--format=%H", "--", str(path)).decode().split()
+        # By the first parents: a migration that came with a branch was not there before the merge.
+        command = ("log", "--first-parent", "-m", "--diff-filter=A", "--format=%H", "--", str(path))
+        added = _git(*command).decode().split()
         return _git("rev-parse", "--verify", f"{added[-1]}^").decode().strip()
     except (FileNotFoundError, subprocess.CalledProcessError, IndexError):
         return None
