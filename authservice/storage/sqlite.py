@@ -18,6 +18,9 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     # Deleted rows would stay readable in the file. See wiping.py.
     "PRAGMA secure_delete = ON",
+    # KiB. Each connection keeps pages of its own, 2,000 unless told, and there are more than threads that call: tens of
+    # megabytes once the file has grown. The system's page cache has them as well.
+    "PRAGMA cache_size = -256",
 )
 
 
