@@ -137,6 +137,37 @@ def test_a_refused_address_is_given_up_and_the_others_get_theirs(
     assert told(audit) == [("mail_given_up", "refused"), ("mail_sent", None)]
 
 
+@pytest.mark.parametrize(
+    "address", ["a..b@example.com", "gr\u00fc\u00dfe@example.com", "\u00e9\u00e9", "@", "x" * 300 + "@y"]
+)
+def test_an_address_that_no_mail_can_be_written_to_keeps_nobody_elses_mail(
+    service: bootstrap.Service, postbox: Postbox, address: str
+) -> None:
+    post(service, address)
+    post(service)
+    done = service.mail.deliver(SECONDS)
+    assert done.sent + done.given_up == 2
+    assert postbox.taken[-1]["To"] == "ada@example.com"
+
+
+def test_a_failure_that_nobody_has_foreseen_keeps_nobody_elses_mail_and_is_told(
+    service: bootstrap.Service, postbox: Postbox, clock: SettableClock
+) -> None:
+    first, _ = post(service), post(service)
+
+    class BreaksOnce:
+        def send(self, letter: Letter) -> None:
+            if letter.id == first.id:
+                raise RuntimeError("broken")
+            service.mail.deliver.courier.send(letter)
+
+    with pytest.raises(RuntimeError, match="broken"):
+        replace(service.mail.deliver, courier=BreaksOnce())(SECONDS)
+    assert (len(postbox.taken), waiting(service)) == (1, 1)
+    clock.advance(seconds=10)
+    assert service.mail.deliver(SECONDS).sent == 1, "it was put off, and not lost"
+
+
 def test_p7_what_waits_can_be_read_neither_without_the_key_nor_in_the_place_of_another(
     service: bootstrap.Service, audit: RecordedAudit, clock: SettableClock
 ) -> None:

@@ -11,6 +11,7 @@ from uuid6 import uuid7
 from authservice.domain.mail import Letter, MailKind
 from authservice.mail.messages import Courier
 from authservice.mail.templates import FACTS, WITH_TOKEN, Templates, TemplatesUnfit
+from authservice.ports import MailRefused
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BASE = "https://accounts.example.com/"
@@ -85,10 +86,30 @@ def test_no_fact_begins_a_header_or_is_markup_or_is_filled_in_itself() -> None:
     assert "$token" in text, "as it was typed"
 
 
-@pytest.mark.parametrize("address", ["a@example.com\r\nBcc: b@example.com", "a@example.com, b@example.com", "nobody"])
-def test_what_is_not_one_address_is_no_recipient(address: str) -> None:
-    with pytest.raises((ValueError, IndexError)):
+@pytest.mark.parametrize("address", ["a@example.com\r\nBcc: b@example.com", "nobody", "@example.com", "a@"])
+def test_what_is_no_address_is_no_recipient(address: str) -> None:
+    with pytest.raises(MailRefused):
         messages(a_letter(address=address))
+
+
+@pytest.mark.parametrize(
+    ("address", "header"),
+    [
+        ("a@example.com, b@example.com", '"a@example.com, b"@example.com'),
+        ("a..b@example.com", "a..b@example.com"),
+        ("grüße@example.com", "grüße@example.com"),
+    ],
+)
+def test_a_message_has_one_recipient_however_an_address_is_spelled(address: str, header: str) -> None:
+    message, _, _ = messages(a_letter(address=address))
+    assert message["To"] == header
+    assert len(message["To"].addresses) == 1
+    assert message.as_bytes()
+
+
+def test_the_text_travels_as_it_is_so_that_a_token_can_be_copied_out_of_a_file() -> None:
+    message, _, _ = messages(a_letter())
+    assert f"  {TOKEN}\r\n".encode() in message.as_bytes()
 
 
 def test_mails_to_addresses_that_nobody_has_confirmed_hold_no_text_that_a_stranger_chose() -> None:

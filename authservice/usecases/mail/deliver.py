@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
+from authservice.domain.errors import AuthError
 from authservice.domain.events import GivenUp
 from authservice.domain.mail import QueuedMail
 from authservice.ports import (
@@ -42,6 +43,7 @@ class Round:
     sent: int = 0
     put_off: int = 0
     given_up: int = 0
+    unforeseen: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,22 @@ class Deliver:
         while time.monotonic() < give_up and (mails := self._due()):
             for mail in mails:
                 if self._claim(mail):
-                    self._handle(mail, done)
+                    self._handle_apart(mail, done)
                 if time.monotonic() >= give_up:
                     break
+        if done.unforeseen:
+            raise done.unforeseen
         return done
+
+    def _handle_apart(self, mail: QueuedMail, done: Round) -> None:
+        """Handle a mail. A failure that nobody has foreseen keeps no other mail waiting: this one is put off."""
+        try:
+            self._handle(mail, done)
+        except (AuthError, CourierAway):
+            raise
+        except Exception as error:  # raised at the end of the round
+            self._put_off(mail, done)
+            done.unforeseen = error
 
     def _due(self) -> list[QueuedMail]:
         now = self.clock()
