@@ -16,18 +16,24 @@ def show_user(name: str, as_json: bool) -> None:
     """Show the account NAME."""
     require_names(name)
     with service() as opened:
-        user = opened.admin.operate_users.find(name, deadline())
+        details = opened.admin.operate_users.details(name, deadline())
+        user = details.user
         live = len(opened.admin.operate_sessions.of(name, deadline()))
     facts = {
         "name": user.name.typed,
         "id": user.id,
         "email": user.email,
+        "email confirmed": details.is_email_confirmed if user.email else None,
         "display name": user.display_name,
         "locale": user.locale,
         "roles": user.roles if as_json else " ".join(user.roles),
         "created": moment(user.created_at),
         "disabled": moment(user.disabled_at),
         "to be erased": moment(user.erase_at),
+        "one-time password until": moment(user.password_expires_at),
+        "authenticator app": moment(details.factors.app.confirmed_at) if details.factors.app else None,
+        "passkeys": len(details.factors.passkeys),
+        "recovery codes left": details.recovery_codes_left,
         "live sessions": live,
     }
     if as_json:
@@ -82,6 +88,9 @@ def delete_user(name: str, at_once: bool, cancel: bool, yes: bool) -> None:
 def _keep(name: str) -> None:
     with service() as opened:
         user = opened.admin.operate_users.find(name, deadline())
+        if user.erase_at is None:
+            click.echo(f"User {name} was not to be erased.")
+            return
         try:
             opened.account.cancel_deletion(user.id, deadline(), by_operator=True)
         except NotPermitted:

@@ -1,9 +1,10 @@
 """Where users have passkeys."""
 
 import re
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from authservice.config.area import Area
 
@@ -38,6 +39,17 @@ class PasskeySettings(Area):
             if not (is_safe and parts.hostname and origin == f"{parts.scheme}://{parts.netloc}"):
                 raise ValueError("must be origins, such as https://accounts.example.com, with commas between them")
         return text
+
+    @model_validator(mode="after")
+    def _origins_are_of_the_domain(self) -> Self:
+        if self.passkey_origins and not self.passkey_domain:
+            raise ValueError("AUTHSERVICE_PASSKEY_ORIGINS: needs AUTHSERVICE_PASSKEY_DOMAIN, which is not set")
+        for origin in _split(self.passkey_origins):
+            host = urlsplit(origin).hostname or ""
+            # Browsers refuse every other pair (WebAuthn section 5.1.3).
+            if host != self.passkey_domain and not host.endswith(f".{self.passkey_domain}"):
+                raise ValueError(f"AUTHSERVICE_PASSKEY_ORIGINS: {host} is not {self.passkey_domain} or below it")
+        return self
 
     def origins(self) -> tuple[str, ...]:
         """Return the origins of pages that may use passkeys."""

@@ -95,7 +95,7 @@ def _printable(settings: Settings, field: str) -> str:
 
 
 def _explain(problem: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     location = problem["loc"]
     if not location:
         return message

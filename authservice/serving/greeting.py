@@ -20,7 +20,7 @@ def greeting(address: str, settings: Settings) -> str:
 Register a user, from another terminal in this folder:
 
 {grpcurl} -plaintext -d @ {address} authapi.v1.AuthService/Register <<'EOF'
-{{"user_name": "ada", "password": "quiet copper lantern 47 rivers"}}
+{{"user_name": "ada", "email": "ada@example.com", "password": "quiet copper lantern 47 rivers"}}
 EOF
 
 Log in and ask who is calling, from Python:

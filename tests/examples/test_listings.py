@@ -57,6 +57,11 @@ UNTRIED: dict[tuple[Path, str, str], str] = {
     (OPERATIONS, "sh", "set-password ada"): "tests/rpc/account/test_one_time_passwords.py has the command's story",
     (OPERATIONS, "sh", "build-breached"): "tests/cli/test_passwords.py builds such files",
     (OPERATIONS, "sh", "users import --from"): "tests/cli/test_import.py imports from both",
+    (
+        ACCOUNTS,
+        "sh",
+        "authclient login",
+    ): "tests/clients/test_login.py runs the command, test_documents.py calls with a token",
     (ACCOUNTS, "js", "navigator.credentials"): "it is for a browser; tests/rpc/passkeys has a device in software",
     (OPERATIONS, "sh", "AUTHSERVICE_SMTP_HOST"): "settings for a mail server of the reader's; tests/mail has some",
     (OPERATIONS, "", "1482 imported"): "tests/cli/test_import.py has other numbers",

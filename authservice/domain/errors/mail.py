@@ -14,4 +14,6 @@ class EmailNotConfirmed(AuthError):
     """The password is right, and the address of the account has to be confirmed first."""
 
     def __init__(self) -> None:
-        super().__init__("Confirm the address of this account first, with the token of the mail that was sent there.")
+        super().__init__(
+            "Confirm the address of this account first. RequestEmailVerification has a mail sent with a token."
+        )

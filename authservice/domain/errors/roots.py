@@ -48,8 +48,8 @@ class InvalidInput(AuthError):
 class NotPermitted(AuthError):
     """The caller is known and may not do this."""
 
-    def __init__(self) -> None:
-        super().__init__("This is not permitted.")
+    def __init__(self, text: str = "This is not permitted.") -> None:
+        super().__init__(text)
 
 
 class MethodWithoutRule(AuthError):

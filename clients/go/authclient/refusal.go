@@ -39,8 +39,8 @@ var (
 
 	methodWithoutRule = &refusal{codes.PermissionDenied, "METHOD_WITHOUT_RULE", textWithoutRule}
 	roleMissing       = &refusal{codes.PermissionDenied, "ROLE_MISSING", "This needs a role that you do not have."}
-	mfaRequired       = &refusal{codes.PermissionDenied, "MFA_REQUIRED", "This needs a login with a second factor."}
-	authenticationOld = &refusal{codes.PermissionDenied, "AUTHENTICATION_TOO_OLD", "This needs a more recent login. Log in again."}
+	mfaRequired       = &refusal{codes.PermissionDenied, "MFA_REQUIRED", "This needs a second factor. Call StepUp with a code or a passkey, or set one up first."}
+	authenticationOld = &refusal{codes.PermissionDenied, "AUTHENTICATION_TOO_OLD", "This needs a more recent proof of who you are. Call StepUp, or log in again."}
 
 	unavailable   = &refusal{codes.Unavailable, "VERIFICATION_UNAVAILABLE", "The token cannot be checked right now. Try again."}
 	streamUnknown = &refusal{codes.NotFound, "STREAM_UNKNOWN", "There is no such stream of yours here."}

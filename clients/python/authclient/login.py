@@ -33,10 +33,17 @@ def login(options: argparse.Namespace) -> int:
             tokens = _tokens(rpc.AuthServiceStub(channel), request)
     except grpc.RpcError as error:
         return _refused(error)
+    except CodeMissing:
+        print(f"{options.user} needs a second factor. Its code is the second line of standard input.", file=sys.stderr)
+        return REFUSED
     print(tokens.access_token)
     until = tokens.access_token_expire_time.ToDatetime().strftime("%H:%M:%S")
     print(f"It is good until {until} UTC.", file=sys.stderr)
     return 0
+
+
+class CodeMissing(Exception):
+    """A second factor is asked for, and standard input has no second line."""
 
 
 def _tokens(stub: rpc.AuthServiceStub, request: api.LoginRequest) -> api.SessionTokens:
@@ -47,10 +54,13 @@ def _tokens(stub: rpc.AuthServiceStub, request: api.LoginRequest) -> api.Session
     challenge = answer.challenge
     if challenge.HasField("enrollment"):
         print(
-            "This account has to have a second factor. Set an authenticator app up, and type its code:", file=sys.stderr
+            "Set a second factor up first, in a terminal: have an authenticator app take this, and type its code.",
+            file=sys.stderr,
         )
         print(f"  secret  {challenge.enrollment.secret}\n  link    {challenge.enrollment.uri}", file=sys.stderr)
     code = _typed("Code of the authenticator app, or recovery code: ")
+    if not code:
+        raise CodeMissing
     completion = api.CompleteLoginRequest(challenge_token=challenge.challenge_token, code=code)
     completed = stub.CompleteLogin(completion, timeout=SECONDS)
     if completed.recovery_codes:

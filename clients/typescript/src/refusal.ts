@@ -31,8 +31,8 @@ export const REFUSALS = {
     "This method is refused to everybody, because its server has no rule for it. The log there says why.",
   ],
   ROLE_MISSING: [Code.PERMISSION_DENIED, "This needs a role that you do not have."],
-  MFA_REQUIRED: [Code.PERMISSION_DENIED, "This needs a login with a second factor."],
-  AUTHENTICATION_TOO_OLD: [Code.PERMISSION_DENIED, "This needs a more recent login. Log in again."],
+  MFA_REQUIRED: [Code.PERMISSION_DENIED, "This needs a second factor. Call StepUp with a code or a passkey, or set one up first."],
+  AUTHENTICATION_TOO_OLD: [Code.PERMISSION_DENIED, "This needs a more recent proof of who you are. Call StepUp, or log in again."],
   VERIFICATION_UNAVAILABLE: [Code.UNAVAILABLE, "The token cannot be checked right now. Try again."],
   STREAM_UNKNOWN: [Code.NOT_FOUND, "There is no such stream of yours here."],
 } as const;

@@ -31,10 +31,13 @@ _REASONS: dict[str, tuple[grpc.StatusCode, str]] = {
         "This method is refused to everybody, because its server has no rule for it. The log there says why.",
     ),
     "ROLE_MISSING": (grpc.StatusCode.PERMISSION_DENIED, "This needs a role that you do not have."),
-    "MFA_REQUIRED": (grpc.StatusCode.PERMISSION_DENIED, "This needs a login with a second factor."),
+    "MFA_REQUIRED": (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "This needs a second factor. Call StepUp with a code or a passkey, or set one up first.",
+    ),
     "AUTHENTICATION_TOO_OLD": (
         grpc.StatusCode.PERMISSION_DENIED,
-        "This needs a more recent login. Log in again.",
+        "This needs a more recent proof of who you are. Call StepUp, or log in again.",
     ),
     "VERIFICATION_UNAVAILABLE": (
         grpc.StatusCode.UNAVAILABLE,
