@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid6 import uuid7
 
 from authservice.bootstrap import second_factor
-from authservice.bootstrap.mail import find_user, redeem_token, send_mail
+from authservice.bootstrap.mail import redeem_token, send_mail
 from authservice.bootstrap.parts import Parts
 from authservice.bootstrap.passwords import password_policy, passwords
 from authservice.bootstrap.secrets import REFRESH_TOKENS
@@ -31,6 +31,7 @@ from authservice.usecases.auth.register import Register
 from authservice.usecases.auth.step_up import StepUp
 from authservice.usecases.auth.verify import Verify
 from authservice.usecases.steps.ask_second_factor import AskSecondFactor
+from authservice.usecases.steps.find_user import FindUser
 from authservice.usecases.steps.issue_tokens import IssueTokens
 from authservice.usecases.steps.open_session import OpenSession
 from authservice.usecases.steps.require_confirmed import RequireConfirmed
@@ -85,7 +86,7 @@ def build(parts: Parts) -> AuthStories:
         register_by_operator=replace(register, admission=Admission.OPERATOR),
         login=Login(
             database,
-            find_user(),
+            FindUser(PrecisNames(), Emails(), by_confirmed_only=confirms_emails),
             rules,
             hashes,
             admit,

@@ -103,6 +103,7 @@ class IssuedToken:
         user_id: None for an invitation.
         secret_generation: that of the user when it was issued. It is good only while that is the same.
         address: where it was sent, canonical.
+        session_id: of the session that has asked for it, with which it ends. None where there is none.
         spent_by: the id of the call that has spent it, so that this one knows when it has to run again.
     """
 
@@ -116,6 +117,7 @@ class IssuedToken:
     created_at: datetime
     expires_at: datetime
     spent_by: UUID | None = None
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ class Person:
     Args:
         user_id: of the account.
         account: the 32 bytes that its attempts to log in are counted under.
+        codes: the same of its codes.
     """
 
     user_id: UUID
     account: bytes
+    codes: bytes

@@ -14,7 +14,8 @@ CODE_OF_APP = ("otp",)
 """What a code of an app proves, as RFC 8176 names."""
 RECOVERY_CODE: tuple[str, ...] = ()
 """The same of a recovery code, for which RFC 8176 has no name: its `otp` is a code of RFC 4226 or 6238."""
-_SEVERAL = "mfa"
+SEVERAL = "mfa"
+"""More than one factor, as RFC 8176 names."""
 PASSKEY_ADDED = "a passkey was added"
 PASSKEY_REMOVED = "a passkey was removed"
 ALL_REMOVED = "the authenticator app, the passkeys and the recovery codes were removed"
@@ -28,7 +29,7 @@ ENROLLMENT_LIFE = timedelta(minutes=10)
 
 def with_second_factor(methods: tuple[str, ...], proof: tuple[str, ...]) -> tuple[str, ...]:
     """Return how a user was proved who, beside what `methods` say, has sent a code that proves `proof`."""
-    return (*(name for name in dict.fromkeys((*methods, *proof)) if name != _SEVERAL), _SEVERAL)
+    return (*(name for name in dict.fromkeys((*methods, *proof)) if name != SEVERAL), SEVERAL)
 
 
 @dataclass(frozen=True, slots=True)

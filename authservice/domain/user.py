@@ -66,6 +66,14 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountDetails:
+    """An account as its owner sees it."""
+
+    user: User
+    is_email_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NewPassword:
     """What is stored of a password that is set. `expires_at` is None unless it is a one-time password."""
 

@@ -33,8 +33,8 @@ class Users(Protocol):
     def by_name(self, canonical: str) -> User | None:
         """Return the account with this canonical name."""
 
-    def by_email(self, email: str) -> User | None:
-        """Return the account that has claimed this canonical address."""
+    def by_email(self, email: str, *, confirmed_only: bool = False) -> User | None:
+        """Return the account that has claimed this canonical address, or that has confirmed it."""
 
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now and keep others from changing it until the transaction ends."""

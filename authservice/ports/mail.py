@@ -32,6 +32,12 @@ class OneTimeTokens(Protocol):
     def get(self, token_id: UUID) -> IssuedToken | None:
         """Return a token. To look at one spends nothing."""
 
+    def in_slot(self, slot: bytes) -> IssuedToken | None:
+        """Return the token of an owner and a purpose."""
+
+    def empty(self, slot: bytes) -> None:
+        """Delete it."""
+
     def spend(self, token: OneTimeToken, call_id: UUID, now: datetime, user_id: UUID) -> bool:
         """Spend a token if nobody has and its time is not over. Of any number of calls one is told True.
 

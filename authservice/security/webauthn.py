@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import webauthn
-from webauthn.helpers import base64url_to_bytes, parse_client_data_json
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from webauthn.helpers import (
+    base64url_to_bytes,
+    decode_credential_public_key,
+    decoded_public_key_to_cryptography,
+    parse_client_data_json,
+)
 from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -29,6 +35,7 @@ _MOST_BYTES_OF_AN_ID = 1023
 """WebAuthn section 4, credential id."""
 _MOST_BYTES_OF_A_KEY = 1024
 """An RSA key of 4,096 bits has some 530."""
+_LEAST_RSA_BITS = 2048
 _TRANSPORTS = {each.value for each in AuthenticatorTransport}
 
 
@@ -74,8 +81,12 @@ class WebAuthnCeremonies:
             )
             transports = _transports(answer)
             self._require_same_origin(answer)
+            key = decoded_public_key_to_cryptography(decode_credential_public_key(made.credential_public_key))
         except _WRONG:
             raise PasskeyInvalid from None
+        # It has been read, so a point is on its curve. Small numbers anybody can factor.
+        if isinstance(key, RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
+            raise PasskeyInvalid
         if len(made.credential_id) > _MOST_BYTES_OF_AN_ID or len(made.credential_public_key) > _MOST_BYTES_OF_A_KEY:
             raise PasskeyInvalid
         return NewPasskey(
@@ -129,7 +140,16 @@ class WebAuthnCeremonies:
 
 
 # Whatever else a text of strangers makes the library raise is a wrong text as well.
-_WRONG = (WebAuthnException, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_WRONG = (
+    WebAuthnException,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RecursionError,
+)
 
 
 def _challenge(token: str) -> bytes:

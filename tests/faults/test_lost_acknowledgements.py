@@ -130,7 +130,7 @@ CHANGES = {
     "revoke": Change(Desk.active_key, lambda desk, kid, deadline: desk.keys.revoke(kid, deadline)),
     "reseal": Change(Desk.active_key, lambda desk, _, deadline: desk.keys.reseal(deadline) > 0),
 }
-READS = {"page", "find", "roles", "all"}
+READS = {"page", "find", "details", "roles", "all"}
 
 
 def outcome(desk: Desk, change: Change, subject: str) -> tuple[Any, list[tuple[str, Any]]]:

@@ -25,7 +25,7 @@ class SqlPersonalData:
         """Return the next rows of one table, and where to go on."""
         table, columns = metadata.tables[name], personal(metadata.tables[name])
         by, key = of_people()[table], _key(table)
-        query = select(*columns, *([key.label("_key")] if key is not None else [])).where(by == _value(by, person))
+        query = select(*columns, *([key.label("_key")] if key is not None else [])).where(by.in_(_values(by, person)))
         if key is not None:
             query = query.order_by(key).limit(limit)
             query = query if after is None else query.where(key > after)
@@ -40,7 +40,7 @@ class SqlPersonalData:
         for table in reversed(metadata.sorted_tables):
             if table in people and table is not users and deleted < limit:
                 by = people[table]
-                deleted += self._erase(table, by == _value(by, person), limit - deleted)
+                deleted += self._erase(table, by.in_(_values(by, person)), limit - deleted)
         return deleted
 
     def _erase(self, table: Table, is_theirs: Any, limit: int) -> int:
@@ -54,8 +54,8 @@ class SqlPersonalData:
         return self._connection.execute(delete(table).where(is_theirs)).rowcount
 
 
-def _value(by: Column[Any], person: Person) -> object:
-    return person.user_id if isinstance(by.type, Id) else person.account
+def _values(by: Column[Any], person: Person) -> list[object]:
+    return [person.user_id] if isinstance(by.type, Id) else [person.account, person.codes]
 
 
 def _key(table: Table) -> Column[Any] | None:

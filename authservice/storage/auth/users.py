@@ -59,9 +59,10 @@ class SqlUsers:
         """Return the account with this canonical name."""
         return self._one(_USER.where(users.c.canonical_name == canonical))
 
-    def by_email(self, email: str) -> User | None:
-        """Return the account that has claimed this canonical address."""
-        return self._one(_USER.join(email_claims).where(email_claims.c.email == email))
+    def by_email(self, email: str, *, confirmed_only: bool = False) -> User | None:
+        """Return the account that has claimed this canonical address, or that has confirmed it."""
+        query = _USER.join(email_claims).where(email_claims.c.email == email)
+        return self._one(query.where(email_claims.c.confirmed_at.is_not(None)) if confirmed_only else query)
 
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now, locked until the transaction ends."""

@@ -1,9 +1,10 @@
 """One-time tokens."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from authservice.domain.mail import IssuedToken, OneTimeToken, Purpose
 from authservice.storage.tables.mail import one_time_tokens
@@ -26,7 +27,16 @@ class SqlOneTimeTokens:
     def get(self, token_id: UUID) -> IssuedToken | None:
         """Return a token."""
         row = self._connection.execute(select(one_time_tokens).where(one_time_tokens.c.id == token_id)).one_or_none()
-        return IssuedToken(**{**row._mapping, "purpose": Purpose(row.purpose)}) if row else None
+        return _issued(row) if row else None
+
+    def in_slot(self, slot: bytes) -> IssuedToken | None:
+        """Return the token of an owner and a purpose."""
+        row = self._connection.execute(select(one_time_tokens).where(one_time_tokens.c.slot == slot)).one_or_none()
+        return _issued(row) if row else None
+
+    def empty(self, slot: bytes) -> None:
+        """Delete it."""
+        self._connection.execute(delete(one_time_tokens).where(one_time_tokens.c.slot == slot))
 
     def spend(self, token: OneTimeToken, call_id: UUID, now: datetime, user_id: UUID) -> bool:
         """Spend a token in one conditional update, whose row count decides."""
@@ -51,3 +61,7 @@ class SqlOneTimeTokens:
         if not slots:
             return 0
         return self._connection.execute(delete(one_time_tokens).where(one_time_tokens.c.slot.in_(slots))).rowcount
+
+
+def _issued(row: Row[Any]) -> IssuedToken:
+    return IssuedToken(**{**row._mapping, "purpose": Purpose(row.purpose)})

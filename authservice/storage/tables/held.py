@@ -55,7 +55,8 @@ HELD = {
         secrets="password_hash registration_key",
         service="generation secret_generation",
     ),
-    "email_claims": Held(by="user_id", personal="email user_id confirmed_at"),
+    # Not exported: whether there is a row tells whether somebody else has the address.
+    "email_claims": Held(by="user_id", secrets="email user_id confirmed_at"),
     "user_roles": Held(by="user_id", personal="user_id role granted_at"),
     "sessions": Held(
         by="user_id",
@@ -71,7 +72,7 @@ HELD = {
     "tried_secrets": Held(by="owner", personal="expires_at", secrets="fingerprint", pseudonym="owner"),
     "one_time_tokens": Held(
         by="user_id",
-        personal="user_id purpose address created_at expires_at",
+        personal="user_id purpose address created_at expires_at session_id",
         secrets="slot secret_hash",
         pseudonym="id spent_by",
         service="secret_generation",

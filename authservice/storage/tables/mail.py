@@ -20,6 +20,7 @@ one_time_tokens = Table(
     Column("created_at", Time, nullable=False),
     Column("expires_at", Time, nullable=False, index=True),
     Column("spent_by", Id),
+    Column("session_id", Id),
     **OPTIONS,
 )
 

@@ -9,7 +9,7 @@ from authservice.domain.passkey import Passkey
 from authservice.domain.second_factor import SecondFactors
 from authservice.domain.session import Session
 from authservice.domain.strength import Strength
-from authservice.domain.user import User
+from authservice.domain.user import AccountDetails
 from authservice.transport.messages.times import timestamp
 from authservice.usecases.account.update_account import AccountChanges
 
@@ -35,12 +35,14 @@ def estimated(strength: Strength) -> api.EstimatePasswordResponse:
     )
 
 
-def account(user: User) -> api.Account:
+def account(details: AccountDetails) -> api.Account:
     """Return an account as its owner sees it."""
+    user = details.user
     return api.Account(
         user_id=str(user.id),
         user_name=user.name.typed,
         email=user.email or "",
+        email_confirmed=details.is_email_confirmed,
         display_name=user.display_name or "",
         locale=user.locale or "",
         roles=user.roles,

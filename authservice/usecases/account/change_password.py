@@ -12,6 +12,7 @@ from authservice.domain.session import SessionEnd
 from authservice.domain.user import NewPassword, User
 from authservice.ports import Audit, AuthStores, Clock, Database, PasswordRules, Passwords
 from authservice.usecases.steps.admit_attempt import AdmitAttempt, account_of
+from authservice.usecases.steps.hold_caller import require_strongest, see_caller
 from authservice.usecases.steps.set_password import Replacement, SetPassword
 
 FRESH = timedelta(minutes=5)
@@ -45,7 +46,7 @@ class ChangePassword:
     def __call__(self, request: PasswordChange, caller: Caller, deadline: Deadline) -> int:
         """Return how many other sessions were live and are ended now.
 
-        Raises InvalidInput, CredentialsInvalid, SessionEnded, Throttled, Overloaded, DeadlineTooShort,
+        Raises InvalidInput, CredentialsInvalid, MfaRequired, SessionEnded, Throttled, Overloaded, DeadlineTooShort,
         StorageUnavailable, Conflict.
         """
         user = self.database.read(lambda tx: _owner(tx, caller), deadline)
@@ -93,10 +94,9 @@ class ChangePassword:
 
 
 def _owner(tx: AuthStores, caller: Caller) -> User:
-    found = tx.sessions.get(caller.session_id)
-    if found is None:
-        raise SessionEnded
-    return found[1]
+    user, session = see_caller(tx, caller)
+    require_strongest(tx, user, session.auth_methods)
+    return user
 
 
 def _settle(earlier: int | None, last: int | None) -> int | None:

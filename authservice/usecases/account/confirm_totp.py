@@ -7,7 +7,7 @@ from datetime import datetime
 from authservice.domain import events
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import AuthError, CodeInvalid, SecondFactorExists, SessionEnded
+from authservice.domain.errors import AuthError, CodeInvalid, MfaRequired, SecondFactorExists
 from authservice.domain.fields import Fields, bounded_text
 from authservice.domain.mail import Letter, MailKind
 from authservice.domain.second_factor import APP_ADDED, CODE_OF_APP, with_second_factor
@@ -15,6 +15,7 @@ from authservice.domain.session import SessionLimits
 from authservice.ports import Audit, AuthStores, Clock, Database, success_counts
 from authservice.usecases.steps.admit_code import AdmitCode, CodeAttempt
 from authservice.usecases.steps.enroll_totp import EnrollTotp
+from authservice.usecases.steps.hold_caller import hold_caller, require_strongest
 from authservice.usecases.steps.send_mail import SendMail
 
 
@@ -35,9 +36,9 @@ class ConfirmTotp:
     audit: Audit
 
     def __call__(self, code: str, caller: Caller, deadline: Deadline) -> Sequence[str]:
-        """Return recovery codes.
+        """Return recovery codes, none where there is a passkey and so are codes already.
 
-        Raises InvalidInput, CodeInvalid, Throttled, SecondFactorExists, SecondFactorMissing, SessionEnded,
+        Raises InvalidInput, CodeInvalid, Throttled, MfaRequired, SecondFactorExists, SecondFactorMissing, SessionEnded,
         DeadlineTooShort, StorageUnavailable, Conflict.
         """
         fields = Fields()
@@ -50,30 +51,27 @@ class ConfirmTotp:
             self.send_mail.draft(MailKind.FACTOR_CHANGED, change=APP_ADDED),
             self.clock(),
         )
-        refused = self.database.transact(lambda tx: self._confirm(tx, first, caller), deadline, settle=success_counts)
-        if isinstance(refused, CodeInvalid):
+        done = self.database.transact(lambda tx: self._confirm(tx, first, caller), deadline, settle=success_counts)
+        if isinstance(done, CodeInvalid):
             self.audit.record(events.CodeRefused(user_id=caller.user_id))
-        if refused:
-            raise refused
+        if isinstance(done, AuthError):
+            raise done
         self.audit.record(events.TotpEnrolled(user_id=caller.user_id))
-        return first.recovery_codes
+        return first.recovery_codes if done else ()
 
-    def _confirm(self, tx: AuthStores, first: "_FirstCode", caller: Caller) -> AuthError | None:
-        user = tx.users.lock(caller.user_id)
-        if user is None:
-            raise SessionEnded
+    def _confirm(self, tx: AuthStores, first: "_FirstCode", caller: Caller) -> AuthError | bool:
+        """Tell whether the recovery codes were kept; a refusal is answered, and not raised: see success_counts."""
+        user, session = hold_caller(tx, caller, first.at)
         try:
-            self.enroll.confirm(tx, user, first.code, first.recovery_codes, first.at)
-        except (CodeInvalid, SecondFactorExists) as error:  # Answered, and not raised: see success_counts.
+            require_strongest(tx, user, session.auth_methods)
+            is_first = self.enroll.confirm(tx, user, first.code, first.recovery_codes, first.at)
+        except (CodeInvalid, MfaRequired, SecondFactorExists) as error:
             return error
         first.attempt.succeeded(tx)
         self.send_mail.notify(tx, user, first.notice)
-        held = tx.sessions.hold_each({caller.session_id}).get(caller.session_id)
-        if held is None or not held[0].is_live(first.at):
-            raise SessionEnded
-        methods = with_second_factor(held[0].auth_methods, CODE_OF_APP)
-        tx.sessions.step_up(held[0].proved(methods, first.at, self.limits))
-        return None
+        methods = with_second_factor(session.auth_methods, CODE_OF_APP)
+        tx.sessions.step_up(session.proved(methods, first.at, self.limits))
+        return is_first
 
 
 @dataclass(frozen=True, slots=True)

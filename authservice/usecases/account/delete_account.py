@@ -9,8 +9,9 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import NotPermitted, SessionEnded
 from authservice.domain.mail import Letter, MailKind, shown
 from authservice.domain.session import SessionEnd
-from authservice.domain.user import User
+from authservice.domain.user import AccountDetails
 from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
+from authservice.usecases.steps.own_claim import has_confirmed
 from authservice.usecases.steps.send_mail import SendMail
 
 
@@ -67,20 +68,20 @@ class CancelDeletion:
     clock: Clock
     audit: Audit
 
-    def __call__(self, user_id: UUID, deadline: Deadline, *, by_operator: bool = False) -> User:
+    def __call__(self, user_id: UUID, deadline: Deadline, *, by_operator: bool = False) -> AccountDetails:
         """Return the account.
 
         Raises NotPermitted once the time of grace is over, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         now = self.clock()
-        user = self.database.transact(lambda tx: _keep(tx, user_id, now), deadline, settle=last_counts)
+        kept = self.database.transact(lambda tx: _keep(tx, user_id, now), deadline, settle=last_counts)
         self.audit.record(events.AccountDeletionCancelled(user_id=user_id, by_operator=by_operator))
-        return user
+        return kept
 
 
-def _keep(tx: AuthStores, user_id: UUID, now: datetime) -> User:
+def _keep(tx: AuthStores, user_id: UUID, now: datetime) -> AccountDetails:
     user = tx.users.lock(user_id)
     if user is None or user.is_due(now):
         raise NotPermitted
     tx.users.set_erase_at(user_id, None)
-    return replace(user, erase_at=None)
+    return AccountDetails(replace(user, erase_at=None), has_confirmed(tx, user))

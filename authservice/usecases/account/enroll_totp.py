@@ -9,6 +9,7 @@ from authservice.domain.errors import SessionEnded
 from authservice.domain.second_factor import TotpEnrollment
 from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
 from authservice.usecases.steps import enroll_totp
+from authservice.usecases.steps.hold_caller import hold_caller, require_strongest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class EnrollTotp:
     def __call__(self, caller: Caller, deadline: Deadline) -> TotpEnrollment:
         """Return what the app needs to know.
 
-        Raises SecondFactorExists, SessionEnded, DeadlineTooShort, StorageUnavailable, Conflict.
+        Raises SecondFactorExists, MfaRequired, SessionEnded, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         user = self.database.read(lambda tx: tx.users.get(caller.user_id), deadline)
         if user is None:
@@ -31,7 +32,8 @@ class EnrollTotp:
         factor, enrollment = self.enroll.new_factor(user, self.clock())
 
         def store(tx: AuthStores) -> None:
-            tx.users.lock(user.id)
+            current, session = hold_caller(tx, caller, factor.created_at)
+            require_strongest(tx, current, session.auth_methods)
             self.enroll.begin(tx, factor)
 
         self.database.transact(store, deadline, settle=last_counts)

@@ -13,8 +13,10 @@ from uuid import UUID
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
+from authservice.domain.mail import Purpose
 from authservice.domain.session import SessionEnd
 from authservice.ports import Audit, AuthStores, Clock, Database, Fingerprints
+from authservice.usecases.steps.one_time_tokens import slot_of
 from authservice.usecases.steps.person import person_of, retired_name
 
 STEP_SECONDS = 10.0
@@ -89,6 +91,8 @@ class EraseAccounts:
         tx.sessions.end_all(user_id, SessionEnd.ACCOUNT_DELETED, now)
         if tx.personal_data.erase(person_of(user, self.fingerprints), self.batch) >= self.batch:
             return _Step.MORE
+        if user.email:  # An invitation that nobody has accepted is nobody's.
+            tx.one_time_tokens.empty(slot_of(Purpose.INVITE, user.email, self.fingerprints))
         tx.users.retire_name(retired_name(user.name.canonical, self.fingerprints), now)
         tx.users.remove(user_id)
         return _Step.ERASED

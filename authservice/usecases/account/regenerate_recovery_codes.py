@@ -11,6 +11,7 @@ from authservice.domain.mail import MailKind
 from authservice.domain.second_factor import CODES_REPLACED
 from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
 from authservice.usecases.steps.enroll_totp import EnrollTotp
+from authservice.usecases.steps.hold_caller import hold_caller
 from authservice.usecases.steps.second_factors import second_factors_of
 from authservice.usecases.steps.send_mail import SendMail
 
@@ -26,13 +27,16 @@ class RegenerateRecoveryCodes:
     audit: Audit
 
     def __call__(self, caller: Caller, deadline: Deadline) -> Sequence[str]:
-        """Return the new codes. Raises SecondFactorMissing, DeadlineTooShort, StorageUnavailable, Conflict."""
+        """Return the new codes.
+
+        Raises SecondFactorMissing, SessionEnded, DeadlineTooShort, StorageUnavailable, Conflict.
+        """
         recovery_codes, now = self.enroll.recovery_codes.generate(), self.clock()
         notice = self.send_mail.draft(MailKind.FACTOR_CHANGED, change=CODES_REPLACED)
 
         def store(tx: AuthStores) -> None:
-            user = tx.users.lock(caller.user_id)
-            if user is None or not second_factors_of(tx, user.id).is_set_up:
+            user, _ = hold_caller(tx, caller, now)
+            if not second_factors_of(tx, user.id).is_set_up:
                 raise SecondFactorMissing
             self.enroll.keep_codes(tx, user, recovery_codes, now)
             self.send_mail.notify(tx, user, notice)

@@ -11,6 +11,8 @@ from authservice.domain.fields import Fields, uuid_of
 from authservice.domain.mail import Letter, MailKind
 from authservice.domain.second_factor import PASSKEY_REMOVED
 from authservice.ports import Audit, AuthStores, Database, success_counts
+from authservice.usecases.account.rename_passkey import NO_SUCH_PASSKEY
+from authservice.usecases.steps.hold_caller import hold_caller
 from authservice.usecases.steps.remove_factors import remove_passkey
 from authservice.usecases.steps.send_mail import SendMail
 
@@ -42,9 +44,9 @@ class RemovePasskey:
         return ended
 
     def _remove(self, tx: AuthStores, passkey_id: UUID, caller: Caller, notice: Letter) -> int | AuthError:
-        user = tx.users.lock(caller.user_id)
+        user, _ = hold_caller(tx, caller, notice.written_at)
         ended = remove_passkey(tx, caller.user_id, passkey_id, notice.written_at, caller.session_id)
-        if user is None or ended is None:
-            return NotPermitted()
+        if ended is None:
+            return NotPermitted(NO_SUCH_PASSKEY)
         self.send_mail.notify(tx, user, notice)
         return ended

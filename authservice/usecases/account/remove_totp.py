@@ -9,6 +9,7 @@ from authservice.domain.errors import AuthError, SecondFactorMissing
 from authservice.domain.mail import Letter, MailKind
 from authservice.domain.second_factor import APP_REMOVED
 from authservice.ports import Audit, AuthStores, Database, success_counts
+from authservice.usecases.steps.hold_caller import hold_caller
 from authservice.usecases.steps.remove_factors import remove_totp
 from authservice.usecases.steps.send_mail import SendMail
 
@@ -34,9 +35,9 @@ class RemoveTotp:
         return ended
 
     def _remove(self, tx: AuthStores, caller: Caller, notice: Letter) -> int | AuthError:
-        user = tx.users.lock(caller.user_id)
+        user, _ = hold_caller(tx, caller, notice.written_at)
         ended = remove_totp(tx, caller.user_id, notice.written_at, keep=caller.session_id)
-        if user is None or ended is None:
+        if ended is None:
             return SecondFactorMissing()
         self.send_mail.notify(tx, user, notice)
         return ended

@@ -10,6 +10,8 @@ from authservice.domain.fields import Fields, uuid_of
 from authservice.ports import Audit, AuthStores, Database, last_counts
 from authservice.usecases.account.finish_passkey_registration import passkey_name
 
+NO_SUCH_PASSKEY = "There is no such passkey of yours."
+
 
 @dataclass(frozen=True, slots=True)
 class RenamePasskey:
@@ -28,5 +30,5 @@ class RenamePasskey:
         if not self.database.transact(
             lambda tx: tx.passkeys.rename(caller.user_id, wanted, name), deadline, settle=last_counts
         ):
-            raise NotPermitted
+            raise NotPermitted(NO_SUCH_PASSKEY)
         self.audit.record(events.PasskeyRenamed(user_id=caller.user_id, passkey_id=wanted))

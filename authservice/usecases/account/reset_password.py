@@ -66,8 +66,11 @@ class ResetPassword:
         if self.redeem.has_spent(tx, presented):
             return 0
         current = self.redeem.spend(tx, presented, current, replacement.at)
-        if current.email == presented.issued.address:  # The mail was read there.
-            tx.email_claims.confirm(current.email, current.id, replacement.at)
+        # The mail was read there, and nobody else has confirmed the address meanwhile.
+        if current.email != presented.issued.address or not tx.email_claims.confirm(
+            current.email, current.id, replacement.at
+        ):
+            raise OneTimeTokenInvalid
         ended = self.set_password(tx, current, replacement)
         if ended is None:
             raise OneTimeTokenInvalid

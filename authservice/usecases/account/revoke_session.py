@@ -40,5 +40,5 @@ class RevokeSession:
     def _end(self, tx: AuthStores, asked: UUID, caller: Caller, now: datetime) -> int:
         found = tx.sessions.get(asked)
         if found is None or found[1].id != caller.user_id:
-            raise NotPermitted
+            raise NotPermitted("There is no such session of yours.")
         return tx.sessions.end(asked, SessionEnd.REVOKED, now)

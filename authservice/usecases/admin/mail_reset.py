@@ -11,6 +11,7 @@ from authservice.domain.user import User
 from authservice.ports import Audit, AuthStores, Database, NameRules, last_counts
 from authservice.usecases.admin.operate_users import held_user_named
 from authservice.usecases.steps.one_time_tokens import IssueToken
+from authservice.usecases.steps.own_claim import own_claim
 from authservice.usecases.steps.send_mail import SendMail
 
 
@@ -44,8 +45,7 @@ class MailReset:
         return letter.expires_at
 
     def _send(self, tx: AuthStores, user: User, token: OneTimeToken, letter: Letter) -> UUID:
-        claim = tx.email_claims.holder(user.email) if user.email else None
-        if user.email is None or claim is None or claim.user_id != user.id:
+        if user.email is None or own_claim(tx, user) is None:
             raise NoAddress
         self.send_mail(tx, replace(letter, address=user.email, user_id=user.id))
         self.issue_token(tx, token, user, user.email, letter.written_at)

@@ -9,7 +9,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import role_name
 from authservice.domain.mail import Letter, MailKind
-from authservice.domain.second_factor import ALL_REMOVED
+from authservice.domain.second_factor import ALL_REMOVED, SecondFactors
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User, UserName, UserSummary
 from authservice.ports import (
@@ -22,7 +22,10 @@ from authservice.ports import (
     last_counts,
 )
 from authservice.usecases.steps.admit_attempt import account_of
+from authservice.usecases.steps.admit_code import codes_of
+from authservice.usecases.steps.own_claim import has_confirmed
 from authservice.usecases.steps.remove_factors import remove_all
+from authservice.usecases.steps.second_factors import second_factors_of
 from authservice.usecases.steps.send_mail import SendMail
 
 Change = TypeVar("Change", bool, int)
@@ -52,6 +55,16 @@ def held_user_named(tx: AuthStores, name: UserName) -> User:
 
 
 @dataclass(frozen=True, slots=True)
+class UserDetails:
+    """An account as operators see it who help its owner."""
+
+    user: User
+    is_email_confirmed: bool
+    factors: SecondFactors
+    recovery_codes_left: int
+
+
+@dataclass(frozen=True, slots=True)
 class OperateUsers:
     """Looks after accounts, on behalf of whoever may run the command line."""
 
@@ -70,6 +83,11 @@ class OperateUsers:
         """Return an account. Raises NoSuchUser, FieldRejected."""
         name = self.names.read(user_name)
         return self.database.read(lambda tx: user_named(tx, name), deadline)
+
+    def details(self, user_name: str, deadline: Deadline) -> UserDetails:
+        """Return what helps to see why somebody cannot log in. Raises NoSuchUser, FieldRejected."""
+        name = self.names.read(user_name)
+        return self.database.read(lambda tx: _details(tx, user_named(tx, name)), deadline)
 
     def disable(self, user_name: str, deadline: Deadline) -> int:
         """Disable an account and end its sessions. Returns how many were live. Raises NoSuchUser, FieldRejected."""
@@ -165,7 +183,8 @@ class OperateUsers:
 
     def _unthrottle(self, tx: AuthStores, user_name: str) -> tuple[User, int]:
         user = self._find(tx, user_name)
-        return user, tx.attempts.clear_owned(account_of(user.id, self.fingerprints))
+        owners = account_of(user.id, self.fingerprints), codes_of(user.id, self.fingerprints)
+        return user, sum(map(tx.attempts.clear_owned, owners))
 
     def _remove_second_factor(self, tx: AuthStores, user_name: str, notice: Letter) -> tuple[User, int | None]:
         user = self._find(tx, user_name)
@@ -190,3 +209,8 @@ def _settle_removal(earlier: tuple[User, int | None], last: tuple[User, int | No
 
 def _outdate_tokens(tx: AuthStores, user: User) -> None:
     tx.sessions.outdate_tokens(user.id, tx.users.begin_generation(user.id))
+
+
+def _details(tx: AuthStores, user: User) -> UserDetails:
+    codes = tx.recovery_codes.count(user.id)
+    return UserDetails(user, has_confirmed(tx, user), second_factors_of(tx, user.id), codes)

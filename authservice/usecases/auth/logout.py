@@ -160,7 +160,7 @@ class Logout:
             return tx.sessions.end_all(user_id, SessionEnd.LOGOUT, now, keep)
         other = tx.sessions.get(target)
         if other is None or other[1].id != user_id:
-            raise NotPermitted
+            raise NotPermitted("There is no such session of yours.")
         return tx.sessions.end(target, SessionEnd.LOGOUT, now)
 
     def _repeated(self, tx: AuthStores, user_id: UUID, target: Scope | UUID, now: datetime) -> int:

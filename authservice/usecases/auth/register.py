@@ -83,6 +83,7 @@ class Register:
             raise RegistrationClosed
         self.passwords.require_room()
         name, email, key = self._read(request)
+        self.admit(request.network, deadline)
         # Asked before the password is hashed, so that a taken name costs no hash. The unique key decides in the end.
         holder, is_retired = self.database.read(lambda tx: self._holder(tx, name), deadline)
         if holder and key is not None and holder.registration_key == key:
@@ -91,7 +92,6 @@ class Register:
         invitation = self._invitation(request, email, deadline)
         if holder or is_retired:
             raise UserNameTaken
-        self.admit(request.network, deadline)
         user = User(
             id=self.new_id(),
             name=name,
@@ -157,5 +157,6 @@ class Register:
         is_spent = tx.one_time_tokens.spend(invitation.token, invitation.call_id, user.created_at, user.id)
         if not is_spent and not self.redeem.has_spent(tx, invitation):
             raise OneTimeTokenInvalid
-        # It was read there.
-        tx.email_claims.confirm(invitation.address, user.id, user.created_at)
+        # It was read there, and nobody has confirmed it meanwhile.
+        if not tx.email_claims.confirm(invitation.address, user.id, user.created_at):
+            raise OneTimeTokenInvalid

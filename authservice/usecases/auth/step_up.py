@@ -21,7 +21,7 @@ from authservice.domain.errors import (
 )
 from authservice.domain.fields import Fields, bounded_text, passkey_answer
 from authservice.domain.passkey import POSSESSION
-from authservice.domain.second_factor import RECOVERY_CODE, with_second_factor
+from authservice.domain.second_factor import RECOVERY_CODE, SEVERAL, with_second_factor
 from authservice.domain.session import PASSWORD_ALONE, Session, SessionLimits
 from authservice.domain.tokens import AccessToken
 from authservice.domain.user import User
@@ -198,4 +198,5 @@ class StepUp:
 
 
 def _with_password(methods: tuple[str, ...], proof: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*methods, *proof)))
+    # Only those without a second factor get here.
+    return tuple(name for name in dict.fromkeys((*methods, *proof)) if name != SEVERAL)

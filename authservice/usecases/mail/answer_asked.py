@@ -4,6 +4,7 @@ Here and not in the call that asked, so that the call does the same for everybod
 """
 
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
@@ -12,6 +13,7 @@ from authservice.domain.user import User
 from authservice.ports import Audit, AuthStores, Clock, Database, last_counts
 from authservice.usecases.steps.find_user import FindUser
 from authservice.usecases.steps.one_time_tokens import IssueToken
+from authservice.usecases.steps.own_claim import own_claim
 from authservice.usecases.steps.send_mail import SendMail
 
 STEP_SECONDS = 10.0
@@ -81,12 +83,15 @@ class AnswerAsked:
             return self._reset(tx, current, answer)
         if asked.kind is MailKind.VERIFY_EMAIL_ASKED:
             return self._confirm(tx, current, current.email or "", answer)
-        return self._change(tx, current, asked.facts["new_email"], answer)
+        return self._change(tx, current, asked, answer)
 
     def _reset(self, tx: AuthStores, user: User, answer: _Answer) -> Letter | None:
         # To the address that is stored, never to the one that was typed (CVE-2019-19844), and only if it is the user's.
-        claim = tx.email_claims.holder(user.email) if user.email else None
-        if user.email is None or claim is None or claim.user_id != user.id:
+        if user.email is None or own_claim(tx, user) is None:
+            return None
+        # Whatever strangers have asked for, an owner who asks is never without a token that is good.
+        is_without = not self.issue_token.has_live(tx, Purpose.RESET, user, answer.letter.written_at)
+        if not self.send_mail.may_ask(tx, user.email, answer.letter) and not is_without:
             return None
         return self._send_token(tx, user, user.email, answer)
 
@@ -96,27 +101,32 @@ class AnswerAsked:
         if not address or (claim and claim.confirmed_at and claim.user_id == user.id):
             return None
         if claim is None or not claim.confirmed_at:
+            if not self.send_mail.may_ask(tx, address, answer.letter):
+                return None
             return self._send_token(tx, user, address, answer)
         owner = tx.users.get(claim.user_id)
-        if owner is None:
+        if owner is None or not self.send_mail.may_ask(tx, address, answer.again):
             return None
         again = replace(answer.again, address=address, facts={"user_name": owner.name.typed}, user_id=owner.id)
-        return self._send(tx, again)
+        self.send_mail(tx, again)
+        return again
 
-    def _change(self, tx: AuthStores, user: User, address: str, answer: _Answer) -> Letter | None:
-        sent = self._confirm(tx, user, address, answer)
-        if sent:
-            self.send_mail.notify(tx, user, answer.notice)
-        return sent
-
-    def _send_token(self, tx: AuthStores, user: User, address: str, answer: _Answer) -> Letter | None:
-        sent = self._send(tx, replace(answer.letter, address=address, user_id=user.id))
-        if sent:  # Otherwise the one that was sent before stays good.
-            self.issue_token(tx, answer.token, user, address, sent.written_at)
-        return sent
-
-    def _send(self, tx: AuthStores, letter: Letter) -> Letter | None:
-        if not self.send_mail.may_ask(tx, letter.address, letter):
+    def _change(self, tx: AuthStores, user: User, asked: Letter, answer: _Answer) -> Letter | None:
+        session_id, address = UUID(asked.facts["session_id"]), asked.facts["new_email"]
+        found = tx.sessions.get(session_id)
+        if found is None or found[0].ended_at or str(user.secret_generation) != asked.facts["secret_generation"]:
+            return None  # Ended, or proved anew, since it was asked for.
+        if not self.send_mail.may_have_asked(tx, user, answer.letter):
             return None
+        # Whatever becomes of it, so that nobody learns by it whose the new address is.
+        self.send_mail.notify(tx, user, answer.notice)
+        sent = self._confirm(tx, user, address, answer)
+        # One that nobody was sent stands in for it in what the user can export.
+        self.issue_token(tx, answer.token, user, address, answer.letter.written_at, session_id)
+        return sent
+
+    def _send_token(self, tx: AuthStores, user: User, address: str, answer: _Answer) -> Letter:
+        letter = replace(answer.letter, address=address, user_id=user.id)
         self.send_mail(tx, letter)
+        self.issue_token(tx, answer.token, user, address, letter.written_at)
         return letter

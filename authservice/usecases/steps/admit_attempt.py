@@ -1,5 +1,6 @@
 """Admitting an attempt to prove who one is, before it is known whether it succeeds. See domain/throttle.py."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -34,6 +35,12 @@ def account_of(user_id: UUID, fingerprints: Fingerprints) -> bytes:
 def pair_of(account: bytes, network: str, fingerprints: Fingerprints) -> bytes:
     """Return what the attempts on an account from one network are counted under."""
     return fingerprints.of("user_network", f"{account.hex()}\0{network}")
+
+
+def admit(tx: AuthStores, buckets: Sequence[Bucket], now: datetime, tried: Tried | None = None) -> None:
+    """Count an attempt. Raises Throttled, which takes back what the transaction has done: a refusal leaves no row."""
+    if wait := tx.attempts.admit(buckets, now, tried):
+        raise Throttled(wait.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +112,20 @@ class AdmitAttempt:
         of, now = self.fingerprints.of, self.clock()
         account = account_of(user.id, self.fingerprints) if user else of("unknown_user", name)
         # A password that is set anew has wrong ones of its own.
-        sent = f"{account.hex()}\0{user.password_hash if user else ''}\0{secret}"
         pair = pair_of(account, network, self.fingerprints)
+        # And each network has its own: what the owner has sent from one is no oracle at another.
+        sent = f"{pair.hex()}\0{user.password_hash if user else ''}\0{secret}"
         user_id = user.id if user else _NOBODY
         is_known, is_new = self.database.read(lambda tx: self._familiarity(tx, user_id, pair, now), deadline)
         attempt = Attempt(account, pair, of("network", network), Tried(of("tried", sent), account), is_new)
         buckets = self._buckets(attempt, is_known=is_known)
         # A transaction of its own, which begins with what locks: after another read, parallel attempts would be
         # conflicts.
-        wait = self.database.transact(
-            lambda tx: tx.attempts.admit(buckets, now, attempt.tried), deadline, settle=last_counts
-        )
-        if wait:
+        try:
+            self.database.transact(lambda tx: admit(tx, buckets, now, attempt.tried), deadline, settle=last_counts)
+        except Throttled:
             self.audit.record(events.AttemptThrottled(user_id=user.id if user else None))
-            raise Throttled(wait.total_seconds())
+            raise
         return attempt
 
     def admitted_before(self, user: User, network: str, deadline: Deadline) -> Attempt:

@@ -8,7 +8,12 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import Throttled
 from authservice.domain.throttle import ALL, FROM_A_KNOWN_NETWORK, IN_A_ROW, Bucket, Growing
 from authservice.ports import Audit, AuthStores, Clock, Database, Fingerprints, last_counts
-from authservice.usecases.steps.admit_attempt import account_of, pair_of
+from authservice.usecases.steps.admit_attempt import account_of, admit, pair_of
+
+
+def codes_of(user_id: UUID, fingerprints: Fingerprints) -> bytes:
+    """Return whose the counts of codes are: not those of passwords, which a new password empties."""
+    return fingerprints.of("owner_of_codes", str(user_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,8 @@ class AdmitCode:
 
         Raises Throttled, DeadlineTooShort, StorageUnavailable, Conflict.
         """
-        now, owner = self.clock(), account_of(user_id, self.fingerprints)
-        known = pair_of(owner, network, self.fingerprints)
+        now, owner = self.clock(), codes_of(user_id, self.fingerprints)
+        known = pair_of(account_of(user_id, self.fingerprints), network, self.fingerprints)
         is_known = self.database.read(lambda tx: tx.attempts.is_known_network(known, now), deadline)
         code = CodeAttempt(
             self.fingerprints.of("user_codes", str(user_id)),
@@ -56,8 +61,9 @@ class AdmitCode:
             buckets = [Bucket(code.pair, FROM_A_KNOWN_NETWORK, owner)]
         else:
             buckets = [Bucket(code.account, IN_A_ROW, owner), Bucket(code.pair, self.pair, owner)]
-        wait = self.database.transact(lambda tx: tx.attempts.admit(buckets, now), deadline, settle=last_counts)
-        if wait:
+        try:
+            self.database.transact(lambda tx: admit(tx, buckets, now), deadline, settle=last_counts)
+        except Throttled:
             self.audit.record(events.CodeThrottled(user_id=user_id))
-            raise Throttled(wait.total_seconds())
+            raise
         return code

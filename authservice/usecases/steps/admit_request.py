@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import Throttled
 from authservice.domain.throttle import Bucket, Steady
 from authservice.ports import AuthStores, Clock, Database, Fingerprints, last_counts
+from authservice.usecases.steps.admit_attempt import admit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,4 @@ class AdmitRequest:
         if self.limit is None:
             return
         now, bucket = self.clock(), Bucket(self.fingerprints.of(self.kind, network), self.limit)
-        wait = self.database.transact(lambda tx: tx.attempts.admit([bucket], now), deadline, settle=last_counts)
-        if wait:
-            raise Throttled(wait.total_seconds())
+        self.database.transact(lambda tx: admit(tx, [bucket], now), deadline, settle=last_counts)

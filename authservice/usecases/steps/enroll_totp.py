@@ -27,8 +27,10 @@ class EnrollTotp:
         if not tx.totp_factors.begin(factor):
             raise SecondFactorExists
 
-    def confirm(self, tx: AuthStores, user: User, code: str, recovery_codes: Sequence[str], now: datetime) -> None:
+    def confirm(self, tx: AuthStores, user: User, code: str, recovery_codes: Sequence[str], now: datetime) -> bool:
         """Have logins ask for codes from now on, if this is the app's first. The user has to be locked.
+
+        Tells whether the recovery codes are kept: not where a passkey has brought some already.
 
         Raises CodeInvalid, SecondFactorExists, SecondFactorMissing.
         """
@@ -40,8 +42,11 @@ class EnrollTotp:
         step = self.totp_codes.step_of(code, factor.sealed, user.id, now)
         if step is None or not tx.totp_factors.confirm(user.id, step, now):
             raise CodeInvalid
-        self.keep_codes(tx, user, recovery_codes, now)
+        is_first = not tx.passkeys.of_user(user.id)
+        if is_first:
+            self.keep_codes(tx, user, recovery_codes, now)
         tx.users.begin_secret_generation(user.id)
+        return is_first
 
     def keep_codes(self, tx: AuthStores, user: User, recovery_codes: Sequence[str], now: datetime) -> None:
         """Keep recovery codes in the place of all others."""

@@ -10,17 +10,22 @@ from authservice.ports import AuthStores, EmailRules, NameRules
 
 @dataclass(frozen=True, slots=True)
 class FindUser:
-    """Finds accounts, however their names are spelled."""
+    """Finds accounts, however their names are spelled.
+
+    Args:
+        by_confirmed_only: whether an address leads to an account only once it is confirmed.
+    """
 
     names: NameRules
     emails: EmailRules
+    by_confirmed_only: bool = False
 
     def __call__(self, tx: AuthStores, identifier: str) -> tuple[str, User | None]:
         """Return what was typed in its canonical form, if it has one, and whose name or address it is."""
         try:
             if "@" in identifier:
                 email = self.emails.read(identifier) or ""
-                return email, tx.users.by_email(email)
+                return email, tx.users.by_email(email, confirmed_only=self.by_confirmed_only)
             name = self.names.read(identifier).canonical
             return name, tx.users.by_name(name)
         except FieldRejected:

@@ -25,12 +25,30 @@ class IssueToken:
         """Return a token that is not good yet."""
         return self.mint.new(self.new_id(), purpose)
 
-    def __call__(self, tx: AuthStores, token: OneTimeToken, user: User | None, address: str, now: datetime) -> None:
-        """Make it good, in the place of the one before that the same owner had for the same purpose."""
+    def has_live(self, tx: AuthStores, purpose: Purpose, user: User, now: datetime) -> bool:
+        """Tell whether a user has a token that is good for this."""
+        held = tx.one_time_tokens.in_slot(slot_of(purpose, str(user.id), self.fingerprints))
+        if held is None or held.spent_by is not None:
+            return False
+        return now < held.expires_at and held.secret_generation == user.secret_generation
+
+    def __call__(
+        self,
+        tx: AuthStores,
+        token: OneTimeToken,
+        user: User | None,
+        address: str,
+        now: datetime,
+        session_id: UUID | None = None,
+    ) -> None:
+        """Make it good, in the place of the one before that the same owner had for the same purpose.
+
+        With a session, only until that is ended.
+        """
         owner = str(user.id) if user else address
         tx.one_time_tokens.put(
             IssuedToken(
-                slot=self.fingerprints.of(f"token {token.purpose.value}", owner),
+                slot=slot_of(token.purpose, owner, self.fingerprints),
                 id=token.id,
                 user_id=user.id if user else None,
                 purpose=token.purpose,
@@ -39,6 +57,7 @@ class IssueToken:
                 address=address,
                 created_at=now,
                 expires_at=now + self.lives[token.purpose],
+                session_id=session_id,
             )
         )
 
@@ -94,12 +113,21 @@ class RedeemToken:
         if current is None or not tx.one_time_tokens.spend(presented.token, presented.call_id, now, current.id):
             raise OneTimeTokenInvalid
         _require_unchanged(presented, current)
+        if presented.issued.session_id:
+            found = tx.sessions.get(presented.issued.session_id)
+            if found is None or found[0].ended_at:
+                raise OneTimeTokenInvalid
         return current
 
     def has_spent(self, tx: AuthStores, presented: Presented | Invitation) -> bool:
         """Tell whether an earlier run of the same call has spent it, with all that belongs to that."""
         held = tx.one_time_tokens.get(presented.token.id)
         return held is not None and held.spent_by == presented.call_id
+
+
+def slot_of(purpose: Purpose, owner: str, fingerprints: Fingerprints) -> bytes:
+    """Return the 32 bytes that stand for a purpose and its owner: a user's id, or the address of an invitation."""
+    return fingerprints.of(f"token {purpose.value}", owner)
 
 
 def is_good(token: OneTimeToken, issued: IssuedToken, now: datetime) -> bool:

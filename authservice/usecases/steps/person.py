@@ -5,11 +5,12 @@ from authservice.domain.person import Person
 from authservice.domain.user import User
 from authservice.ports import AuthStores, Fingerprints
 from authservice.usecases.steps.admit_attempt import account_of
+from authservice.usecases.steps.admit_code import codes_of
 
 
 def person_of(user: User, fingerprints: Fingerprints) -> Person:
     """Return under what the rows about a user are found."""
-    return Person(user.id, account_of(user.id, fingerprints))
+    return Person(user.id, account_of(user.id, fingerprints), codes_of(user.id, fingerprints))
 
 
 def retired_name(canonical: str, fingerprints: Fingerprints) -> bytes:

@@ -7,6 +7,7 @@ from authservice.domain.deadline import Deadline
 from authservice.domain.errors import EmailNotConfirmed
 from authservice.domain.user import User
 from authservice.ports import Audit, AuthStores, Database
+from authservice.usecases.steps.own_claim import has_confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,7 @@ class RequireConfirmed:
 
     def is_met(self, tx: AuthStores, user: User) -> bool:
         """Tell whether nothing is left to confirm."""
-        if not self.is_asked_for or user.email is None:
-            return True
-        claim = tx.email_claims.holder(user.email)
-        return claim is not None and claim.user_id == user.id and claim.confirmed_at is not None
+        return not self.is_asked_for or user.email is None or has_confirmed(tx, user)
 
     def refused(self, user: User) -> EmailNotConfirmed:
         """Record that somebody was not let in, and return the error."""

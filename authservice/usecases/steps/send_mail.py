@@ -6,6 +6,7 @@ from datetime import timedelta
 from authservice.domain.mail import MOST_AN_HOUR, NOTICES_KEPT, Letter, MailKind
 from authservice.domain.user import User
 from authservice.ports import AuthStores, Clock, Envelopes, Fingerprints, NewId
+from authservice.usecases.steps.own_claim import own_claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,23 @@ class SendMail:
 
         Whoever has proved it hears of everything; one that was only named gets no more than others can ask for.
         """
-        claim = tx.email_claims.holder(user.email) if user.email else None
-        if user.email is None or claim is None or claim.user_id != user.id:
+        claim = own_claim(tx, user)
+        if user.email is None or claim is None:
             return
         if claim.confirmed_at or self.may_ask(tx, user.email, notice):
             facts = {"user_name": user.name.typed, **notice.facts}
             self(tx, replace(notice, address=user.email, user_id=user.id, facts=facts))
 
     def may_ask(self, tx: AuthStores, address: str, letter: Letter) -> bool:
-        """Count a letter that somebody asked for. Tells whether the address may be sent one more in this hour."""
-        return tx.mail_quotas.take(self.fingerprints.of("mailed", address), letter.written_at, MOST_AN_HOUR)
+        """Count a letter that somebody asked for. Tells whether the address may be sent one more in this hour.
+
+        Each kind has a count of its own, so that nobody spends on one what another needs.
+        """
+        return self._take(tx, f"mailed {letter.kind.value}", address, letter)
+
+    def may_have_asked(self, tx: AuthStores, user: User, letter: Letter) -> bool:
+        """Count a letter that a user asked for, to whatever address."""
+        return self._take(tx, f"asked {letter.kind.value}", str(user.id), letter)
+
+    def _take(self, tx: AuthStores, kind: str, subject: str, letter: Letter) -> bool:
+        return tx.mail_quotas.take(self.fingerprints.of(kind, subject), letter.written_at, MOST_AN_HOUR)

@@ -19,6 +19,8 @@ from authservice.storage.columns import Bytes, Id, Time, Times, Words, packed
 from authservice.storage.tables import metadata
 from authservice.storage.tables.held import HELD, Kind, of_people
 from authservice.usecases.steps.admit_attempt import account_of
+from authservice.usecases.steps.admit_code import codes_of
+from authservice.usecases.steps.person import person_of
 
 _numbers = itertools.count()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -36,8 +38,8 @@ class CanaryPerson:
     def put_into(cls, service: bootstrap.Service, rows: int = 1) -> "CanaryPerson":
         """Write some rows about a new person into every table that holds any, as export and erasure know them."""
         user_id = uuid7()
-        account = service.parts.fingerprints.of("user", str(user_id))
-        canary = cls(service, Person(user_id, account))
+        account = account_of(user_id, service.parts.fingerprints)
+        canary = cls(service, Person(user_id, account, codes_of(user_id, service.parts.fingerprints)))
         people = of_people()
         with service.parts.engine.begin() as connection:
             for table in (each for each in metadata.sorted_tables if each in people):
@@ -49,7 +51,7 @@ class CanaryPerson:
                     canary.values[table.name] = row
         found = service.account.get_account.database.read(lambda tx: tx.users.get(user_id), Deadline.after(20))
         assert found
-        assert account_of(found.id, service.parts.fingerprints) == account
+        assert person_of(found, service.parts.fingerprints) == canary.person
         return canary
 
     def of_kind(self, *kinds: Kind) -> dict[tuple[str, str], Any]:

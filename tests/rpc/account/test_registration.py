@@ -169,6 +169,19 @@ def test_c10_a_taken_address_is_answered_alike_and_its_owner_is_told(company: Op
     assert refusal(login, at.stub, "eve").reason == "EMAIL_NOT_CONFIRMED"
 
 
+def test_c10_an_address_that_nobody_has_confirmed_is_no_name_where_that_is_asked_for(company: Open) -> None:
+    """Or whoever registers an address and logs in by it hears whether it was somebody's."""
+    at = company(email_confirmation="required")
+    register(at.stub, "ada", email=ADDRESS)
+    at.anyone.call("VerifyEmail", token=at.mailbox.token())
+    register(at.stub, "eve", OTHER_PASSWORD, email=ADDRESS)
+    register(at.stub, "eve2", OTHER_PASSWORD, email="nobodys@example.com")
+    heard = [refusal(login, at.stub, typed, OTHER_PASSWORD).reason for typed in (ADDRESS, "nobodys@example.com")]
+    assert heard == ["CREDENTIALS_INVALID"] * 2
+    assert refusal(login, at.stub, "eve2", OTHER_PASSWORD).reason == "EMAIL_NOT_CONFIRMED"
+    login(at.stub, ADDRESS)
+
+
 def test_an_account_without_an_address_has_nothing_to_confirm(company: Open) -> None:
     at = company(email_confirmation="required")
     at.service.auth.register_by_operator(Registration("robot", PASSWORD), Deadline.after(30))

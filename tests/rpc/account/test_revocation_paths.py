@@ -172,7 +172,7 @@ def remove_the_app(world: World) -> Outcome:
     _, codes = Seeder(world.service).app(user)
     proved = world.auth.StepUp(api.StepUpRequest(code=codes[0]), metadata=bearer(mine.access_token))
     assert Account(world.channel, proved.access_token).call("RemoveTotp").ended_sessions == 2
-    return Outcome([other], [mine])
+    return Outcome([other], [refresh(world.auth, mine.refresh_token)])
 
 
 def remove_a_passkey(world: World) -> Outcome:
@@ -185,7 +185,7 @@ def remove_a_passkey(world: World) -> Outcome:
     account = Account(world.channel, proved.access_token)
     (held,) = account.call("ListFactors").factors
     assert account.call("RemovePasskey", passkey_id=held.passkey_id).ended_sessions == 2
-    return Outcome([other], [mine])
+    return Outcome([other], [refresh(world.auth, mine.refresh_token)])
 
 
 def operator_removes_the_app(world: World) -> Outcome:

@@ -10,9 +10,11 @@ import grpc
 import pytest
 from authapi.v1 import auth_service_pb2 as api
 from authapi.v1 import auth_service_pb2_grpc as rpc
+from sqlalchemy import select
 
 from authservice import bootstrap
 from authservice.config import Settings
+from authservice.storage.tables.auth import login_attempts, tried_secrets
 from tests.conftest import CHEAPEST, RecordedAudit, SettableClock, serve_in_process
 from tests.observed import PASSWORD, ObservedChannel, Refusal, refresh, register, verify
 
@@ -117,6 +119,36 @@ def test_c8_a_program_that_repeats_one_wrong_password_is_no_attack(
     register(stub, "ada")
     assert {attempt(stub, "ada", guess(0)) for _ in range(30)} == {"CREDENTIALS_INVALID"}
     assert attempt(stub, "ada", PASSWORD) == "OK"
+
+
+def test_c8_what_one_network_has_sent_is_a_guess_again_at_another(
+    behind_a_proxy: tuple[Stub, bootstrap.Service], clock: SettableClock
+) -> None:
+    """Or whoever wants to know whether a user has mistyped a password in a certain way asks, and is not counted."""
+    stub, _ = behind_a_proxy
+    register(stub, "ada")
+    assert attempt(stub, "ada", guess(0), HOME) == "CREDENTIALS_INVALID"
+    for number in range(1, 6):
+        assert attempt(stub, "ada", guess(number)) == "CREDENTIALS_INVALID"
+    assert attempt(stub, "ada", guess(0)) == "THROTTLED", "as any other guess"
+
+
+def test_c8_who_is_held_up_leaves_no_row_however_many_networks_they_have(
+    behind_a_proxy: tuple[Stub, bootstrap.Service],
+) -> None:
+    stub, service = behind_a_proxy
+    register(stub, "ada")
+    for number in range(100):
+        assert attempt(stub, "ada", guess(number), f"10.1.{number // 5}.1") == "CREDENTIALS_INVALID"
+    before = rows(service)
+    assert {attempt(stub, "ada", guess(number), f"10.2.{number}.1") for number in range(40)} == {"THROTTLED"}
+    assert rows(service) == before
+
+
+def rows(service: bootstrap.Service) -> list[int]:
+    """Return how many rows the tables have that attempts are counted in."""
+    with service.parts.engine.connect() as connection:
+        return [len(connection.execute(select(table)).all()) for table in (login_attempts, tried_secrets)]
 
 
 def test_c9_many_who_log_in_at_once_with_the_right_password_are_all_let_in(

@@ -41,6 +41,7 @@ class Device:
         verifies: whether it asks its owner for a PIN or a finger.
         counts: whether it counts its signatures.
         is_framed: whether the page is inside one of another origin.
+        shown: the public key that is registered (RFC 9052), in place of the one that there is.
     """
 
     origin: str = ORIGIN
@@ -49,6 +50,7 @@ class Device:
     counts: bool = True
     is_backed_up: bool = False
     is_framed: bool = False
+    shown: dict[int, Any] | None = None
     keys: list[Key] = field(default_factory=list)
 
     def create(self, options: str) -> str:
@@ -58,7 +60,7 @@ class Device:
         self.keys.append(key)
         point = key.private.public_key().public_numbers()
         cose = {1: 2, 3: -7, -1: 1, -2: point.x.to_bytes(32), -3: point.y.to_bytes(32)}
-        held = bytes(16) + len(key.id).to_bytes(2) + key.id + cbor2.dumps(cose)
+        held = bytes(16) + len(key.id).to_bytes(2) + key.id + cbor2.dumps(self.shown or cose)
         attestation = {"fmt": "none", "attStmt": {}, "authData": self._told(key, HAS_KEY) + held}
         response = {
             "clientDataJSON": encoded(self._client_data("webauthn.create", asked["challenge"])),

@@ -52,7 +52,7 @@ def test_one_ceremony_makes_one_passkey_and_a_credential_is_registered_once(
     asked = owner.account.call("BeginPasskeyRegistration").ceremony
     first, second = owner.device.create(asked.options_json), owner.device.create(asked.options_json)
     owner.finish(asked.ceremony_token, first)
-    assert refusal(owner.finish, asked.ceremony_token, second).reason == "PASSKEY_EXISTS"
+    assert refusal(owner.finish, asked.ceremony_token, second).reason == "CHALLENGE_OVER"
     eve = an_owner(channel, clock, "eve")
     begun = eve.account.call("BeginPasskeyRegistration").ceremony
     assert refusal(eve.finish, begun.ceremony_token, first).reason == "PASSKEY_INVALID", "it was made for another one"
@@ -91,6 +91,24 @@ def test_what_another_page_has_asked_for_is_refused(owner: Owner, device: Device
 
 
 @pytest.mark.parametrize(
+    "shown",
+    [
+        {1: 3, 3: -257, -1: ((1 << 1023) + 1).to_bytes(128), -2: b"\x01\x00\x01"},
+        {1: 3, 3: -257, -1: b"", -2: b"\x01\x00\x01"},
+        {1: 2, 3: -7, -1: 1, -2: bytes(32), -3: bytes(32)},
+        {1: 2, 3: -7, -1: 1, -2: 7, -3: None},
+        {1: 2, 3: -7},
+        {1: 9},
+    ],
+    ids=["RSA of 1024 bits", "RSA of none", "no point of the curve", "no bytes", "no point", "no such kind"],
+)
+def test_a_key_that_proves_nothing_is_not_registered(owner: Owner, shown: dict[int, object]) -> None:
+    owner.device = Device(shown=shown)
+    assert refusal(owner.register_passkey).reason == "PASSKEY_INVALID"
+    assert owner.passkeys() == []
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "x",
@@ -114,13 +132,19 @@ def test_what_is_missing_or_too_long_is_named(owner: Owner) -> None:
 
 
 def test_a_user_has_twenty_at_most(owner: Owner) -> None:
-    begun = owner.account.call("BeginPasskeyRegistration").ceremony
     for number in range(MOST_PASSKEYS):
         owner.register_passkey(f"Device {number}")
     assert refusal(owner.register_passkey).reason == "PASSKEY_LIMIT"
-    made = owner.device.create(begun.options_json)
-    assert refusal(owner.finish, begun.ceremony_token, made).reason == "PASSKEY_LIMIT", "begun when there was room"
     assert len(owner.passkeys()) == MOST_PASSKEYS
+
+
+def test_of_ceremonies_that_were_begun_together_one_makes_a_passkey(owner: Owner) -> None:
+    """So nobody who has begun one waits, with what they knew, until the account has another factor."""
+    begun = [owner.account.call("BeginPasskeyRegistration").ceremony for _ in range(2)]
+    first, second = ((each.ceremony_token, owner.device.create(each.options_json)) for each in begun)
+    owner.finish(*first)
+    assert refusal(owner.finish, *second).reason == "CHALLENGE_OVER"
+    assert len(owner.passkeys()) == 1
 
 
 def test_passkeys_are_renamed_by_their_owner_alone(owner: Owner, channel: grpc.Channel, clock: SettableClock) -> None:
@@ -150,6 +174,9 @@ def test_s7_removing_a_passkey_ends_every_other_session_and_the_last_one_takes_t
     assert refusal(verify, owner.stub, other.access_token).reason == "SESSION_ENDED"
     assert owner.account.call("ListFactors").recovery_codes_left == 10
     assert owner.account.call("RemovePasskey", passkey_id=second.passkey_id).ended_sessions == 0
+    assert refusal(verify, owner.stub, owner.tokens.access_token).reason == "TOKEN_OUTDATED", "it tells of two factors"
+    owner.tokens = refresh(owner.stub, owner.tokens.refresh_token)
+    assert owner.is_proved_by() == ["pop"]
     assert owner.account.call("ListFactors") == api.ListFactorsResponse()
     assert owner.ask().HasField("tokens"), "the password is enough again"
 

@@ -175,4 +175,4 @@ def test_m8_a_recovery_code_is_good_once_in_place_of_one_of_the_app(person: Pers
 def test_s7_a_user_who_was_disabled_meanwhile_gets_no_session(person: Person, service: bootstrap.Service) -> None:
     challenge = person.challenge()
     service.admin.operate_users.disable("ada", Deadline.after(10))
-    assert refusal(person.complete, challenge, person.code()).reason == "CREDENTIALS_INVALID"
+    assert refusal(person.complete, challenge, person.code()).reason == "CHALLENGE_OVER"

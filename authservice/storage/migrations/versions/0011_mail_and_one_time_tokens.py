@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("created_at", Time, nullable=False),
         sa.Column("expires_at", Time, nullable=False),
         sa.Column("spent_by", Id),
+        sa.Column("session_id", Id),
         sa.PrimaryKeyConstraint("slot", name="pk_one_time_tokens"),
         sa.UniqueConstraint("id", name="uq_one_time_tokens_id"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_one_time_tokens_user_id", ondelete="CASCADE"),

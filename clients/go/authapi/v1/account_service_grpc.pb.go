@@ -79,7 +79,8 @@ type AccountServiceClient interface {
 	//
 	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
 	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-	// Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	// Reasons: CREDENTIALS_INVALID, MFA_REQUIRED where the user has a second factor and the session tells of none, OVERLOADED,
+	// PASSWORD_CHECK_UNAVAILABLE.
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
 	// EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
 	// Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
@@ -115,8 +116,8 @@ type AccountServiceClient interface {
 	// Reasons: NOT_PERMITTED, once the time of grace is over.
 	CancelDeletion(ctx context.Context, in *CancelDeletionRequest, opts ...grpc.CallOption) (*CancelDeletionResponse, error)
 	// RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
-	// disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
-	// in any hour, and only the newest token counts.
+	// disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five such
+	// mails in any hour, beyond that one whenever no token is good, and only the newest token counts.
 	//
 	// Anyone may call it.
 	// Reasons: THROTTLED.
@@ -144,22 +145,23 @@ type AccountServiceClient interface {
 	// one is confirmed. The answer is the same whether or not the new address belongs to another account.
 	//
 	// Anyone may call it who has proved who they are within the last 5 minutes.
-	// Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+	// Reasons: AUTHENTICATION_TOO_OLD, MFA_REQUIRED where the user has a second factor and the session tells of none, THROTTLED.
 	ChangeEmail(ctx context.Context, in *ChangeEmailRequest, opts ...grpc.CallOption) (*ChangeEmailResponse, error)
 	// EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
 	// within 10 minutes is void, and so is one after another call.
 	//
 	// Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-	// Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+	// Reasons: SECOND_FACTOR_EXISTS, MFA_REQUIRED where the user has a passkey and the session tells of none, AUTHENTICATION_TOO_OLD.
 	EnrollTotp(ctx context.Context, in *EnrollTotpRequest, opts ...grpc.CallOption) (*EnrollTotpResponse, error)
 	// ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
 	// counts as one with two factors from its next Refresh on. Other sessions go on as they are.
 	//
 	// Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
-	// Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+	// Reasons: CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
 	ConfirmTotp(ctx context.Context, in *ConfirmTotpRequest, opts ...grpc.CallOption) (*ConfirmTotpResponse, error)
 	// RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
-	// RevokeSession does.
+	// RevokeSession does. If it was the last second factor, the session that calls tells of none from then on, and its access
+	// tokens are outdated: Refresh gives one that is not.
 	//
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
 	// Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -172,14 +174,15 @@ type AccountServiceClient interface {
 	// BeginPasskeyRegistration asks the caller's browser for a new passkey.
 	//
 	// Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-	// Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+	// Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, MFA_REQUIRED where the user has a second factor and the session tells of none,
+	// AUTHENTICATION_TOO_OLD.
 	BeginPasskeyRegistration(ctx context.Context, in *BeginPasskeyRegistrationRequest, opts ...grpc.CallOption) (*BeginPasskeyRegistrationResponse, error)
 	// FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
 	// factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
 	// for the session that has begun.
 	//
 	// Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
-	// Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+	// Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
 	FinishPasskeyRegistration(ctx context.Context, in *FinishPasskeyRegistrationRequest, opts ...grpc.CallOption) (*FinishPasskeyRegistrationResponse, error)
 	// RenamePasskey gives a passkey of the caller another name.
 	//
@@ -187,7 +190,7 @@ type AccountServiceClient interface {
 	// Reasons: NOT_PERMITTED if the caller has no such passkey.
 	RenamePasskey(ctx context.Context, in *RenamePasskeyRequest, opts ...grpc.CallOption) (*RenamePasskeyResponse, error)
 	// RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
-	// recovery codes go with the last second factor.
+	// recovery codes go with the last second factor, as with RemoveTotp.
 	//
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
 	// Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -488,7 +491,8 @@ type AccountServiceServer interface {
 	//
 	// Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
 	// minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-	// Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+	// Reasons: CREDENTIALS_INVALID, MFA_REQUIRED where the user has a second factor and the session tells of none, OVERLOADED,
+	// PASSWORD_CHECK_UNAVAILABLE.
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
 	// EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
 	// Nothing is stored. It asks no service of others for breached passwords, so Register and ChangePassword may still refuse what
@@ -524,8 +528,8 @@ type AccountServiceServer interface {
 	// Reasons: NOT_PERMITTED, once the time of grace is over.
 	CancelDeletion(context.Context, *CancelDeletionRequest) (*CancelDeletionResponse, error)
 	// RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
-	// disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
-	// in any hour, and only the newest token counts.
+	// disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five such
+	// mails in any hour, beyond that one whenever no token is good, and only the newest token counts.
 	//
 	// Anyone may call it.
 	// Reasons: THROTTLED.
@@ -553,22 +557,23 @@ type AccountServiceServer interface {
 	// one is confirmed. The answer is the same whether or not the new address belongs to another account.
 	//
 	// Anyone may call it who has proved who they are within the last 5 minutes.
-	// Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+	// Reasons: AUTHENTICATION_TOO_OLD, MFA_REQUIRED where the user has a second factor and the session tells of none, THROTTLED.
 	ChangeEmail(context.Context, *ChangeEmailRequest) (*ChangeEmailResponse, error)
 	// EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
 	// within 10 minutes is void, and so is one after another call.
 	//
 	// Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-	// Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+	// Reasons: SECOND_FACTOR_EXISTS, MFA_REQUIRED where the user has a passkey and the session tells of none, AUTHENTICATION_TOO_OLD.
 	EnrollTotp(context.Context, *EnrollTotpRequest) (*EnrollTotpResponse, error)
 	// ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
 	// counts as one with two factors from its next Refresh on. Other sessions go on as they are.
 	//
 	// Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
-	// Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+	// Reasons: CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
 	ConfirmTotp(context.Context, *ConfirmTotpRequest) (*ConfirmTotpResponse, error)
 	// RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
-	// RevokeSession does.
+	// RevokeSession does. If it was the last second factor, the session that calls tells of none from then on, and its access
+	// tokens are outdated: Refresh gives one that is not.
 	//
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
 	// Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -581,14 +586,15 @@ type AccountServiceServer interface {
 	// BeginPasskeyRegistration asks the caller's browser for a new passkey.
 	//
 	// Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-	// Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+	// Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, MFA_REQUIRED where the user has a second factor and the session tells of none,
+	// AUTHENTICATION_TOO_OLD.
 	BeginPasskeyRegistration(context.Context, *BeginPasskeyRegistrationRequest) (*BeginPasskeyRegistrationResponse, error)
 	// FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
 	// factor; and LoginWithPasskey takes it. The session that calls counts as one with two factors from its next Refresh on. It is
 	// for the session that has begun.
 	//
 	// Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
-	// Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+	// Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
 	FinishPasskeyRegistration(context.Context, *FinishPasskeyRegistrationRequest) (*FinishPasskeyRegistrationResponse, error)
 	// RenamePasskey gives a passkey of the caller another name.
 	//
@@ -596,7 +602,7 @@ type AccountServiceServer interface {
 	// Reasons: NOT_PERMITTED if the caller has no such passkey.
 	RenamePasskey(context.Context, *RenamePasskeyRequest) (*RenamePasskeyResponse, error)
 	// RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
-	// recovery codes go with the last second factor.
+	// recovery codes go with the last second factor, as with RemoveTotp.
 	//
 	// Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
 	// Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.

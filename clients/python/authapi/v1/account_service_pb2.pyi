@@ -373,6 +373,7 @@ class Account(_message.Message):
     ROLES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ERASE_TIME_FIELD_NUMBER: _builtins.int
+    EMAIL_CONFIRMED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """UUID in its 36-character text form."""
     user_name: _builtins.str
@@ -383,6 +384,8 @@ class Account(_message.Message):
     """What the person wants to be called; may be empty."""
     locale: _builtins.str
     """The language that the person wants, as BCP 47 has it, such as `de-CH`; may be empty."""
+    email_confirmed: _builtins.bool
+    """Whether the user has shown that the address is theirs, by VerifyEmail or ResetPassword."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Sorted."""
@@ -406,10 +409,11 @@ class Account(_message.Message):
         roles: _abc.Iterable[_builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         erase_time: _timestamp_pb2.Timestamp | None = ...,
+        email_confirmed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "erase_time", b"erase_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "email", b"email", "erase_time", b"erase_time", "locale", b"locale", "roles", b"roles", "user_id", b"user_id", "user_name", b"user_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "email", b"email", "email_confirmed", b"email_confirmed", "erase_time", b"erase_time", "locale", b"locale", "roles", b"roles", "user_id", b"user_id", "user_name", b"user_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -919,7 +923,7 @@ class ConfirmTotpResponse(_message.Message):
     RECOVERY_CODES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def recovery_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ten codes, each good once in place of one of the app; shown here and never again."""
+        """Ten codes, each good once in place of one of the app; shown here and never again. None where a passkey has brought some before."""
 
     def __init__(
         self,

@@ -208,7 +208,8 @@ class AccountServiceServicer(object):
 
         Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
         minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-        Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        Reasons: CREDENTIALS_INVALID, MFA_REQUIRED where the user has a second factor and the session tells of none, OVERLOADED,
+        PASSWORD_CHECK_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -279,8 +280,8 @@ class AccountServiceServicer(object):
 
     def RequestPasswordReset(self, request, context):
         """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
-        disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
-        in any hour, and only the newest token counts.
+        disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five such
+        mails in any hour, beyond that one whenever no token is good, and only the newest token counts.
 
         Anyone may call it.
         Reasons: THROTTLED.
@@ -328,7 +329,7 @@ class AccountServiceServicer(object):
         one is confirmed. The answer is the same whether or not the new address belongs to another account.
 
         Anyone may call it who has proved who they are within the last 5 minutes.
-        Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+        Reasons: AUTHENTICATION_TOO_OLD, MFA_REQUIRED where the user has a second factor and the session tells of none, THROTTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -339,7 +340,7 @@ class AccountServiceServicer(object):
         within 10 minutes is void, and so is one after another call.
 
         Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-        Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+        Reasons: SECOND_FACTOR_EXISTS, MFA_REQUIRED where the user has a passkey and the session tells of none, AUTHENTICATION_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -350,7 +351,7 @@ class AccountServiceServicer(object):
         counts as one with two factors from its next Refresh on. Other sessions go on as they are.
 
         Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
-        Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+        Reasons: CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -358,7 +359,8 @@ class AccountServiceServicer(object):
 
     def RemoveTotp(self, request, context):
         """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
-        RevokeSession does.
+        RevokeSession does. If it was the last second factor, the session that calls tells of none from then on, and its access
+        tokens are outdated: Refresh gives one that is not.
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
         Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -381,7 +383,8 @@ class AccountServiceServicer(object):
         """BeginPasskeyRegistration asks the caller's browser for a new passkey.
 
         Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-        Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+        Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, MFA_REQUIRED where the user has a second factor and the session tells of none,
+        AUTHENTICATION_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -393,7 +396,7 @@ class AccountServiceServicer(object):
         for the session that has begun.
 
         Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
-        Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+        Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -411,7 +414,7 @@ class AccountServiceServicer(object):
 
     def RemovePasskey(self, request, context):
         """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
-        recovery codes go with the last second factor.
+        recovery codes go with the last second factor, as with RemoveTotp.
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
         Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.

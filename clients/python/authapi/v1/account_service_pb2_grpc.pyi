@@ -64,7 +64,8 @@ class AccountServiceStub:
 
     Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
     minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-    Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    Reasons: CREDENTIALS_INVALID, MFA_REQUIRED where the user has a second factor and the session tells of none, OVERLOADED,
+    PASSWORD_CHECK_UNAVAILABLE.
     """
     EstimatePassword: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EstimatePasswordRequest, _account_service_pb2.EstimatePasswordResponse]
     """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
@@ -107,8 +108,8 @@ class AccountServiceStub:
     """
     RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RequestPasswordResetRequest, _account_service_pb2.RequestPasswordResetResponse]
     """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
-    disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
-    in any hour, and only the newest token counts.
+    disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five such
+    mails in any hour, beyond that one whenever no token is good, and only the newest token counts.
 
     Anyone may call it.
     Reasons: THROTTLED.
@@ -140,25 +141,26 @@ class AccountServiceStub:
     one is confirmed. The answer is the same whether or not the new address belongs to another account.
 
     Anyone may call it who has proved who they are within the last 5 minutes.
-    Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+    Reasons: AUTHENTICATION_TOO_OLD, MFA_REQUIRED where the user has a second factor and the session tells of none, THROTTLED.
     """
     EnrollTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.EnrollTotpRequest, _account_service_pb2.EnrollTotpResponse]
     """EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
     within 10 minutes is void, and so is one after another call.
 
     Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-    Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+    Reasons: SECOND_FACTOR_EXISTS, MFA_REQUIRED where the user has a passkey and the session tells of none, AUTHENTICATION_TOO_OLD.
     """
     ConfirmTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmTotpRequest, _account_service_pb2.ConfirmTotpResponse]
     """ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
     counts as one with two factors from its next Refresh on. Other sessions go on as they are.
 
     Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
-    Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+    Reasons: CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
     """
     RemoveTotp: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemoveTotpRequest, _account_service_pb2.RemoveTotpResponse]
     """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
-    RevokeSession does.
+    RevokeSession does. If it was the last second factor, the session that calls tells of none from then on, and its access
+    tokens are outdated: Refresh gives one that is not.
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
     Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -173,7 +175,8 @@ class AccountServiceStub:
     """BeginPasskeyRegistration asks the caller's browser for a new passkey.
 
     Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-    Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+    Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, MFA_REQUIRED where the user has a second factor and the session tells of none,
+    AUTHENTICATION_TOO_OLD.
     """
     FinishPasskeyRegistration: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.FinishPasskeyRegistrationRequest, _account_service_pb2.FinishPasskeyRegistrationResponse]
     """FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
@@ -181,7 +184,7 @@ class AccountServiceStub:
     for the session that has begun.
 
     Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
-    Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+    Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
     """
     RenamePasskey: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RenamePasskeyRequest, _account_service_pb2.RenamePasskeyResponse]
     """RenamePasskey gives a passkey of the caller another name.
@@ -191,7 +194,7 @@ class AccountServiceStub:
     """
     RemovePasskey: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RemovePasskeyRequest, _account_service_pb2.RemovePasskeyResponse]
     """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
-    recovery codes go with the last second factor.
+    recovery codes go with the last second factor, as with RemoveTotp.
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
     Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -239,7 +242,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
     minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-    Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+    Reasons: CREDENTIALS_INVALID, MFA_REQUIRED where the user has a second factor and the session tells of none, OVERLOADED,
+    PASSWORD_CHECK_UNAVAILABLE.
     """
     EstimatePassword: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EstimatePasswordRequest, _account_service_pb2.EstimatePasswordResponse]  # type: ignore[assignment]
     """EstimatePassword says what a password would be worth, and what would make it better, for a form in which somebody chooses one.
@@ -282,8 +286,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """
     RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RequestPasswordResetRequest, _account_service_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
     """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
-    disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
-    in any hour, and only the newest token counts.
+    disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five such
+    mails in any hour, beyond that one whenever no token is good, and only the newest token counts.
 
     Anyone may call it.
     Reasons: THROTTLED.
@@ -315,25 +319,26 @@ class AccountServiceAsyncStub(AccountServiceStub):
     one is confirmed. The answer is the same whether or not the new address belongs to another account.
 
     Anyone may call it who has proved who they are within the last 5 minutes.
-    Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+    Reasons: AUTHENTICATION_TOO_OLD, MFA_REQUIRED where the user has a second factor and the session tells of none, THROTTLED.
     """
     EnrollTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.EnrollTotpRequest, _account_service_pb2.EnrollTotpResponse]  # type: ignore[assignment]
     """EnrollTotp begins to set up an authenticator app. Nothing is asked for before ConfirmTotp; a secret that was not confirmed
     within 10 minutes is void, and so is one after another call.
 
     Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-    Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+    Reasons: SECOND_FACTOR_EXISTS, MFA_REQUIRED where the user has a passkey and the session tells of none, AUTHENTICATION_TOO_OLD.
     """
     ConfirmTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ConfirmTotpRequest, _account_service_pb2.ConfirmTotpResponse]  # type: ignore[assignment]
     """ConfirmTotp takes the first code of the app. From then on Login asks for one. That code is used; the session that calls
     counts as one with two factors from its next Refresh on. Other sessions go on as they are.
 
     Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
-    Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+    Reasons: CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
     """
     RemoveTotp: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemoveTotpRequest, _account_service_pb2.RemoveTotpResponse]  # type: ignore[assignment]
     """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
-    RevokeSession does.
+    RevokeSession does. If it was the last second factor, the session that calls tells of none from then on, and its access
+    tokens are outdated: Refresh gives one that is not.
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
     Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -348,7 +353,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """BeginPasskeyRegistration asks the caller's browser for a new passkey.
 
     Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-    Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+    Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, MFA_REQUIRED where the user has a second factor and the session tells of none,
+    AUTHENTICATION_TOO_OLD.
     """
     FinishPasskeyRegistration: _aio.UnaryUnaryMultiCallable[_account_service_pb2.FinishPasskeyRegistrationRequest, _account_service_pb2.FinishPasskeyRegistrationResponse]  # type: ignore[assignment]
     """FinishPasskeyRegistration keeps the passkey that the device has made. From then on Login asks for it, or for another second
@@ -356,7 +362,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     for the session that has begun.
 
     Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
-    Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+    Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
     """
     RenamePasskey: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RenamePasskeyRequest, _account_service_pb2.RenamePasskeyResponse]  # type: ignore[assignment]
     """RenamePasskey gives a passkey of the caller another name.
@@ -366,7 +372,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """
     RemovePasskey: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RemovePasskeyRequest, _account_service_pb2.RemovePasskeyResponse]  # type: ignore[assignment]
     """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
-    recovery codes go with the last second factor.
+    recovery codes go with the last second factor, as with RemoveTotp.
 
     Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
     Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -435,7 +441,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Anyone with an access token may call it who also knows the old password, or has shown a second factor within the last five
         minutes. Of several calls at once, one changes the password; the others are refused as if the old password were wrong.
-        Reasons: CREDENTIALS_INVALID, OVERLOADED, PASSWORD_CHECK_UNAVAILABLE.
+        Reasons: CREDENTIALS_INVALID, MFA_REQUIRED where the user has a second factor and the session tells of none, OVERLOADED,
+        PASSWORD_CHECK_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -520,8 +527,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RequestPasswordResetResponse, _abc.Awaitable[_account_service_pb2.RequestPasswordResetResponse]]:
         """RequestPasswordReset sends a token for ResetPassword to the address of an account, if there is such an account, it is not
-        disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five mails
-        in any hour, and only the newest token counts.
+        disabled, and the address is its own. The answer is the same in any case, after the same work. An address is sent five such
+        mails in any hour, beyond that one whenever no token is good, and only the newest token counts.
 
         Anyone may call it.
         Reasons: THROTTLED.
@@ -577,7 +584,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         one is confirmed. The answer is the same whether or not the new address belongs to another account.
 
         Anyone may call it who has proved who they are within the last 5 minutes.
-        Reasons: AUTHENTICATION_TOO_OLD, THROTTLED.
+        Reasons: AUTHENTICATION_TOO_OLD, MFA_REQUIRED where the user has a second factor and the session tells of none, THROTTLED.
         """
 
     @_abc_1.abstractmethod
@@ -590,7 +597,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         within 10 minutes is void, and so is one after another call.
 
         Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-        Reasons: SECOND_FACTOR_EXISTS, AUTHENTICATION_TOO_OLD.
+        Reasons: SECOND_FACTOR_EXISTS, MFA_REQUIRED where the user has a passkey and the session tells of none, AUTHENTICATION_TOO_OLD.
         """
 
     @_abc_1.abstractmethod
@@ -603,7 +610,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         counts as one with two factors from its next Refresh on. Other sessions go on as they are.
 
         Anyone may call it who has proved within 15 minutes who they are: 5 for EnrollTotp, and 10 to set the app up.
-        Reasons: CODE_INVALID, THROTTLED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
+        Reasons: CODE_INVALID, THROTTLED, MFA_REQUIRED, SECOND_FACTOR_EXISTS, SECOND_FACTOR_MISSING, AUTHENTICATION_TOO_OLD.
         """
 
     @_abc_1.abstractmethod
@@ -613,7 +620,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RemoveTotpResponse, _abc.Awaitable[_account_service_pb2.RemoveTotpResponse]]:
         """RemoveTotp forgets the app, and the recovery codes unless there are passkeys, and ends every session of the caller but the one that calls, as
-        RevokeSession does.
+        RevokeSession does. If it was the last second factor, the session that calls tells of none from then on, and its access
+        tokens are outdated: Refresh gives one that is not.
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are, by CompleteLogin or StepUp.
         Reasons: SECOND_FACTOR_MISSING, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
@@ -640,7 +648,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """BeginPasskeyRegistration asks the caller's browser for a new passkey.
 
         Anyone may call it who has proved within 5 minutes who they are, by Login or StepUp.
-        Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, AUTHENTICATION_TOO_OLD.
+        Reasons: PASSKEYS_OFF, PASSKEY_LIMIT, MFA_REQUIRED where the user has a second factor and the session tells of none,
+        AUTHENTICATION_TOO_OLD.
         """
 
     @_abc_1.abstractmethod
@@ -654,7 +663,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         for the session that has begun.
 
         Anyone may call it who has proved within 10 minutes who they are: 5 to begin, and 5 to find the device.
-        Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, AUTHENTICATION_TOO_OLD.
+        Reasons: PASSKEY_INVALID, CHALLENGE_OVER, PASSKEY_EXISTS, PASSKEY_LIMIT, PASSKEYS_OFF, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
         """
 
     @_abc_1.abstractmethod
@@ -676,7 +685,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RemovePasskeyResponse, _abc.Awaitable[_account_service_pb2.RemovePasskeyResponse]]:
         """RemovePasskey forgets a passkey, and ends every session of the caller but the one that calls, as RevokeSession does. The
-        recovery codes go with the last second factor.
+        recovery codes go with the last second factor, as with RemoveTotp.
 
         Anyone may call it who has logged in with two factors and has proved within 5 minutes who they are.
         Reasons: NOT_PERMITTED if the caller has no such passkey, MFA_REQUIRED, AUTHENTICATION_TOO_OLD.
