@@ -1,5 +1,6 @@
 """What mails say, from our templates and from those of others."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 from uuid6 import uuid7
 
-from authservice.domain.mail import Letter, MailKind
+from authservice.domain.mail import Letter, MailKind, Purpose
 from authservice.mail.messages import Courier
 from authservice.mail.templates import FACTS, WITH_TOKEN, Templates, TemplatesUnfit
 from authservice.ports import MailRefused
+from tests.contract import ROOT
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 BASE = "https://accounts.example.com/"
@@ -68,6 +70,13 @@ def test_p9_the_link_begins_as_the_settings_say_and_link_and_code_are_of_one_tok
     assert f"  {link}\n" in text
     assert f"  {TOKEN}\n" in text
     assert f'href="{link}"' in page
+
+
+def test_the_page_for_operators_says_what_the_front_end_has_to_have() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(\w+)\.` \| `/([\w-]+)` \| `\w+`", page, re.MULTILINE)
+    assert {purpose for purpose, _ in rows} == {purpose.value for purpose in Purpose}
+    assert {path for _, path in rows} == {kind.value.replace("_", "-") for kind in WITH_TOKEN}
 
 
 def test_p9_without_a_place_for_pages_there_is_a_code_and_no_link() -> None:

@@ -48,6 +48,15 @@ def test_a_page_speaks_of_it(method: MethodDescriptor) -> None:
     assert re.search(rf"\b{method.name}\b", pages), f"no page under docs/ speaks of {method.name}"
 
 
+def test_the_page_of_accounts_begins_with_what_every_call_of_theirs_is_for() -> None:
+    page = (ROOT / "docs" / "accounts.md").read_text()
+    table = page[page.index("| somebody wants to |") : page.index("\n## ")]
+    named = set(re.findall(r"`([A-Z]\w+)`", table))
+    served = {method.name for method in SERVED if method.containing_service.name == "AccountService"}
+    assert served - named == set()
+    assert named - {method.name for method in SERVED} == set()
+
+
 @each
 @pytest.mark.parametrize("language", STUBS)
 def test_the_stubs_of_each_language_have_it(language: str, method: MethodDescriptor) -> None:
