@@ -36,6 +36,8 @@ def open_sqlite(url: URL, pool_size: int, file: FileId | None = None) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
+        # Each keeps pages and compiled statements. In turn, all of them would; this way, as many as are needed at once.
+        pool_use_lifo=True,
         connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
         hide_parameters=True,
     )
