@@ -2,8 +2,6 @@
 
 import io
 
-import segno
-
 _SCALE = 5
 """Pixels of a module. A screen shows the codes of a TOTP secret at about 250 pixels."""
 
@@ -19,6 +17,9 @@ def as_svg(text: str) -> bytes:
 
 
 def _saved(text: str, kind: str) -> bytes:
+    # Here, because few calls need it and it takes a megabyte in each process.
+    import segno  # noqa: PLC0415
+
     out = io.BytesIO()
     # Not a Micro QR code, which no authenticator app reads.
     segno.make(text, micro=False).save(out, kind=kind, scale=_SCALE)
