@@ -31,8 +31,8 @@ MAX_BYTES_RS256 = 1536
 """An RS256 signature takes 512 bytes of text. Within 1,024 a user name of 19 letters would already be too long."""
 CLIENT_ID = "first-party"
 """The `client_id` that RFC 9068 requires. Until other clients exist, every login comes through the company's own."""
-CACHED_TOKENS = 12288
-"""At least, and a third more at most, which take some 16 MB. One that is seen again costs no look at its signature."""
+CACHED_TOKENS = 10240
+"""At least, and an eighth more at most, which take some 8 MB. One that is seen again costs no look at its signature."""
 
 _REFUSALS: dict[str, type[TokenRejected]] = {
     "TOKEN_MISSING": TokenMissing,

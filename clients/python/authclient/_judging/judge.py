@@ -22,7 +22,7 @@ MAX_KEY_AGE = 3600.0
 KEYS_ARE_KNOWN = 10.0
 """Seconds. In a younger key set an unknown key is no key: keys are published before they sign."""
 CACHED_TOKENS = 16384
-"""Tokens whose signatures need no second look, at least. A third more, the most that are kept, take 13 MB."""
+"""Tokens whose signatures need no second look, at least. An eighth more, the most that are kept, take 11 MB."""
 
 
 class Judge:
