@@ -43,8 +43,9 @@ type rule struct {
 	observe      bool
 }
 
-// judgesRoles tells whether a rule asks for what may change about a user while their session lives.
-func (r *rule) judgesRoles() bool { return len(r.anyRole) > 0 }
+// judgesWhatChanges tells whether a rule asks for what may change about a user while their session lives: roles, or a second
+// factor.
+func (r *rule) judgesWhatChanges() bool { return len(r.anyRole) > 0 || r.mfa }
 
 // Policy holds who may call each method, as its .proto says. Immutable.
 type Policy struct {

@@ -217,7 +217,7 @@ func (g *Guard) judgeAgain(s *guardedStream, who *caller, asks bool) (next *call
 		return who, tokenExpired // Verify, by its own clock, might not say so yet
 	}
 	inquiry := &streamInquiry{guard: g, stream: s, asks: asks, vouched: who.vouched}
-	if next, refused = g.judge.identifyToken(who.token, g.streamStaleness(s.rule), known, inquiry.ask, !s.rule.judgesRoles()); refused != nil {
+	if next, refused = g.judge.identifyToken(who.token, g.streamStaleness(s.rule), known, inquiry.ask, !s.rule.judgesWhatChanges()); refused != nil {
 		return who, refused
 	}
 	next.vouched = inquiry.vouched
@@ -256,7 +256,7 @@ func (i *streamInquiry) ask(token string) (*Identity, *refusal) {
 func (i *streamInquiry) answered(question *question) (*Identity, *refusal) {
 	known := question.identity
 	switch {
-	case question.refused == tokenOutdated && !i.stream.rule.judgesRoles():
+	case question.refused == tokenOutdated && !i.stream.rule.judgesWhatChanges():
 		known = &i.stream.who.Load().identity // Verify says so only where the session is alive
 	case question.refused != nil:
 		return nil, question.refused

@@ -178,13 +178,18 @@ func TestAStreamEndsWhenItsTokenIsOutdated(t *testing.T) {
 		_, watch := w.started()
 		w.service.stream = greetAndReceive
 		call := w.open("SupportBoth", w.auth.token(map[string]any{"roles": []string{"support"}}))
-		call.mustReceive("ada")
+		proved := w.open("ProvedBoth", w.auth.token(map[string]any{"amr": []string{"pwd", "otp", "mfa"}}))
+		for _, each := range []*openCall{call, proved} {
+			each.mustReceive("ada")
+		}
 		watch.send(delta(outdated(1, ada, 1)).counting(1))
-		call.mustEndAtOnceWith(codes.Unauthenticated, "TOKEN_OUTDATED")
+		for _, each := range []*openCall{call, proved} {
+			each.mustEndAtOnceWith(codes.Unauthenticated, "TOKEN_OUTDATED")
+		}
 	})
 }
 
-func TestAStreamWhoseRuleAsksForNoRoleOutlivesAChangeOfRoles(t *testing.T) {
+func TestAStreamWhoseRuleAsksForNeitherRoleNorMfaOutlivesAChangeOfRoles(t *testing.T) {
 	inFakeTime(t, func(w *world) {
 		_, watch := w.started()
 		w.service.stream = greetAndReceive

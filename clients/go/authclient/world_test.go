@@ -467,6 +467,7 @@ var shop = []struct {
 	{"Down", false, true, &authapi.Rule{Authenticated: true}},
 	{"Both", true, true, &authapi.Rule{Authenticated: true}},
 	{"SupportBoth", true, true, &authapi.Rule{AnyRole: []string{"support"}}},
+	{"ProvedBoth", true, true, &authapi.Rule{Authenticated: true, Mfa: true}},
 	{"CarefulBoth", true, true, &authapi.Rule{Authenticated: true, MaxStaleness: &durationpb.Duration{}}},
 	{"ObservedBoth", true, true, &authapi.Rule{Authenticated: true, Observe: true}},
 	{"LookBoth", true, true, &authapi.Rule{Public: true}},

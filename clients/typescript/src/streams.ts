@@ -129,8 +129,8 @@ export class GuardedStream {
   /** Judges the stream again, and ends it if its token is no longer good. */
   private async reconsider(): Promise<void> {
     const { caller, isVouchedForOnly } = this;
-    // What may change about a user while their session lives is nothing to a rule that asks for no role.
-    const mayBeOutdated = this.policy.anyRole.length === 0;
+    // What may change about a user while their session lives is nothing to a rule that asks neither for a role nor for mfa.
+    const mayBeOutdated = this.policy.anyRole.length === 0 && !this.policy.mfa;
     const bearer = { ...caller, isVouchedForOnly };
     const judged = await this.judge.authenticate(bearer, this.maxStaleness, this.newsAt, mayBeOutdated);
     // While the authentication service was asked, the stream may have ended or been given another token.

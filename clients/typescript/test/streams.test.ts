@@ -138,21 +138,23 @@ for (const kind of STREAMS) {
   });
 }
 
-test("a stream ends when its token is outdated, and not by a rule about earlier tokens", async () => {
-  const buying = echoService({ anyRole: ["buyer"] });
-  await openShop(buying);
-  const sub = randomUUID();
-  const [older, newer] = [
-    await openStream("bidi", shop.auth.key.token({ sub, gen: 3 }), buying),
-    await openStream("bidi", shop.auth.key.token({ sub, gen: 4 }), buying),
-  ];
-  watching.send(WatchPart.DELTA, [tokensOutdated(sub, 4)]);
-  assert.equal(reasonOf((await older.outcome).status), "TOKEN_OUTDATED");
-  newer.end();
-  assert.equal((await newer.outcome).status.code, OK);
-});
+for (const [what, rule] of Object.entries({ "a role": { anyRole: ["buyer"] }, mfa: { authenticated: true, mfa: true } })) {
+  test(`a stream whose rule asks for ${what} ends when its token is outdated, and not by a rule about earlier ones`, async () => {
+    const buying = echoService(rule);
+    await openShop(buying);
+    const claims = { sub: randomUUID(), amr: ["pwd", "otp", "mfa"] };
+    const [older, newer] = [
+      await openStream("bidi", shop.auth.key.token({ ...claims, gen: 3 }), buying),
+      await openStream("bidi", shop.auth.key.token({ ...claims, gen: 4 }), buying),
+    ];
+    watching.send(WatchPart.DELTA, [tokensOutdated(claims.sub, 4)]);
+    assert.equal(reasonOf((await older.outcome).status), "TOKEN_OUTDATED");
+    newer.end();
+    assert.equal((await newer.outcome).status.code, OK);
+  });
+}
 
-test("a stream whose rule asks for no role outlives a change of roles", async () => {
+test("a stream whose rule asks for no role nor mfa outlives a change of roles", async () => {
   await openShop();
   const claims = { sub: randomUUID(), sid: randomUUID(), gen: 3 };
   const running = await openStream("bidi", shop.auth.key.token(claims));

@@ -60,13 +60,13 @@ def test_a_handler_can_tell_a_refused_stream_from_one_whose_caller_is_done(
     assert waiting.finished == ["cut off"], "half an upload must not look like a whole one"
 
 
-def test_outdated_tokens_end_streams_whose_rule_asks_for_a_role(
-    auth: AuthServer, timed: Trust, waiting: Waiting
+@pytest.mark.parametrize("rule", [Rule(any_role=["reader"]), Rule(authenticated=True, mfa=True)])
+def test_outdated_tokens_end_streams_whose_rule_asks_for_a_role_or_mfa(
+    auth: AuthServer, timed: Trust, waiting: Waiting, rule: Rule
 ) -> None:
-    rules = dict.fromkeys(waiting.handlers, Rule(any_role=["reader"]))
-    with Guarded(timed, waiting.handlers, rules) as shop:
-        streams = all_open(shop, waiting, token(gen=2))
-        newer = Stream(shop, "unary_stream", token(gen=3))
+    with Guarded(timed, waiting.handlers, dict.fromkeys(waiting.handlers, rule)) as shop:
+        streams = all_open(shop, waiting, token(gen=2, amr=["pwd", "otp", "mfa"]))
+        newer = Stream(shop, "unary_stream", token(gen=3, amr=["pwd", "otp", "mfa"]))
         entered(waiting)
         auth.revoke(outdated(3))
         assert [summary(stream.end()) for stream in streams] == ["UNAUTHENTICATED TOKEN_OUTDATED"] * 3
@@ -74,7 +74,7 @@ def test_outdated_tokens_end_streams_whose_rule_asks_for_a_role(
         waiting.released.set()
 
 
-def test_a_stream_whose_rule_asks_for_no_role_outlives_a_change_of_roles(
+def test_a_stream_whose_rule_asks_for_neither_role_nor_mfa_outlives_a_change_of_roles(
     auth: AuthServer, timed: Trust, waiting_shop: Guarded, waiting: Waiting
 ) -> None:
     streams = all_open(waiting_shop, waiting, token(gen=2))
@@ -87,14 +87,17 @@ def test_a_stream_whose_rule_asks_for_no_role_outlives_a_change_of_roles(
     assert [summary(stream.end()) for stream in streams] == ["UNAUTHENTICATED SESSION_ENDED"] * 3
 
 
-@pytest.mark.parametrize(("rule", "ends"), [(Rule(authenticated=True), False), (Rule(any_role=["reader"]), True)])
-def test_what_verify_says_of_an_outdated_token_counts_where_the_rule_asks_for_a_role(
+@pytest.mark.parametrize(
+    ("rule", "ends"),
+    [(Rule(authenticated=True), False), (Rule(any_role=["reader"]), True), (Rule(authenticated=True, mfa=True), True)],
+)
+def test_what_verify_says_of_an_outdated_token_counts_where_the_rule_asks_for_a_role_or_mfa(
     auth: AuthServer, timed: Trust, hands: Hands, waiting: Waiting, rule: Rule, ends: bool
 ) -> None:
     rule.max_staleness.CopyFrom(Duration(seconds=2))
     auth.verify = lambda _, context: refuse(context, UNAUTHENTICATED, "TOKEN_OUTDATED")
     with Guarded(timed, waiting.handlers, dict.fromkeys(waiting.handlers, rule)) as shop:
-        stream = Stream(shop, "unary_stream", token())
+        stream = Stream(shop, "unary_stream", token(amr=["pwd", "otp", "mfa"]))
         entered(waiting)
         auth.uptime = lambda: 0.0  # From now on the view gets old.
         hands.now += 3.0

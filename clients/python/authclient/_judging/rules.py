@@ -61,9 +61,9 @@ class Rule:
     observe: bool = False
 
     @property
-    def judges_roles(self) -> bool:
-        """Whether it asks for what may change about a user while their session lives."""
-        return bool(self.any_role)
+    def judges_what_changes(self) -> bool:
+        """Whether it asks for what may change about a user while their session lives: roles, or a second factor."""
+        return bool(self.any_role) or self.mfa
 
 
 def read_rule(option: rule_pb2.Rule) -> Rule:

@@ -144,7 +144,7 @@ class Leases:
     def _judge(self, lease: Lease) -> bool:
         """Tell whether too little is known to let a stream go on. Raises Refused if it is known to be over."""
         limit = max(self._guard.staleness(lease.rule), LEAST_STALENESS)
-        text, may_be_outdated = lease.verified.token, not lease.rule.judges_roles
+        text, may_be_outdated = lease.verified.token, not lease.rule.judges_what_changes
         found = self._guard.trust.judge.judge(text, limit, may_be_outdated=may_be_outdated)
         asked = lease.asked_at
         return isinstance(found, Ask) and (asked is None or self._monotonic() - asked > limit)
@@ -187,7 +187,7 @@ class Leases:
         if refused and refused.reason == "VERIFICATION_UNAVAILABLE":
             away.set()
         for lease in leases:
-            if refused and (refused.reason != "TOKEN_OUTDATED" or lease.rule.judges_roles):
+            if refused and (refused.reason != "TOKEN_OUTDATED" or lease.rule.judges_what_changes):
                 self._end(lease, refused)
             else:  # Verify says that a token is outdated only where its session is alive.
                 lease.asked_at = asked_at
