@@ -33,7 +33,7 @@ from authservice.transport.streams.watchers import Watchers
 log = structlog.get_logger()
 
 COLLECT_AFTER = 10_000
-"""Objects made, net, before the collector looks at the young ones: what waits for it takes a megabyte then, not five."""
+"""Objects made, net, before the collector looks at the young ones: what waits for it takes one megabyte, not five."""
 SPARE_PASSWORD_CALLS = 8
 """Threads beyond the queue of hashes, so that a refusal does not wait behind those who were admitted."""
 
