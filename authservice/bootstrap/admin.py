@@ -18,12 +18,14 @@ from authservice.usecases.admin.mail_reset import MailReset
 from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.admin.set_email import SetEmail
 from authservice.usecases.steps.set_password import SetPassword
 
 
 def build(parts: Parts) -> AdminStories:
     """Return the area's stories."""
-    names, send = PrecisNames(), send_mail(parts)
+    names, emails = PrecisNames(), Emails()
+    issue, send = issue_token(parts), send_mail(parts)
     return AdminStories(
         operate_users=OperateUsers(parts.database, names, parts.fingerprints, send, parts.clock, parts.audit),
         operate_sessions=OperateSessions(parts.database, names, parts.clock, parts.audit),
@@ -38,8 +40,9 @@ def build(parts: Parts) -> AdminStories:
             parts.audit,
         ),
         import_users=ImportUsers(
-            parts.database, names, Emails(), imported_hash, new_id=uuid7, clock=parts.clock, audit=parts.audit
+            parts.database, names, emails, imported_hash, new_id=uuid7, clock=parts.clock, audit=parts.audit
         ),
-        mail_reset=MailReset(parts.database, names, issue_token(parts), send, parts.audit),
-        invite=Invite(parts.database, Emails(), issue_token(parts), send, parts.audit),
+        mail_reset=MailReset(parts.database, names, issue, send, parts.audit),
+        invite=Invite(parts.database, emails, issue, send, parts.fingerprints, parts.clock, parts.audit),
+        set_email=SetEmail(parts.database, names, emails, issue, send, parts.audit),
     )

@@ -13,6 +13,9 @@ class EmailClaims(Protocol):
     def holder(self, email: str) -> EmailClaim | None:
         """Return who has claimed a canonical address."""
 
+    def name(self, email: str, user_id: UUID) -> None:
+        """Claim an address for a user without proof, unless somebody has claimed it."""
+
     def confirm(self, email: str, user_id: UUID, now: datetime) -> bool:
         """Give the address to a user who has proved that it is theirs, and tell whether it is theirs now.
 

@@ -67,10 +67,21 @@ class ResetMailed(AuditEvent):
     mail_id: UUID
 
 
+class EmailSetByOperator(AuditEvent):
+    """An operator gave the account another address, and all sessions were ended. Not if it had it before."""
+
+    user_id: UUID
+    ended: int
+
+
 class PersonInvited(AuditEvent):
     """An operator had an invitation sent."""
 
     mail_id: UUID
+
+
+class InvitationWithdrawn(AuditEvent):
+    """An operator withdrew an invitation. Not if there was none that was good."""
 
 
 class SessionsEndedByOperator(AuditEvent):

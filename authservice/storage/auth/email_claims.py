@@ -22,9 +22,13 @@ class SqlEmailClaims:
         row = self._connection.execute(query).one_or_none()
         return EmailClaim(row.user_id, row.confirmed_at) if row else None
 
+    def name(self, email: str, user_id: UUID) -> None:
+        """Claim an address for a user without proof, unless somebody has claimed it."""
+        insert_unless_there(self._connection, email_claims, email=email, user_id=user_id, confirmed_at=None)
+
     def confirm(self, email: str, user_id: UUID, now: datetime) -> bool:
         """Give the address to a user, in one conditional update whose row count decides."""
-        insert_unless_there(self._connection, email_claims, email=email, user_id=user_id, confirmed_at=None)
+        self.name(email, user_id)
         claim = email_claims.c
         changed = self._connection.execute(
             update(email_claims)

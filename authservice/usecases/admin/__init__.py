@@ -8,6 +8,7 @@ from authservice.usecases.admin.mail_reset import MailReset
 from authservice.usecases.admin.make_one_time_password import MakeOneTimePassword
 from authservice.usecases.admin.operate_sessions import OperateSessions
 from authservice.usecases.admin.operate_users import OperateUsers
+from authservice.usecases.admin.set_email import SetEmail
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class AdminStories:
     make_one_time_password: MakeOneTimePassword
     invite: Invite
     mail_reset: MailReset
+    set_email: SetEmail

@@ -7,8 +7,17 @@ from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import FieldRejected
 from authservice.domain.mail import MailKind, Purpose
-from authservice.ports import Audit, AuthStores, Database, EmailRules, last_counts
-from authservice.usecases.steps.one_time_tokens import IssueToken
+from authservice.ports import (
+    Audit,
+    AuthStores,
+    Clock,
+    Database,
+    EmailRules,
+    Fingerprints,
+    first_change_counts,
+    last_counts,
+)
+from authservice.usecases.steps.one_time_tokens import IssueToken, slot_of
 from authservice.usecases.steps.send_mail import SendMail
 
 
@@ -18,19 +27,19 @@ class AlreadyThere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """Has invitations sent. A newer one to the same address takes the place of the one before."""
+    """Has invitations sent, and withdraws them. A newer one to the same address takes the place of the one before."""
 
     database: Database[AuthStores]
     emails: EmailRules
     issue_token: IssueToken
     send_mail: SendMail
+    fingerprints: Fingerprints
+    clock: Clock
     audit: Audit
 
     def __call__(self, email: str, deadline: Deadline) -> datetime:
         """Invite, and return until when. Raises FieldRejected, AlreadyThere, StorageUnavailable, Conflict."""
-        address = self.emails.read(email)
-        if address is None:
-            raise FieldRejected("is required")
+        address = self._required(email)
         claim = self.database.read(lambda tx: tx.email_claims.holder(address), deadline)
         if claim and claim.confirmed_at:
             raise AlreadyThere
@@ -45,3 +54,26 @@ class Invite:
         self.database.transact(send, deadline, settle=last_counts)
         self.audit.record(events.PersonInvited(mail_id=letter.id))
         return letter.expires_at
+
+    def withdraw(self, email: str, deadline: Deadline) -> bool:
+        """Have nobody register with what was sent to an address. Tells whether anybody could have.
+
+        Raises FieldRejected, StorageUnavailable, Conflict.
+        """
+        slot, now = slot_of(Purpose.INVITE, self._required(email), self.fingerprints), self.clock()
+
+        def withdraw(tx: AuthStores) -> bool:
+            held = tx.one_time_tokens.in_slot(slot)
+            tx.one_time_tokens.empty(slot)
+            return held is not None and held.spent_by is None and now < held.expires_at
+
+        was_good = self.database.transact(withdraw, deadline, settle=first_change_counts)
+        if was_good:
+            self.audit.record(events.InvitationWithdrawn())
+        return was_good
+
+    def _required(self, email: str) -> str:
+        address = self.emails.read(email)
+        if address is None:
+            raise FieldRejected("is required")
+        return address

@@ -126,6 +126,10 @@ def remove_second_factors(holder: Holder) -> None:
     holder.operator.remove_second_factor("ada", seconds())
 
 
+def address_by_operator(holder: Holder) -> None:
+    holder.service.admin.set_email("ada", "ada@example.net", seconds())
+
+
 WAYS = (
     disable,
     disable_and_enable,
@@ -136,6 +140,7 @@ WAYS = (
     reset_by_another_mail,
     one_time_password,
     remove_second_factors,
+    address_by_operator,
 )
 DEAD = {
     "access": {"SESSION_ENDED"},

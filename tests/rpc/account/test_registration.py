@@ -134,6 +134,17 @@ def test_c10_who_was_not_invited_does_not_learn_which_names_are_taken(company: O
     assert answers[0].reason == "ONE_TIME_TOKEN_INVALID"
 
 
+def test_an_invitation_that_was_withdrawn_makes_no_account(company: Open, audit: RecordedAudit) -> None:
+    at = company(registration="invited")
+    token = at.invite()
+    assert at.service.admin.invite.withdraw(ADDRESS, Deadline.after(30))
+    assert refusal(register, at.stub, "ada", invitation_token=token).reason == "ONE_TIME_TOKEN_INVALID"
+    assert not at.service.admin.invite.withdraw(ADDRESS, Deadline.after(30))
+    register(at.stub, "ada", invitation_token=at.invite())
+    assert not at.service.admin.invite.withdraw(ADDRESS, Deadline.after(30)), "it was used"
+    assert audit.count("invitation_withdrawn") == 1
+
+
 def test_a_reset_token_is_no_invitation(company: Open) -> None:
     at = company()
     register(at.stub, "ada", email=ADDRESS)

@@ -208,6 +208,12 @@ def disable(world: World) -> Outcome:
     return Outcome(all_of_them)
 
 
+def operator_sets_an_address(world: World) -> Outcome:
+    name, all_of_them = world.user(2)
+    assert world.service.admin.set_email(name, f"{name}@example.net", Deadline.after(20)) == 2
+    return Outcome(all_of_them)
+
+
 def operator_ends_one(world: World) -> Outcome:
     _, (ended, other) = world.user(2)
     world.service.admin.operate_sessions.end_one(UUID(ended.session_id), Deadline.after(20))
@@ -261,7 +267,7 @@ PATHS: dict[SessionEnd, tuple[Callable[[World], Outcome], ...]] = {
     SessionEnd.REFRESH_REUSE: (reuse_a_refresh_token,),
     SessionEnd.PASSWORD_CHANGED: (change_the_password,),
     SessionEnd.PASSWORD_RESET: (reset_the_password,),
-    SessionEnd.EMAIL_CHANGED: (change_the_address,),
+    SessionEnd.EMAIL_CHANGED: (change_the_address, operator_sets_an_address),
     SessionEnd.FACTOR_REMOVED: (remove_the_app, remove_a_passkey, operator_removes_the_app),
     SessionEnd.PASSWORD_SET: (operator_sets_a_password,),
     SessionEnd.USER_DISABLED: (disable,),
