@@ -283,8 +283,11 @@ class NameRules(Protocol):
 class EmailRules(Protocol):
     """What an e-mail address may be, and when two are the same."""
 
-    def read(self, typed: str) -> str | None:
-        """Return the canonical address, or None for an empty text. Raises FieldRejected."""
+    def read(self, typed: str) -> str:
+        """Return the canonical address. Raises FieldRejected."""
+
+    def read_optional(self, typed: str) -> str | None:
+        """Return the same, or None for an empty text. Raises FieldRejected."""
 
 
 class PasswordRules(Protocol):

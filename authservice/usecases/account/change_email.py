@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from authservice.domain import events
 from authservice.domain.caller import Caller
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import FieldRejected
 from authservice.domain.fields import Fields
 from authservice.domain.mail import REQUESTS_KEPT, Letter, MailKind
 from authservice.ports import Audit, AuthStores, Database, EmailRules, last_counts
@@ -30,7 +29,7 @@ class ChangeEmail:
         Raises InvalidInput, MfaRequired, SessionEnded, Throttled, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         fields = Fields()
-        address = fields.read("new_email", self._required, new_email)
+        address = fields.read("new_email", self.emails.read, new_email)
         fields.require_valid()
         assert address is not None
         self.admit(caller.network, deadline)
@@ -44,9 +43,3 @@ class ChangeEmail:
         # Whoever answers it looks whether both are what they are now.
         since = {"session_id": str(session.id), "secret_generation": str(user.secret_generation)}
         self.send_mail(tx, replace(draft, user_id=user.id, facts={**draft.facts, **since}))
-
-    def _required(self, typed: str) -> str:
-        address = self.emails.read(typed)
-        if address is None:
-            raise FieldRejected("is required")
-        return address

@@ -83,7 +83,7 @@ class ImportUsers:
         """Return the account that a row is to become. Raises InvalidInput."""
         fields = Fields()
         name = fields.read("user name", self.names.read, row.user_name)
-        email = fields.read("e-mail address", self.emails.read, row.email)
+        email = fields.read("e-mail address", self.emails.read_optional, row.email)
         password_hash = fields.read("password hash", self.read_hash, row.password_hash)
         fields.require_valid()
         assert name is not None

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import FieldRejected
 from authservice.domain.mail import MailKind, Purpose
 from authservice.ports import (
     Audit,
@@ -39,7 +38,7 @@ class Invite:
 
     def __call__(self, email: str, deadline: Deadline) -> datetime:
         """Invite, and return until when. Raises FieldRejected, AlreadyThere, StorageUnavailable, Conflict."""
-        address = self._required(email)
+        address = self.emails.read(email)
         claim = self.database.read(lambda tx: tx.email_claims.holder(address), deadline)
         if claim and claim.confirmed_at:
             raise AlreadyThere
@@ -60,7 +59,7 @@ class Invite:
 
         Raises FieldRejected, StorageUnavailable, Conflict.
         """
-        slot, now = slot_of(Purpose.INVITE, self._required(email), self.fingerprints), self.clock()
+        slot, now = slot_of(Purpose.INVITE, self.emails.read(email), self.fingerprints), self.clock()
 
         def withdraw(tx: AuthStores) -> bool:
             held = tx.one_time_tokens.in_slot(slot)
@@ -71,9 +70,3 @@ class Invite:
         if was_good:
             self.audit.record(events.InvitationWithdrawn())
         return was_good
-
-    def _required(self, email: str) -> str:
-        address = self.emails.read(email)
-        if address is None:
-            raise FieldRejected("is required")
-        return address

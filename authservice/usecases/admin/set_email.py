@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from authservice.domain import events
 from authservice.domain.deadline import Deadline
-from authservice.domain.errors import FieldRejected
 from authservice.domain.mail import Letter, MailKind, OneTimeToken, Purpose
 from authservice.domain.session import SessionEnd
 from authservice.domain.user import User
@@ -35,8 +34,6 @@ class SetEmail:
         Raises NoSuchUser, AlreadyThere, FieldRejected, DeadlineTooShort, StorageUnavailable, Conflict.
         """
         name, address = self.names.read(user_name), self.emails.read(email)
-        if address is None:
-            raise FieldRejected("is required")
         token = self.issue_token.new(Purpose.VERIFY_EMAIL)
         draft = self.send_mail.draft(
             MailKind.VERIFY_EMAIL, self.issue_token.lives[Purpose.VERIFY_EMAIL], token=token.text

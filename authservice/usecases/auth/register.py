@@ -124,7 +124,7 @@ class Register:
         return tx.users.by_name(name.canonical), tx.users.is_retired(retired_name(name.canonical, self.fingerprints))
 
     def _email(self, request: Registration) -> str | None:
-        email = self.emails.read(request.email)
+        email = self.emails.read_optional(request.email)
         is_needed = self.confirms_emails and self.admission is not Admission.OPERATOR
         if email is None and is_needed and not request.invitation_token:
             raise FieldRejected("is required, and has to be confirmed before the first login")

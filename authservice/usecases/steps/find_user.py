@@ -24,7 +24,7 @@ class FindUser:
         """Return what was typed in its canonical form, if it has one, and whose name or address it is."""
         try:
             if "@" in identifier:
-                email = self.emails.read(identifier) or ""
+                email = self.emails.read(identifier)
                 return email, tx.users.by_email(email, confirmed_only=self.by_confirmed_only)
             name = self.names.read(identifier).canonical
             return name, tx.users.by_name(name)
