@@ -67,7 +67,7 @@ class RevocationFeed:
         self._clock = clock
         self._lock = threading.Lock()
         self._rules: dict[Key, Revocation] = {}
-        self._expiring: dict[datetime, set[Key]] = {}
+        self._expiring: dict[datetime, list[Key]] = {}
         self._snapshot: tuple[tuple[Revocation, ...], Bookmark] | None = None
         self._arrived: list[Revocation] = []
         self._position = 0
@@ -152,9 +152,10 @@ class RevocationFeed:
         for rule in rules:
             if rule.seq > self._seq:
                 self._seq, self._last = rule.seq, rule
-            if rule.key not in self._rules and rule.expires_at > now:
-                self._rules[rule.key] = rule
-                self._expiring.setdefault(rule.expires_at, set()).add(rule.key)
+            key, expires_at = rule.key, rule.expires_at
+            if key not in self._rules and expires_at > now:
+                self._rules[key] = rule
+                self._expiring.setdefault(expires_at, []).append(key)
                 self._arrived.append(rule)
                 self._position += 1
         if len(self._arrived) > 2 * KEPT:
@@ -164,3 +165,6 @@ class RevocationFeed:
         for moment in [moment for moment in self._expiring if moment <= now]:
             for key in self._expiring.pop(moment):
                 del self._rules[key]
+        # Nor does anybody who lags behind need them.
+        live = next((at for at, rule in enumerate(self._arrived) if rule.expires_at > now), len(self._arrived))
+        del self._arrived[:live]

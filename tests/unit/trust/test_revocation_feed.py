@@ -236,6 +236,25 @@ def test_a_watcher_that_lags_too_far_behind_is_told_so() -> None:
     assert len(world.feed._arrived) <= 2 * KEPT, "what is kept for laggards is bounded"
 
 
+def test_rules_that_mean_nothing_any_more_are_kept_for_nobody() -> None:
+    world = World([rule(1, START + timedelta(minutes=1)), rule(2)])
+    world.feed.refresh()
+    begin = world.feed.position
+    world.rows = [rule(seq, START + timedelta(minutes=seq)) for seq in range(3, 8)]
+    world.look()
+    world.pass_time(HOUR.total_seconds() / 2)
+    world.rows = [rule(8)]
+    world.prove()
+    assert [each.seq for each in world.feed._arrived] == [2, 3, 4, 5, 6, 7, 8], "one before them still matters"
+    world.pass_time(HOUR.total_seconds())
+    world.rows = [rule(9, START + 3 * HOUR)]
+    world.prove()
+    assert [each.seq for each in world.feed._arrived] == [9]
+    with pytest.raises(TooFarBehind):
+        world.feed.since(begin)
+    assert [each.seq for each in world.feed.since(world.feed.position - 1)[0]] == [9]
+
+
 def test_no_more_rules_are_handed_out_at_once_than_the_contract_says() -> None:
     world = World()
     world.feed.refresh()
