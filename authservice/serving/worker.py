@@ -151,5 +151,5 @@ def settle_collector() -> None:
     # Going through it again and again took a tenth of Verify's rate.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 100)
+    gc.set_threshold(COLLECT_AFTER, 10, 100)
     gc.enable()

@@ -20,7 +20,7 @@ _PRAGMAS = (
     "PRAGMA secure_delete = ON",
     # KiB. Each connection keeps pages of its own, 2,000 unless told, and there are more than threads that call: tens of
     # megabytes once the file has grown. The system's page cache has them as well.
-    "PRAGMA cache_size = -256",
+    "PRAGMA cache_size = -64",
 )
 
 
