@@ -1,17 +1,17 @@
-"""`authservice users`: accounts and their roles."""
+"""`authservice users`: accounts."""
 
 import sys
 
 import click
 
+from authservice.cli.addresses import invite, set_email
 from authservice.cli.asking import new_password
 from authservice.cli.importing import import_users
 from authservice.cli.naming import require_names
 from authservice.cli.opening import deadline, may_begin_anew, service
 from authservice.cli.people import delete_user, export_user, show_user
 from authservice.cli.printing import as_json, moment, show
-from authservice.domain.errors import FieldRejected
-from authservice.usecases.admin.invite import AlreadyThere
+from authservice.cli.roles import grant_role, list_roles, revoke_role
 from authservice.usecases.admin.mail_reset import NoAddress
 from authservice.usecases.auth.register import Registration
 
@@ -23,10 +23,18 @@ def users() -> None:
     """Look after accounts and their roles."""
 
 
-users.add_command(show_user)
-users.add_command(export_user)
-users.add_command(delete_user)
-users.add_command(import_users)
+for command in (
+    show_user,
+    export_user,
+    delete_user,
+    import_users,
+    invite,
+    set_email,
+    grant_role,
+    revoke_role,
+    list_roles,
+):
+    users.add_command(command)
 
 
 @users.command()
@@ -40,40 +48,6 @@ def create(name: str, email: str, password_stdin: bool, is_new: bool) -> None:
     with service(may_create=True, is_new=is_new) as opened:
         user = opened.auth.register_by_operator(Registration(name, password, email), deadline())
     click.echo(f"Created user {user.name.typed} with id {user.id}.")
-
-
-@users.command()
-@click.argument("email")
-@click.option("--withdraw", is_flag=True, help="Have nobody register with the invitation that was sent there.")
-def invite(email: str, withdraw: bool) -> None:
-    """Send an invitation to EMAIL, with which a person may register once.
-
-    A running server sends the mail. A newer invitation takes the place of the one before.
-    """
-    if withdraw:
-        _withdraw(email)
-        return
-    with service() as opened:
-        if opened.parts.settings.registration == "closed":
-            raise click.ClickException(
-                "AUTHSERVICE_REGISTRATION is `closed`: nobody may register. Set it to `invited`."
-            )
-        try:
-            until = opened.admin.invite(email, deadline())
-        except FieldRejected as rejected:
-            raise click.ClickException(f"{email!r} cannot be invited: it {rejected}.") from None
-        except AlreadyThere:
-            raise click.ClickException(f"An account has {email} already, and has confirmed it.") from None
-    click.echo(f"Invited {email}, until {moment(until)}.")
-
-
-def _withdraw(email: str) -> None:
-    with service() as opened:
-        try:
-            was_good = opened.admin.invite.withdraw(email, deadline())
-        except FieldRejected as rejected:
-            raise click.ClickException(f"{email!r} cannot have been invited: it {rejected}.") from None
-    click.echo(f"{email} {'is no longer invited' if was_good else 'was not invited, or has registered'}.")
 
 
 @users.command("list")
@@ -102,48 +76,6 @@ def list_users(after: str, limit: int, as_json: bool) -> None:
     )
     if len(page) == limit and not as_json:
         click.echo(f"There may be more: authservice users list --after {page[-1].name}", err=True)
-
-
-@users.command()
-@click.argument("name")
-@click.argument("role")
-def grant(name: str, role: str) -> None:
-    """Give the account NAME the role ROLE.
-
-    Access tokens that the user has are outdated at once, on every server; refreshing brings one with the role.
-    """
-    require_names(name, role)
-    with service() as opened:
-        granted = opened.admin.operate_users.grant(name, role, deadline())
-        held = opened.admin.operate_users.roles(deadline())
-    click.echo(f"User {name} {'now has' if granted else 'already had'} the role {role}.")
-    if granted and held.get(role) == 1:
-        others = ", ".join(other for other in held if other != role)
-        click.echo(f"Nobody else has it. {f'Roles that somebody has: {others}.' if others else ''}".rstrip(), err=True)
-
-
-@users.command()
-@as_json
-def roles(as_json: bool) -> None:
-    """List the roles that somebody has, one a line, as `authclient lint --roles-file` reads them."""
-    with service() as opened:
-        held = opened.admin.operate_users.roles(deadline())
-    if as_json:
-        show(("role", "users"), list(held.items()), as_json)
-    else:
-        for role in held:
-            click.echo(role)
-
-
-@users.command()
-@click.argument("name")
-@click.argument("role")
-def revoke(name: str, role: str) -> None:
-    """Take the role ROLE from the account NAME. Access tokens with it are outdated at once, on every server."""
-    require_names(name, role)
-    with service() as opened:
-        taken = opened.admin.operate_users.take(name, role, deadline())
-    click.echo(f"User {name} {'no longer has' if taken else 'did not have'} the role {role}.")
 
 
 @users.command("set-password")
@@ -178,29 +110,6 @@ def _mail_reset(name: str) -> None:
                 f"User {name} has no address of their own. Make a one-time password: leave --mail away."
             ) from None
     click.echo(f"User {name} is sent a mail, whose token is good until {moment(until)}.")
-
-
-@users.command("set-email")
-@click.argument("name")
-@click.argument("email")
-def set_email(name: str, email: str) -> None:
-    """Give the account NAME the address EMAIL, for somebody who cannot read the one before.
-
-    All its sessions end, and whoever reads the old address is told. A running server sends a mail to the new one, with
-    a token that confirms it. Make sure that it is the user who asks: by the address, a password can be reset.
-    """
-    require_names(name)
-    with service() as opened:
-        try:
-            ended = opened.admin.set_email(name, email, deadline())
-        except FieldRejected as rejected:
-            raise click.ClickException(f"{email!r} cannot be set: it {rejected}.") from None
-        except AlreadyThere:
-            raise click.ClickException(f"Another account has {email}, and has confirmed it.") from None
-    if ended is None:
-        click.echo(f"User {name} has {email} already.")
-    else:
-        click.echo(f"User {name} now has {email}, and is sent a mail to confirm it; {ended} live sessions ended.")
 
 
 @users.command()
