@@ -97,8 +97,9 @@ def set_password(name: str, by_mail: bool) -> None:
     with service() as opened:
         made = opened.admin.make_one_time_password(name, deadline())
     click.echo(made.text)
-    until = made.expires_at.isoformat(timespec="minutes")
-    click.echo(f"{name} can log in with it once, until {until}; {made.ended} live sessions ended.", err=True)
+    click.echo(
+        f"{name} can log in with it once, until {moment(made.expires_at)}; {made.ended} live sessions ended.", err=True
+    )
 
 
 def _mail_reset(name: str) -> None:

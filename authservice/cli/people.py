@@ -81,7 +81,7 @@ def delete_user(name: str, at_once: bool, cancel: bool, yes: bool) -> None:
         if at_once:
             opened.account.erase_accounts.erase(user.id)
             opened.account.erase_accounts.wipe()
-    when = "is erased" if at_once else f"will be erased at {at.isoformat(timespec='seconds')}"
+    when = "is erased" if at_once else f"will be erased at {moment(at)}"
     click.echo(f"User {name} {when}; {ended} live sessions ended.")
 
 

@@ -54,7 +54,12 @@ def _add_login(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "standard input.",
     )
     verb.add_argument("--user", required=True, metavar="NAME", help="user name or e-mail address")
-    verb.add_argument("--server", default="127.0.0.1:50051", metavar="HOST:PORT", help="the authentication service")
+    verb.add_argument(
+        "--server",
+        default="127.0.0.1:50051",
+        metavar="HOST:PORT",
+        help="the authentication service (default: %(default)s)",
+    )
     verb.add_argument("--label", default="authclient", help="what the session is called in the list of sessions")
     verb.add_argument("--ca-file", type=Path, metavar="FILE", help="speak TLS to the server, trusting this CA (PEM)")
     verb.add_argument("--insecure", action="store_true", help="speak plaintext to another machine")
