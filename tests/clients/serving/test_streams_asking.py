@@ -9,10 +9,11 @@ from authclient import Trust
 from authclient._serving import leases
 
 from tests.clients.auth_server import AuthServer
-from tests.clients.eventually import asking_threads, eventually
+from tests.clients.eventually import SOON, asking_threads, eventually
 from tests.clients.guarded import UNAUTHENTICATED, UNAVAILABLE, Guarded, handler, summary
 from tests.clients.scripted import identity, refuse, token, uuid
-from tests.clients.serving.open_streams import Stream
+from tests.clients.serving.open_streams import NAME, Stream
+from tests.clients.serving.test_streams_renewal import renew
 from tests.clients.stand_ins import Hands
 from tests.leftovers import leftover_calls
 
@@ -119,3 +120,30 @@ def test_an_answer_counts_from_when_it_was_asked_for(auth: AuthServer, timed: Tr
         assert stream.is_open
         auth.verify = lambda _, context: refuse(context, UNAVAILABLE, "STORAGE_UNAVAILABLE")
         stream.leave()
+
+
+def test_an_answer_about_a_token_that_was_replaced_meanwhile_ends_nothing(
+    auth: AuthServer, timed: Trust, hands: Hands
+) -> None:
+    first, second = token(), token(sid=uuid(5))
+    may_answer = threading.Event()
+
+    def verify(request: Any, context: Any) -> Any:
+        if request.access_token == second:
+            return identity(session_id=uuid(5))
+        assert may_answer.wait(SOON)
+        refuse(context, UNAUTHENTICATED, "SESSION_ENDED")
+
+    auth.verify = verify
+    with Guarded(timed, {"stays": handler("unary_stream", stays_open)}) as shop:
+        renewed = Stream(shop, "unary_stream", first, name=NAME, method="stays")
+        other = Stream(shop, "unary_stream", first, method="stays")
+        eventually(lambda: shop.leases == 2, "both are open")
+        silence(auth, hands)
+        eventually(lambda: auth.shown, "the first token is asked about")
+        assert renew(shop, second) == "900"
+        may_answer.set()
+        assert summary(other.end()) == "UNAUTHENTICATED SESSION_ENDED"
+        eventually(lambda: not asking_threads(), "the answer is taken")
+        assert renewed.is_open
+        renewed.leave()

@@ -73,7 +73,7 @@ class Leases:
         try:
             if self._unwatched_seconds():
                 raise Refused("VERIFICATION_UNAVAILABLE")
-            self._judge(lease)
+            self._judge(lease, lease.verified)
         except BaseException:
             if self.close(lease):
                 raise
@@ -82,12 +82,7 @@ class Leases:
     def close(self, lease: Lease) -> bool:
         """Forget a lease. Tells whether it was there."""
         with self._lock:
-            if lease not in self._leases:
-                return False
-            self._leases.remove(lease)
-            if lease.name and self._named.get((_owner(lease.verified), lease.name)) is lease:
-                del self._named[_owner(lease.verified), lease.name]
-            return True
+            return self._forget(lease)
 
     def renew(self, name: str, verified: Verified, *, asked: bool) -> datetime:
         """Let the caller's own stream of this name go on with another token, if that stream's rule lets it.
@@ -98,8 +93,11 @@ class Leases:
         if lease is None:
             raise Refused("STREAM_UNKNOWN")
         self._guard.admit(lease.method, lease.rule, verified, asked=asked)
-        lease.verified = verified
-        lease.asked_at = None
+        with self._lock:
+            if lease not in self._leases:
+                raise Refused("STREAM_UNKNOWN")
+            lease.verified = verified
+            lease.asked_at = None
         return verified.identity.expires_at
 
     def review(self) -> None:
@@ -108,7 +106,7 @@ class Leases:
             leases = list(self._leases)
         if self._unwatched_seconds() > UNWATCHED_SECONDS:
             for lease in leases:
-                self._end(lease, Refused("VERIFICATION_UNAVAILABLE"))
+                self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
             return
         doubtful = [lease for lease in leases if self._review(lease)]
         if doubtful and not self._is_asking:
@@ -131,53 +129,54 @@ class Leases:
             self._unable_since = now if self._unable_since is None else self._unable_since
             if now - self._unable_since > ASKING_SECONDS:
                 for lease in doubtful:
-                    self._end(lease, Refused("VERIFICATION_UNAVAILABLE"))
+                    self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
 
     def _review(self, lease: Lease) -> bool:
         """End a stream that is known to be over. Tells whether too little is known to let it go on."""
+        judged = lease.verified
         try:
-            return self._judge(lease)
+            return self._judge(lease, judged)
         except Refused as refused:
-            self._end(lease, refused)
+            self._end(lease, judged, refused)
             return False
 
-    def _judge(self, lease: Lease) -> bool:
+    def _judge(self, lease: Lease, verified: Verified) -> bool:
         """Tell whether too little is known to let a stream go on. Raises Refused if it is known to be over."""
         limit = max(self._guard.staleness(lease.rule), LEAST_STALENESS)
-        text, may_be_outdated = lease.verified.token, not lease.rule.judges_what_changes
-        found = self._guard.trust.judge.judge(text, limit, may_be_outdated=may_be_outdated)
+        may_be_outdated = not lease.rule.judges_what_changes
+        found = self._guard.trust.judge.judge(verified.token, limit, may_be_outdated=may_be_outdated)
         asked = lease.asked_at
         return isinstance(found, Ask) and (asked is None or self._monotonic() - asked > limit)
 
     def _ask_all(self, doubtful: list[Lease]) -> None:
         """Ask about each token once, several at a time, and end the streams that nobody vouches for in time."""
-        by_token: dict[str, list[Lease]] = {}
+        by_token: dict[str, tuple[Verified, list[Lease]]] = {}
         for lease in doubtful:
-            by_token.setdefault(lease.verified.token, []).append(lease)
+            verified = lease.verified
+            by_token.setdefault(verified.token, (verified, []))[1].append(lease)
         until = time.monotonic() + ASKING_SECONDS
         away = threading.Event()
         try:
             with ThreadPoolExecutor(ASKED_AT_ONCE, "authclient-asking") as pool:
-                for leases in by_token.values():
+                for verified, leases in by_token.values():
                     try:
-                        pool.submit(self._ask, leases, until, away)
+                        pool.submit(self._ask, verified, leases, until, away)
                     except RuntimeError:  # No more threads can be had. That it may be asked twice is harmless.
-                        self._ask(leases, until, away)
+                        self._ask(verified, leases, until, away)
         except Exception:
             log.exception("asking about streams failed; they are refused")
             for lease in doubtful:
-                self._end(lease, Refused("VERIFICATION_UNAVAILABLE"))
+                self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
         finally:
             self._is_asking = False
 
-    def _ask(self, leases: list[Lease], until: float, away: threading.Event) -> None:
+    def _ask(self, verified: Verified, leases: list[Lease], until: float, away: threading.Event) -> None:
         asked_at = self._monotonic()  # Before the question: what changes while it is answered is not in the answer.
         refused = None
         try:
             left = until - time.monotonic()
             if away.is_set() or left <= 0:  # Those that are left would only wait for the same silence.
                 raise Refused("VERIFICATION_UNAVAILABLE")
-            verified = leases[0].verified
             self._guard.trust.ask(Ask(verified.token, verified.known), min(left, LEAST_STALENESS))
         except Refused as error:
             refused = error
@@ -188,16 +187,31 @@ class Leases:
             away.set()
         for lease in leases:
             if refused and (refused.reason != "TOKEN_OUTDATED" or lease.rule.judges_what_changes):
-                self._end(lease, refused)
-            else:  # Verify says that a token is outdated only where its session is alive.
-                lease.asked_at = asked_at
+                self._end(lease, verified, refused)
+                continue
+            with self._lock:  # Verify says that a token is outdated only where its session is alive.
+                if lease.verified.token == verified.token:
+                    lease.asked_at = asked_at
 
-    def _end(self, lease: Lease, refused: Refused) -> None:
+    def _end(self, lease: Lease, judged: Verified, refused: Refused) -> None:
+        """End a stream whose token is refused, unless it was renewed since that was judged."""
         refused.forget_frames()
-        lease.refused = refused
-        if self.close(lease):
+        with self._lock:
+            if lease.verified.token != judged.token:
+                return
+            lease.refused = refused
+            was_open = self._forget(lease)
+        if was_open:
             lease.end(refused)
             contain(self._guard.trust.observer.refused, lease.method, refused.reason, enforced=True)
+
+    def _forget(self, lease: Lease) -> bool:
+        if lease not in self._leases:
+            return False
+        self._leases.remove(lease)
+        if lease.name and self._named.get((_owner(lease.verified), lease.name)) is lease:
+            del self._named[_owner(lease.verified), lease.name]
+        return True
 
 
 def _owner(verified: Verified) -> str:
