@@ -70,6 +70,8 @@ class RevocationFeed:
         self._expiring: dict[datetime, list[Key]] = {}
         self._snapshot: tuple[tuple[Revocation, ...], Bookmark] | None = None
         self._arrived: list[Revocation] = []
+        self._cut = 0
+        """Up to which position rules that still matter are not at hand any more."""
         self._position = 0
         self._seq = 0
         self._last: Revocation | None = None
@@ -117,9 +119,10 @@ class RevocationFeed:
         """Return the rules that arrived after a position, and where that is. Raises TooFarBehind."""
         with self._lock:
             missing = self._position - position
-            if missing > min(KEPT, len(self._arrived)):
+            if missing > KEPT or position < self._cut:
                 raise TooFarBehind
-            return self._arrived[len(self._arrived) - missing :], self._bookmark()
+            # Those that are missing here as well mean nothing any more.
+            return self._arrived[max(0, len(self._arrived) - missing) :], self._bookmark()
 
     def _prove(self) -> None:
         begin, now = self.monotonic(), self._clock()
@@ -160,6 +163,7 @@ class RevocationFeed:
                 self._position += 1
         if len(self._arrived) > 2 * KEPT:
             del self._arrived[:-KEPT]
+            self._cut = self._position - KEPT
 
     def _drop(self, now: datetime) -> None:
         for moment in [moment for moment in self._expiring if moment <= now]:
