@@ -31,7 +31,8 @@ Stub = rpc.AuthServiceStub
 
 @pytest.fixture
 def slow_stub(settings: Settings) -> Iterator[tuple[Stub, bootstrap.Service]]:
-    service = bootstrap.assemble(settings, cores=2, hash_cost=COST)
+    unlimited = settings.model_copy(update={"registrations_per_hour": 0})
+    service = bootstrap.assemble(unlimited, cores=2, hash_cost=COST)
     server, port = serve_in_process(service)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield rpc.AuthServiceStub(channel), service
