@@ -39,6 +39,9 @@ class Users(Protocol):
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now and keep others from changing it until the transaction ends."""
 
+    def lock_named(self, canonical: str) -> User | None:
+        """Do the same with the account of this canonical name."""
+
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash of an unchanged password if it is still `old`. Tells whether it was."""
 

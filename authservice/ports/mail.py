@@ -13,8 +13,11 @@ class EmailClaims(Protocol):
     def holder(self, email: str) -> EmailClaim | None:
         """Return who has claimed a canonical address."""
 
-    def name(self, email: str, user_id: UUID) -> None:
-        """Claim an address for a user without proof, unless somebody has claimed it."""
+    def name(self, email: str, user_id: UUID) -> EmailClaim:
+        """Claim an address for a user without proof, unless somebody has claimed it.
+
+        Returns the claim that there is now, and keeps others from changing it until the transaction ends.
+        """
 
     def confirm(self, email: str, user_id: UUID, now: datetime) -> bool:
         """Give the address to a user who has proved that it is theirs, and tell whether it is theirs now.
@@ -40,6 +43,9 @@ class OneTimeTokens(Protocol):
 
     def empty(self, slot: bytes) -> None:
         """Delete it."""
+
+    def withdraw(self, slot: bytes, now: datetime) -> bool:
+        """Delete it if nobody has spent it and its time is not over. Tells whether it was so."""
 
     def spend(self, token: OneTimeToken, call_id: UUID, now: datetime, user_id: UUID) -> bool:
         """Spend a token if nobody has and its time is not over. Of any number of calls one is told True.

@@ -22,13 +22,16 @@ class SqlEmailClaims:
         row = self._connection.execute(query).one_or_none()
         return EmailClaim(row.user_id, row.confirmed_at) if row else None
 
-    def name(self, email: str, user_id: UUID) -> None:
-        """Claim an address for a user without proof, unless somebody has claimed it."""
-        insert_unless_there(self._connection, email_claims, email=email, user_id=user_id, confirmed_at=None)
+    def name(self, email: str, user_id: UUID) -> EmailClaim:
+        """Claim an address for a user without proof, unless somebody has claimed it, and lock the claim."""
+        self._put(email, user_id)
+        query = select(email_claims.c.user_id, email_claims.c.confirmed_at).where(email_claims.c.email == email)
+        row = self._connection.execute(query.with_for_update()).one()
+        return EmailClaim(row.user_id, row.confirmed_at)
 
     def confirm(self, email: str, user_id: UUID, now: datetime) -> bool:
         """Give the address to a user, in one conditional update whose row count decides."""
-        self.name(email, user_id)
+        self._put(email, user_id)
         claim = email_claims.c
         changed = self._connection.execute(
             update(email_claims)
@@ -42,3 +45,6 @@ class SqlEmailClaims:
         self._connection.execute(
             delete(email_claims).where(email_claims.c.user_id == user_id, email_claims.c.email != keep)
         )
+
+    def _put(self, email: str, user_id: UUID) -> None:
+        insert_unless_there(self._connection, email_claims, email=email, user_id=user_id, confirmed_at=None)

@@ -66,12 +66,19 @@ class SqlUsers:
 
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now, locked until the transaction ends."""
+        return self._lock(users.c.id == user_id)
+
+    def lock_named(self, canonical: str) -> User | None:
+        """Return the account with this canonical name in the same way."""
+        return self._lock(users.c.canonical_name == canonical)
+
+    def _lock(self, which: ColumnElement[bool]) -> User | None:
         # Both reads lock. Any other kind would fix what this transaction sees before the lock is granted, and what
         # others have committed meanwhile would be conflicts.
-        row = self._connection.execute(select(users).where(users.c.id == user_id).with_for_update()).one_or_none()
+        row = self._connection.execute(select(users).where(which).with_for_update()).one_or_none()
         if row is None:
             return None
-        held = select(user_roles.c.role).where(user_roles.c.user_id == user_id).order_by(user_roles.c.role)
+        held = select(user_roles.c.role).where(user_roles.c.user_id == row.id).order_by(user_roles.c.role)
         return to_user(row, tuple(self._connection.execute(held.with_for_update(read=True)).scalars()))
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:

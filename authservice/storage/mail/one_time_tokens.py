@@ -38,6 +38,14 @@ class SqlOneTimeTokens:
         """Delete it."""
         self._connection.execute(delete(one_time_tokens).where(one_time_tokens.c.slot == slot))
 
+    def withdraw(self, slot: bytes, now: datetime) -> bool:
+        """Delete it in one conditional delete, whose row count decides."""
+        held = one_time_tokens.c
+        deleted = self._connection.execute(
+            delete(one_time_tokens).where(held.slot == slot, held.expires_at > now, held.spent_by.is_(None))
+        )
+        return deleted.rowcount == 1
+
     def spend(self, token: OneTimeToken, call_id: UUID, now: datetime, user_id: UUID) -> bool:
         """Spend a token in one conditional update, whose row count decides."""
         held = one_time_tokens.c

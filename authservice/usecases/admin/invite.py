@@ -61,12 +61,9 @@ class Invite:
         """
         slot, now = slot_of(Purpose.INVITE, self.emails.read(email), self.fingerprints), self.clock()
 
-        def withdraw(tx: AuthStores) -> bool:
-            held = tx.one_time_tokens.in_slot(slot)
-            tx.one_time_tokens.empty(slot)
-            return held is not None and held.spent_by is None and now < held.expires_at
-
-        was_good = self.database.transact(withdraw, deadline, settle=first_change_counts)
+        was_good = self.database.transact(
+            lambda tx: tx.one_time_tokens.withdraw(slot, now), deadline, settle=first_change_counts
+        )
         if was_good:
             self.audit.record(events.InvitationWithdrawn())
         return was_good

@@ -9,7 +9,7 @@ from authservice.domain import events
 from authservice.domain.deadline import Deadline
 from authservice.domain.session import Session, SessionEnd
 from authservice.ports import Audit, AuthStores, Clock, Database, NameRules, first_change_counts
-from authservice.usecases.admin.operate_users import user_named
+from authservice.usecases.admin.operate_users import held_user_named, user_named
 
 FIRST_ID = UUID(int=0)
 STEP_SECONDS = 30.0
@@ -82,7 +82,7 @@ class OperateSessions:
         return tx.sessions.end(session_id, SessionEnd.BY_OPERATOR, now)
 
     def _end_all_of(self, tx: AuthStores, user_name: str, now: datetime) -> tuple[UUID, int]:
-        user_id = self._user_id(tx, user_name)
+        user_id = held_user_named(tx, self.names.read(user_name)).id
         return user_id, tx.sessions.end_all(user_id, SessionEnd.BY_OPERATOR, now)
 
     def _user_id(self, tx: AuthStores, user_name: str) -> UUID:

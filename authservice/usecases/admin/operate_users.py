@@ -48,7 +48,7 @@ def user_named(tx: AuthStores, name: UserName) -> User:
 
 def held_user_named(tx: AuthStores, name: UserName) -> User:
     """Return the same as it is now, and keep others from changing it until the transaction ends."""
-    user = tx.users.lock(user_named(tx, name).id)
+    user = tx.users.lock_named(name.canonical)
     if user is None:
         raise NoSuchUser(name.typed)
     return user

@@ -49,13 +49,12 @@ class SetEmail:
         return ended
 
     def _set(self, tx: AuthStores, user: User, token: OneTimeToken, letter: Letter, notice: Letter) -> Outcome:
+        claim = tx.email_claims.name(letter.address, user.id)
+        if claim.confirmed_at and claim.user_id != user.id:
+            raise AlreadyThere
         if user.email == letter.address:
             return user, None
-        claim = tx.email_claims.holder(letter.address)
-        if claim and claim.confirmed_at and claim.user_id != user.id:
-            raise AlreadyThere
         self.send_mail.notify(tx, user, notice)  # While the address that was is theirs.
-        tx.email_claims.name(letter.address, user.id)
         tx.users.set_email(user, letter.address)
         tx.email_claims.release(user.id, keep=letter.address)
         changed = replace(user, email=letter.address, secret_generation=user.secret_generation + 1)

@@ -129,10 +129,10 @@ def test_an_answer_about_a_token_that_was_replaced_meanwhile_ends_nothing(
     may_answer = threading.Event()
 
     def verify(request: Any, context: Any) -> Any:
-        if request.access_token == second:
-            return identity(session_id=uuid(5))
-        assert may_answer.wait(SOON)
-        refuse(context, UNAUTHENTICATED, "SESSION_ENDED")
+        if request.access_token == first:
+            assert may_answer.wait(SOON)
+            refuse(context, UNAUTHENTICATED, "SESSION_ENDED")
+        return identity(session_id=uuid(5))
 
     auth.verify = verify
     with Guarded(timed, {"stays": handler("unary_stream", stays_open)}) as shop:

@@ -80,6 +80,31 @@ def test_an_invitation_is_nobodys_until_it_is_spent(stored: Stored) -> None:
     assert spent.user_id == user.id
 
 
+def test_a_token_is_withdrawn_while_it_is_good_and_one_that_was_spent_stays(stored: Stored) -> None:
+    user = stored.keep_user(a_user())
+    good, spent = a_token_for(None, purpose=Purpose.INVITE), a_token_for(user)
+    stored.run(lambda tx: tx.one_time_tokens.put(good))
+    stored.run(lambda tx: tx.one_time_tokens.put(spent))
+    assert stored.run(lambda tx: tx.one_time_tokens.spend(presented(spent), uuid7(), NOW, user.id))
+    assert not stored.run(lambda tx: tx.one_time_tokens.withdraw(spent.slot, NOW))
+    assert stored.run(lambda tx: tx.one_time_tokens.get(spent.id)), "whoever spent it may have to run again"
+    assert not stored.run(lambda tx: tx.one_time_tokens.withdraw(good.slot, good.expires_at)), "its time is over"
+    assert stored.run(lambda tx: tx.one_time_tokens.withdraw(good.slot, NOW))
+    assert stored.run(lambda tx: tx.one_time_tokens.get(good.id)) is None
+
+
+def test_an_address_that_is_named_is_held_by_whoever_was_first(stored: Stored) -> None:
+    first, second = (stored.keep_user(a_user()) for _ in range(2))
+    with ThreadPoolExecutor(8) as threads:
+        rivals = [first, second] * 4
+        claims = list(
+            threads.map(lambda user: stored.run(lambda tx: tx.email_claims.name("a@example.com", user.id)), rivals)
+        )
+    assert len(set(claims)) == 1
+    assert stored.run(lambda tx: tx.email_claims.confirm("a@example.com", second.id, NOW))
+    assert stored.run(lambda tx: tx.email_claims.name("a@example.com", first.id)) == EmailClaim(second.id, NOW)
+
+
 def test_an_address_is_changed_only_from_the_generation_that_was_seen(stored: Stored) -> None:
     user = stored.keep_user(a_user())
     with ThreadPoolExecutor(10) as threads:

@@ -66,6 +66,9 @@ def test_an_address_that_another_account_has_confirmed_stays_there(
     with pytest.raises(AlreadyThere):
         set_email(service, "eve", OLD)
     refresh(stub, tokens.refresh_token)
+    register(stub, "bob", email=OLD)
+    with pytest.raises(AlreadyThere):
+        set_email(service, "bob", OLD)  # Who has named it only.
     assert mailbox.new() == []
     assert audit.count("email_set_by_operator") == 0
 
