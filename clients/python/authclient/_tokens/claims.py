@@ -115,7 +115,13 @@ def _uuid(claims: dict[str, Any], name: str) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> datetime:
-    return datetime.fromtimestamp(_integer(claims, name, LATEST_TIME), timezone.utc)
+    return _moment(_integer(claims, name, LATEST_TIME))
+
+
+@functools.lru_cache(1024)
+def _moment(seconds: int) -> datetime:
+    """Return one object for all tokens that name this second: a service sees many of each."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def _integer(claims: dict[str, Any], name: str, most: int) -> int:
