@@ -17,10 +17,12 @@ def commit_before(migration: str) -> str | None:
     """Return the commit before a migration was written. None where that is not known, as in a shallow clone."""
     if migration in _WHOLE:
         return _WHOLE[migration]
-    path = next((ROOT / VERSIONS).glob(f"{migration}_*.py")).relative_to(ROOT)
+    files = sorted(each.relative_to(ROOT) for each in (ROOT / VERSIONS).glob("[0-9]*.py"))
+    # With those after it: some came earlier, and what was before them only had all the others.
+    paths = [str(each) for each in files if each.name >= migration]
     try:
         # By the first parents: a migration that came with a branch was not there before the merge.
-        command = ("log", "--first-parent", "-m", "--diff-filter=A", "--format=%H", "--", str(path))
+        command = ("log", "--first-parent", "-m", "--diff-filter=A", "--format=%H", "--", *paths)
         added = _git(*command).decode().split()
         return _git("rev-parse", "--verify", f"{added[-1]}^").decode().strip()
     except (FileNotFoundError, subprocess.CalledProcessError, IndexError):
