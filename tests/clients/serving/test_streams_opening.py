@@ -21,18 +21,18 @@ def revoke_while_opening(trust: Trust, leases: Any, patch: pytest.MonkeyPatch, *
             super().add(lease)
             trust.knowledge.view.add(ended())
 
-    def judged(lease: Any) -> Any:
+    def judged(lease: Any, verified: Any) -> Any:
         if by_review:
-            leases._end(lease, _refusal(judge, lease))
-        return judge(lease)
+            leases._end(lease, verified, _refusal(judge, lease, verified))
+        return judge(lease, verified)
 
     patch.setattr(leases, "_leases", Adding())
     patch.setattr(leases, "_judge", judged)
 
 
-def _refusal(judge: Any, lease: Any) -> Any:
+def _refusal(judge: Any, lease: Any, verified: Any) -> Any:
     try:
-        judge(lease)
+        judge(lease, verified)
     except Exception as error:
         return error
     raise AssertionError("it was not refused")
