@@ -105,8 +105,7 @@ class Leases:
         with self._lock:
             leases = list(self._leases)
         if self._unwatched_seconds() > UNWATCHED_SECONDS:
-            for lease in leases:
-                self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
+            self._give_up(leases)
             return
         doubtful = [lease for lease in leases if self._review(lease)]
         if doubtful and not self._is_asking:
@@ -128,8 +127,7 @@ class Leases:
             now = time.monotonic()
             self._unable_since = now if self._unable_since is None else self._unable_since
             if now - self._unable_since > ASKING_SECONDS:
-                for lease in doubtful:
-                    self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
+                self._give_up(doubtful)
 
     def _review(self, lease: Lease) -> bool:
         """End a stream that is known to be over. Tells whether too little is known to let it go on."""
@@ -165,8 +163,7 @@ class Leases:
                         self._ask(verified, leases, until, away)
         except Exception:
             log.exception("asking about streams failed; they are refused")
-            for lease in doubtful:
-                self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
+            self._give_up(doubtful)
         finally:
             self._is_asking = False
 
@@ -192,6 +189,11 @@ class Leases:
             with self._lock:  # Verify says that a token is outdated only where its session is alive.
                 if lease.verified.token == verified.token:
                     lease.asked_at = asked_at
+
+    def _give_up(self, leases: list[Lease]) -> None:
+        """End streams about which nobody can find out any more."""
+        for lease in leases:
+            self._end(lease, lease.verified, Refused("VERIFICATION_UNAVAILABLE"))
 
     def _end(self, lease: Lease, judged: Verified, refused: Refused) -> None:
         """End a stream whose token is refused, unless it was renewed since that was judged."""
