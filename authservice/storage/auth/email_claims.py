@@ -1,9 +1,10 @@
 """Which account each address belongs to."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
 from authservice.domain.mail import EmailClaim
 from authservice.storage.tables.auth import email_claims
@@ -18,16 +19,13 @@ class SqlEmailClaims:
 
     def holder(self, email: str) -> EmailClaim | None:
         """Return who has claimed a canonical address."""
-        query = select(email_claims.c.user_id, email_claims.c.confirmed_at).where(email_claims.c.email == email)
-        row = self._connection.execute(query).one_or_none()
-        return EmailClaim(row.user_id, row.confirmed_at) if row else None
+        row = self._connection.execute(_claim_on(email)).one_or_none()
+        return _claim(row) if row else None
 
     def name(self, email: str, user_id: UUID) -> EmailClaim:
         """Claim an address for a user without proof, unless somebody has claimed it, and lock the claim."""
         self._put(email, user_id)
-        query = select(email_claims.c.user_id, email_claims.c.confirmed_at).where(email_claims.c.email == email)
-        row = self._connection.execute(query.with_for_update()).one()
-        return EmailClaim(row.user_id, row.confirmed_at)
+        return _claim(self._connection.execute(_claim_on(email).with_for_update()).one())
 
     def confirm(self, email: str, user_id: UUID, now: datetime) -> bool:
         """Give the address to a user, in one conditional update whose row count decides."""
@@ -48,3 +46,11 @@ class SqlEmailClaims:
 
     def _put(self, email: str, user_id: UUID) -> None:
         insert_unless_there(self._connection, email_claims, email=email, user_id=user_id, confirmed_at=None)
+
+
+def _claim_on(email: str) -> Select[Any]:
+    return select(email_claims.c.user_id, email_claims.c.confirmed_at).where(email_claims.c.email == email)
+
+
+def _claim(row: Row[Any]) -> EmailClaim:
+    return EmailClaim(row.user_id, row.confirmed_at)

@@ -60,7 +60,6 @@ class Invite:
         Raises FieldRejected, StorageUnavailable, Conflict.
         """
         slot, now = slot_of(Purpose.INVITE, self.emails.read(email), self.fingerprints), self.clock()
-
         was_good = self.database.transact(
             lambda tx: tx.one_time_tokens.withdraw(slot, now), deadline, settle=first_change_counts
         )

@@ -31,8 +31,8 @@ class OperateSessions:
 
     def of(self, user_name: str, deadline: Deadline) -> list[Session]:
         """Return the live sessions of a user, those that were used last first. Raises NoSuchUser, FieldRejected."""
-        now = self.clock()
-        return self.database.read(lambda tx: tx.sessions.live_of(self._user_id(tx, user_name), now), deadline)
+        name, now = self.names.read(user_name), self.clock()
+        return self.database.read(lambda tx: tx.sessions.live_of(user_named(tx, name).id, now), deadline)
 
     def end_one(self, session_id: UUID, deadline: Deadline) -> bool:
         """End a session. Tells whether it was live. Raises NoSuchSession."""
@@ -84,6 +84,3 @@ class OperateSessions:
     def _end_all_of(self, tx: AuthStores, user_name: str, now: datetime) -> tuple[UUID, int]:
         user_id = held_user_named(tx, self.names.read(user_name)).id
         return user_id, tx.sessions.end_all(user_id, SessionEnd.BY_OPERATOR, now)
-
-    def _user_id(self, tx: AuthStores, user_name: str) -> UUID:
-        return user_named(tx, self.names.read(user_name)).id
