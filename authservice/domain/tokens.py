@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+REMEMBERED = 10240
+"""Good access tokens whose signature needs no second look, at least; an eighth more at most, which take some 8 MB."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity:

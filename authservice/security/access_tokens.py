@@ -21,7 +21,7 @@ from authservice.domain.errors import (
     TokenTooLarge,
 )
 from authservice.domain.session import Session
-from authservice.domain.tokens import Identity
+from authservice.domain.tokens import REMEMBERED, Identity
 from authservice.domain.user import User
 from authservice.security.key_ring import Keys
 
@@ -31,8 +31,6 @@ MAX_BYTES_RS256 = 1536
 """An RS256 signature takes 512 bytes of text. Within 1,024 a user name of 19 letters would already be too long."""
 CLIENT_ID = "first-party"
 """The `client_id` that RFC 9068 requires. Until other clients exist, every login comes through the company's own."""
-CACHED_TOKENS = 10240
-"""At least, and an eighth more at most, which take some 8 MB. One that is seen again costs no look at its signature."""
 
 _REFUSALS: dict[str, type[TokenRejected]] = {
     "TOKEN_MISSING": TokenMissing,
@@ -61,7 +59,7 @@ class SignedAccessTokens:
     def __init__(self, issuer: str, audience: str, keys: Keys) -> None:
         self._keys = keys
         self._verifier = TokenVerifier(issuer, audience, keys.find)
-        self._read_once = Remembered(self._read, lambda _, good: good, CACHED_TOKENS)
+        self._read_once = Remembered(self._read, lambda _, good: good, REMEMBERED)
 
     def issue(self, user: User, session: Session, now: datetime, expires_at: datetime) -> str:
         """Return a signed token. Raises TokenTooLarge."""

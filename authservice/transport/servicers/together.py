@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import AuthError, DeadlineTooShort, StorageUnavailable
-from authservice.domain.tokens import Identity, SessionTokens
+from authservice.domain.tokens import REMEMBERED, Identity, SessionTokens
 from authservice.ports import Clock
 from authservice.transport.boundary import OnUnavailable, nobody_hears, unparsable
 from authservice.transport.entrance.grpcio import Call
@@ -29,8 +29,6 @@ from authservice.usecases.auth.logout import LogoutRequest
 WAIT_SECONDS = 5.0
 """How long a writing call stands in line at most: as long as the database has a write wait for another writer."""
 _BUSY = final_status(StorageUnavailable())
-MOST_ANSWERS = 10240
-"""Each keeps its identity: no more of them than are remembered of good tokens at least."""
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -46,7 +44,9 @@ class Answers:
         """Return a serialized VerifyResponse, without the time."""
         answer = self._made.get(found)
         if answer is None:
-            if len(self._made) >= MOST_ANSWERS:  # Making one takes 8 µs; knowing which to keep, as much as they take.
+            # Each keeps its identity: no more than are remembered at least. To make one takes 8 µs; to know which to
+            # keep would take as much memory as they do.
+            if len(self._made) >= REMEMBERED:
                 self._made = {}
             self._made[found] = answer = api.VerifyResponse(identity=identity(found)).SerializeToString()
         return answer
