@@ -85,13 +85,19 @@ HOSTILE: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("shape", HOSTILE)
 def test_t9_a_hostile_token_is_refused_for_little_cpu(shape: str) -> None:
-    desk, text, repetitions = Desk(forger("HS256")), HOSTILE[shape](), 200
+    desk, text = Desk(forger("HS256")), HOSTILE[shape]()
     assert desk.verdict(text) is TokenInvalid
-    begin = time.process_time()
-    for _ in range(repetitions):
-        with pytest.raises(TokenInvalid):
-            desk.read(text)
-    assert (time.process_time() - begin) / repetitions < (MOST_CPU if len(text) <= 4096 else MOST_CPU / 10)
+
+    def seconds(repetitions: int = 20) -> float:
+        """Return what one refusal costs this thread."""
+        begin = time.thread_time()
+        for _ in range(repetitions):
+            with pytest.raises(TokenInvalid):
+                desk.read(text)
+        return (time.thread_time() - begin) / repetitions
+
+    # The least of a few rounds: what else the machine does makes the same instructions take longer.
+    assert min(seconds() for _ in range(10)) < (MOST_CPU if len(text) <= 4096 else MOST_CPU / 10)
 
 
 @every_algorithm
