@@ -55,10 +55,13 @@ func (i *inquiry) mostRepeats(begin time.Time) int {
 	return 1
 }
 
-// isUnanswered tells whether a question met the end of its connection or of its server: the auth server did not say so.
+// isUnanswered tells whether a question met the end of its connection or of its server, which says so where it still can.
 func isUnanswered(err error) bool {
-	code := status.Code(err)
-	return (code == codes.Unavailable || code == codes.Canceled) && Reason(err) == ""
+	if code := status.Code(err); code != codes.Unavailable && code != codes.Canceled {
+		return false
+	}
+	reason := Reason(err)
+	return reason == "" || reason == "SHUTTING_DOWN"
 }
 
 // pause waits before the next question, after so many repeats. False when the time for all of them is over.

@@ -36,20 +36,22 @@ func waits(moments []time.Time) []time.Duration {
 	return between
 }
 
-func TestAQuestionThatIsLostWithItsConnectionIsAskedAgainAFewTimes(t *testing.T) {
-	for _, code := range []codes.Code{codes.Unavailable, codes.Canceled} {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
+func TestAQuestionThatIsLostWithItsConnectionOrServerIsAskedAgainAFewTimes(t *testing.T) {
+	stopping, _ := status.New(codes.Unavailable, "stopping").WithDetails(errorInfo("SHUTTING_DOWN"))
+	gone, cancelled := status.New(codes.Unavailable, "gone"), status.New(codes.Canceled, "gone")
+	for _, lost := range []*status.Status{gone, cancelled, stopping} {
+		t.Run(fmt.Sprint(lost.Code(), " ", lost.Message()), func(t *testing.T) {
 			inFakeTime(t, func(w *world) {
 				w.started()
 				token := w.auth.token()
-				asked := w.auth.failsFor(repeats, status.Error(code, "gone"))
+				asked := w.auth.failsFor(repeats, lost.Err())
 				_, err := w.call("Careful", token)
 				w.mustPass(err)
 				want := []time.Duration{0, repeatPause, 2 * repeatPause, 4 * repeatPause}
 				if got := waits(*asked); !slices.Equal(got, want) {
 					w.Errorf("asked after %v", got)
 				}
-				asked = w.auth.failsFor(100, status.Error(code, "gone"))
+				asked = w.auth.failsFor(100, lost.Err())
 				_, err = w.call("Careful", token)
 				w.mustRefuse(codes.Unavailable, "VERIFICATION_UNAVAILABLE", err)
 				if len(*asked) != 1+repeats {

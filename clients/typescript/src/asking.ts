@@ -52,8 +52,10 @@ export class Asking {
   }
 }
 
-/** Tells whether a question met the end of its connection or of its server: the service did not say so. */
+/** Tells whether a question met the end of its connection or of its server, which says so where it still can. */
 function isUnanswered(error: unknown): boolean {
   const { code } = error as Partial<ServiceError>;
-  return (code === Code.UNAVAILABLE || code === Code.CANCELLED) && reasonOf(error) === undefined;
+  if (code !== Code.UNAVAILABLE && code !== Code.CANCELLED) return false;
+  const reason = reasonOf(error);
+  return reason === undefined || reason === "SHUTTING_DOWN";
 }

@@ -7,9 +7,14 @@ import { refusal, statusOf } from "../src/refusal.js";
 const ANSWER = refusal("SESSION_ENDED");
 const LOST = { code: Code.UNAVAILABLE, metadata: new Metadata() } as unknown as ServiceError;
 const CANCELLED = { code: Code.CANCELLED, metadata: new Metadata() } as unknown as ServiceError;
-const SAID = statusOf({ ...refusal("VERIFICATION_UNAVAILABLE"), reason: "STORAGE_UNAVAILABLE" }) as unknown as ServiceError;
+const SAID = said("STORAGE_UNAVAILABLE");
+const STOPPING = said("SHUTTING_DOWN");
 const BROKEN = { code: Code.INTERNAL, metadata: new Metadata() } as unknown as ServiceError;
 const NOW = 1000;
+
+function said(reason: string): ServiceError {
+  return statusOf({ ...refusal("VERIFICATION_UNAVAILABLE"), reason }) as unknown as ServiceError;
+}
 
 /** How often Verify is asked, and what comes of it, where it fails `times` times. */
 async function ask(failure: ServiceError, times: number, heardAt: number, patience = 60_000) {
@@ -24,8 +29,8 @@ async function ask(failure: ServiceError, times: number, heardAt: number, patien
   return { outcome, moments };
 }
 
-for (const failure of [LOST, CANCELLED]) {
-  test(`a question that is lost with its connection is asked again a few times: ${Code[failure.code]}`, async () => {
+for (const [kind, failure] of Object.entries({ LOST, CANCELLED, STOPPING })) {
+  test(`a question that is lost with its connection or server is asked again a few times: ${kind}`, async () => {
     const { outcome, moments } = await ask(failure, REPEATS, NOW);
     assert.equal(outcome, ANSWER);
     const waits = moments.slice(1).map((moment, index) => moment - moments[index]!);

@@ -75,18 +75,21 @@ def asked(trust: Trust, way: str) -> str:
     return verified.identity.user_name
 
 
-@pytest.mark.parametrize("code", [UNAVAILABLE, grpc.StatusCode.CANCELLED])
+LOST = [(UNAVAILABLE, ""), (grpc.StatusCode.CANCELLED, ""), (UNAVAILABLE, "SHUTTING_DOWN")]
+
+
+@pytest.mark.parametrize(("code", "reason"), LOST)
 @pytest.mark.parametrize("way", ["thread", "task"])
-def test_a_question_that_is_lost_with_its_connection_is_asked_again_a_few_times(
-    auth: AuthServer, trust: Trust, way: str, code: grpc.StatusCode
+def test_a_question_that_is_lost_with_its_connection_or_server_is_asked_again_a_few_times(
+    auth: AuthServer, trust: Trust, way: str, code: grpc.StatusCode, reason: str
 ) -> None:
     def lost_once(_request: object, context: grpc.ServicerContext) -> Any:
-        return refuse(context, code) if len(auth.shown) == 1 else identity(user_name="Grace")
+        return refuse(context, code, reason) if len(auth.shown) == 1 else identity(user_name="Grace")
 
     auth.verify = lost_once
     assert asked(trust, way) == "Grace"
     auth.shown.clear()
-    auth.verify = lambda _request, context: refuse(context, code)
+    auth.verify = lambda _request, context: refuse(context, code, reason)
     with pytest.raises(Refused, match="Verify answered"):
         asked(trust, way)
     assert len(auth.shown) == 1 + REPEATS, "the service was heard just now"

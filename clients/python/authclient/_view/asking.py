@@ -148,8 +148,8 @@ def _is_late(error: Any) -> bool:
 
 
 def _is_unanswered(call: Any) -> bool:
-    """Tell whether a call has ended without the service having said so."""
-    return is_lost(call) and reason_of(call.trailing_metadata()) is None
+    """Tell whether a call met the end of its connection or of its server, which says so where it still can."""
+    return is_lost(call) and reason_of(call.trailing_metadata()) in (None, "SHUTTING_DOWN")
 
 
 def _request(question: Ask) -> api.VerifyRequest:
@@ -164,8 +164,7 @@ def _settled(question: Ask, answer: api.VerifyResponse) -> Verified:
 
 def _refusal(error: Any) -> Refused:
     """Return what an error of Verify means for the call that is judged."""
-    if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-        reason = reason_of(error.trailing_metadata())
-        if reason and is_about_token(reason):
-            return Refused(reason)
-    return Refused("VERIFICATION_UNAVAILABLE", f"Verify answered {error.code()}")
+    reason = reason_of(error.trailing_metadata())
+    if error.code() is grpc.StatusCode.UNAUTHENTICATED and reason and is_about_token(reason):
+        return Refused(reason)
+    return Refused("VERIFICATION_UNAVAILABLE", f"Verify answered {error.code()} ({reason or 'without a reason'})")
