@@ -36,8 +36,9 @@ _CHANNEL_OPTIONS = (
     *NEVER_RESENT,
     # grpc's own pause of a second before it connects again would be measured as the server's.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 100),
+    # Named a pause, this is how long connecting may take. A server may be busy for a moment.
+    ("grpc.min_reconnect_backoff_ms", 20_000),
 )
 CALL_SECONDS = 30
 """What a call may take. Hashing stands back behind all else that runs on the machine."""
@@ -187,7 +188,7 @@ class ServerProcess:
         with self.plain_channel() as channel:
             try:
                 stub = health_pb2_grpc.HealthStub(channel)
-                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)  # type: ignore[attr-defined]
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=5)  # type: ignore[attr-defined]
                 return int(answer.status)
             except grpc.RpcError:
                 return None
