@@ -1,16 +1,17 @@
 """The service as commands, servers and tests hold it: the stories of each area, and the parts below them."""
 
+import functools
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from authservice.bootstrap import account, admin, auth, mail, trust
+from authservice.bootstrap import account, auth, mail, trust
 from authservice.bootstrap.parts import Parts, make_parts
 from authservice.config import Settings
 from authservice.domain.signing_key import RotationPlan
 from authservice.ports import Audit, Clock
 from authservice.storage.embedded_file import FileId
 from authservice.usecases.account import AccountStories
-from authservice.usecases.admin import AdminStories
 from authservice.usecases.adopt_backup import AdoptBackup
 from authservice.usecases.auth import AuthStories
 from authservice.usecases.clean_up import CleanUp
@@ -18,20 +19,29 @@ from authservice.usecases.mail import MailStories
 from authservice.usecases.trust import TrustStories
 from authservice.usecases.try_writing import TryWriting
 
+if TYPE_CHECKING:
+    from authservice.usecases.admin import AdminStories
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Service:
     """Every story, ready to be called. Lives as long as the process; `close` gives its threads and connections back."""
 
     auth: AuthStories
     account: AccountStories
-    admin: AdminStories
     trust: TrustStories
     mail: MailStories
     clean_up: CleanUp
     try_writing: TryWriting
     adopt_backup: AdoptBackup
     parts: Parts
+
+    @functools.cached_property
+    def admin(self) -> "AdminStories":
+        """What operators do. Made when first asked for: workers, which never ask, do not even import it."""
+        from authservice.bootstrap import admin  # noqa: PLC0415
+
+        return admin.build(self.parts)
 
     @property
     def token_scope(self) -> tuple[str, str]:
@@ -68,7 +78,6 @@ def assemble(
     return Service(
         auth=auth.build(parts),
         account=account.build(parts),
-        admin=admin.build(parts),
         trust=trust.build(parts),
         mail=mail.build(parts),
         clean_up=CleanUp(parts.database, parts.clock),
