@@ -8,20 +8,27 @@ from sqlalchemy.dialects import mysql, sqlite
 
 
 def insert_unless_there(connection: Connection, table: Table, **row: Any) -> None:
-    """Insert a row unless its primary key is there already."""
-    insert_each_unless_there(connection, table, [row])
+    """Insert a row unless its primary key, or what else has to be unique of it, is there already."""
+    _insert_unless_there(connection, table, row)
 
 
 def insert_each_unless_there(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, each unless its primary key, or what else has to be unique of it, is there already.
+    """Insert many rows in the same way."""
+    _insert_unless_there(connection, table, rows)
 
-    Not MySQL's INSERT IGNORE, which would also ignore a value that does not fit.
+
+def _insert_unless_there(
+    connection: Connection, table: Table, values: dict[str, Any] | Sequence[dict[str, Any]]
+) -> None:
+    """Insert one row, or a list of them; of a list the statement is compiled anew each time, for a millisecond or two.
+
+    Not by MySQL's INSERT IGNORE, which would also ignore a value that does not fit.
     """
     if connection.dialect.name == "sqlite":
-        connection.execute(sqlite.insert(table).values(rows).on_conflict_do_nothing())
+        connection.execute(sqlite.insert(table).values(values).on_conflict_do_nothing())
     else:
         key = table.primary_key.columns[0]
-        connection.execute(mysql.insert(table).values(rows).on_duplicate_key_update({key.name: key}))
+        connection.execute(mysql.insert(table).values(values).on_duplicate_key_update({key.name: key}))
 
 
 def insert_or_update(connection: Connection, table: Table, row: dict[str, Any], changes: dict[str, Any]) -> None:
