@@ -231,6 +231,7 @@ def test_every_reason_is_announced_by_an_rpc_a_rule_or_for_all_and_none_is_made_
         "OVERLOADED",
         "DEADLINE_TOO_SHORT",
         "REQUEST_MISSING",
+        "SHUTTING_DOWN",
         "METHOD_WITHOUT_RULE",
         # Of every service that checks tokens by itself; see docs/local-verification.md.
         "VERIFICATION_UNAVAILABLE",

@@ -95,7 +95,8 @@ const (
 	ErrorReason_ERROR_REASON_RESUME_POINT_UNKNOWN ErrorReason = 23
 	// There is no such stream of this caller in the process that was asked. Status NOT_FOUND.
 	ErrorReason_ERROR_REASON_STREAM_UNKNOWN ErrorReason = 24
-	// The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again.
+	// The server is stopping: it ends its streams, and answers no call whose request has not come yet. Status UNAVAILABLE with a
+	// `google.rpc.RetryInfo`. Nothing was changed; send the call again, which leads to another server or to the same one anew.
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 25
 	// The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
 	// send the call again.

@@ -32,8 +32,8 @@ const (
 // TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
 // a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 //
-// All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-// (see ErrorReason).
+// All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+// and INTERNAL (see ErrorReason).
 type TrustServiceClient interface {
 	// GetSigningKeys returns the public keys that access tokens are verified with.
 	//
@@ -97,8 +97,8 @@ type TrustService_WatchRevocationsClient = grpc.ServerStreamingClient[WatchRevoc
 // TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
 // a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 //
-// All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-// (see ErrorReason).
+// All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+// and INTERNAL (see ErrorReason).
 type TrustServiceServer interface {
 	// GetSigningKeys returns the public keys that access tokens are verified with.
 	//

@@ -28,8 +28,8 @@ if _version_not_supported:
 class AuthServiceStub(object):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
-    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+    SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 
@@ -89,8 +89,8 @@ class AuthServiceStub(object):
 class AuthServiceServicer(object):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
-    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+    SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 
@@ -265,8 +265,8 @@ def add_AuthServiceServicer_to_server(servicer, server):
 class AuthService(object):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
-    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+    SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class AuthServiceStub:
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
-    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+    SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 
@@ -119,8 +119,8 @@ class AuthServiceStub:
 class AuthServiceAsyncStub(AuthServiceStub):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
-    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+    SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 
@@ -205,8 +205,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
-    INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+    SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
     own entries; larger ones are refused with RESOURCE_EXHAUSTED.
     """
 

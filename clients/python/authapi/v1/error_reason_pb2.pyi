@@ -99,7 +99,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STREAM_UNKNOWN: _ErrorReason.ValueType  # 24
     """There is no such stream of this caller in the process that was asked. Status NOT_FOUND."""
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 25
-    """The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again."""
+    """The server is stopping: it ends its streams, and answers no call whose request has not come yet. Status UNAVAILABLE with a
+    `google.rpc.RetryInfo`. Nothing was changed; send the call again, which leads to another server or to the same one anew.
+    """
     ERROR_REASON_REQUEST_MISSING: _ErrorReason.ValueType  # 26
     """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
     send the call again.
@@ -236,7 +238,9 @@ Watch again without one.
 ERROR_REASON_STREAM_UNKNOWN: ErrorReason.ValueType  # 24
 """There is no such stream of this caller in the process that was asked. Status NOT_FOUND."""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 25
-"""The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again."""
+"""The server is stopping: it ends its streams, and answers no call whose request has not come yet. Status UNAVAILABLE with a
+`google.rpc.RetryInfo`. Nothing was changed; send the call again, which leads to another server or to the same one anew.
+"""
 ERROR_REASON_REQUEST_MISSING: ErrorReason.ValueType  # 26
 """The headers of a call came, and its request did not, or not all of it. Status DEADLINE_EXCEEDED. Nothing was changed;
 send the call again.

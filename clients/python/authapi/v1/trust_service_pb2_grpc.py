@@ -29,8 +29,8 @@ class TrustServiceStub(object):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-    (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+    and INTERNAL (see ErrorReason).
     """
 
     def __init__(self, channel):
@@ -55,8 +55,8 @@ class TrustServiceServicer(object):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-    (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+    and INTERNAL (see ErrorReason).
     """
 
     def GetSigningKeys(self, request, context):
@@ -110,8 +110,8 @@ class TrustService(object):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-    (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+    and INTERNAL (see ErrorReason).
     """
 
     @staticmethod

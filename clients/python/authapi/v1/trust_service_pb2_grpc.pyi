@@ -30,8 +30,8 @@ class TrustServiceStub:
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-    (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+    and INTERNAL (see ErrorReason).
     """
 
     @_typing.overload
@@ -62,8 +62,8 @@ class TrustServiceAsyncStub(TrustServiceStub):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-    (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+    and INTERNAL (see ErrorReason).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -90,8 +90,8 @@ class TrustServiceServicer(metaclass=_abc_1.ABCMeta):
     """TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
     a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
 
-    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
-    (see ErrorReason).
+    All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+    and INTERNAL (see ErrorReason).
     """
 
     @_abc_1.abstractmethod

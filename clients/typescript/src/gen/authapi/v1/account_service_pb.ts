@@ -1299,9 +1299,9 @@ export const FactorKindSchema: GenEnum<FactorKind> = /*@__PURE__*/
  * AccountService is for the person who owns an account. Whose it is, the access token of the call says, or a one-time token that
  * was sent by mail; no request names a user but those that ask for such a mail, and these are answered alike for all.
  *
- * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
- * INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED,
- * TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED and VERIFICATION_UNAVAILABLE. Limits are those of AuthService.
+ * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+ * SHUTTING_DOWN and INTERNAL (see ErrorReason). Those that need an access token also answer TOKEN_MISSING, TOKEN_INVALID,
+ * TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_OUTDATED, SESSION_ENDED and VERIFICATION_UNAVAILABLE. Limits are those of AuthService.
  *
  * @generated from service authapi.v1.AccountService
  */

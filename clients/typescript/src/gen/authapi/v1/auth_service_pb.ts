@@ -845,8 +845,8 @@ export const LogoutScopeSchema: GenEnum<LogoutScope> = /*@__PURE__*/
 /**
  * AuthService registers users, opens and ends their sessions, and answers whether an access token is good.
  *
- * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and
- * INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
+ * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, CONFLICT, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING,
+ * SHUTTING_DOWN and INTERNAL (see ErrorReason). A call without a deadline is given 10 seconds. Requests are at most 64 KiB, metadata at most 8 KiB with gRPC's
  * own entries; larger ones are refused with RESOURCE_EXHAUSTED.
  *
  * @generated from service authapi.v1.AuthService

@@ -213,7 +213,8 @@ export enum ErrorReason {
   STREAM_UNKNOWN = 24,
 
   /**
-   * The server is stopping. Status UNAVAILABLE with a `google.rpc.RetryInfo`. Connect again.
+   * The server is stopping: it ends its streams, and answers no call whose request has not come yet. Status UNAVAILABLE with a
+   * `google.rpc.RetryInfo`. Nothing was changed; send the call again, which leads to another server or to the same one anew.
    *
    * @generated from enum value: ERROR_REASON_SHUTTING_DOWN = 25;
    */

@@ -441,8 +441,8 @@ export const WatchPartSchema: GenEnum<WatchPart> = /*@__PURE__*/
  * TrustService tells services which keys sign access tokens and which tokens no longer count, so that each of them can check
  * a token in its own process and still refuses it within a second of a logout. docs/local-verification.md says how.
  *
- * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING and INTERNAL
- * (see ErrorReason).
+ * All RPCs may also answer INVALID_INPUT, STORAGE_UNAVAILABLE, OVERLOADED, DEADLINE_TOO_SHORT, REQUEST_MISSING, SHUTTING_DOWN
+ * and INTERNAL (see ErrorReason).
  *
  * @generated from service authapi.v1.TrustService
  */
