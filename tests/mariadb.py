@@ -175,9 +175,13 @@ class MariaDb:
         return [f"--user={self._user or 'root'}"] if os.geteuid() == 0 else []
 
     def _answers(self) -> bool:
-        with closing(socket.socket()) as probe:
-            # MySQL listens on its port before it makes the socket.
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0 and self._socket.exists()
+        # MySQL listens on its port before it makes the socket, and either is there a moment before anybody listens.
+        ways = ((socket.AF_INET, ("127.0.0.1", self.port)), (socket.AF_UNIX, str(self._socket)))
+        for family, address in ways:
+            with closing(socket.socket(family)) as probe:
+                if probe.connect_ex(address):
+                    return False
+        return True
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
         """End the server: with SIGTERM in good order, with SIGKILL as a crash."""
