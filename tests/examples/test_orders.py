@@ -111,7 +111,7 @@ def test_the_readme_tour_ends_with_the_refusal_of_the_logged_out_customer(
 @pytest.mark.parametrize("auth", [{}], ids=["own"], indirect=True)
 def test_every_method_asks_for_what_its_rule_says(auth: AuthProcess, channel: grpc.Channel) -> None:
     auth.register("stranger")
-    assert auth.operate("users", "grant", "ada", "support") == "User ada now has the role support.\n"
+    assert auth.operate("users", "grant", "ada", "support").endswith(" the role support.\n")  # Now, or already.
     nobody = Customer(channel)
     support, stranger = (Customer(channel, auth.login(name).access_token) for name in ("ada", "stranger"))
     assert nobody.catalog() == ["compass", "lantern", "rope"]
