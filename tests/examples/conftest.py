@@ -27,9 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def auth(request: pytest.FixtureRequest, migrated_sqlite: Path) -> Iterator[AuthProcess]:
     """Yield a running `authservice serve` with the account `ada`, for all tests of a file that leave both as they are.
 
-    A test that does not has a parameter and so a server of its own: more settings for it, or none.
+    A test that does not has an OwnServer for its parameter.
     """
-    settings = getattr(request, "param", {})
+    settings = request.param.settings if hasattr(request, "param") else {}
     with folder_in_memory() as folder:
         shutil.copy(migrated_sqlite, folder / "authservice.db")
         server = AuthProcess(ServerProcess(f"sqlite:///{folder / 'authservice.db'}", folder, **settings), folder)

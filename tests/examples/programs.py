@@ -81,6 +81,16 @@ class Program:
         self._process.wait()
 
 
+class OwnServer:
+    """Settings of a server that one test has, or one file: the parameter of `auth`.
+
+    No two are equal, however alike their settings: pytest would take a server over from a test with an equal one.
+    """
+
+    def __init__(self, **settings: str | float) -> None:
+        self.settings = settings
+
+
 class AuthProcess:
     """A running `authservice serve` and its operator."""
 

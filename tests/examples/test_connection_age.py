@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.programs import AuthProcess, customer
+from tests.examples.programs import AuthProcess, OwnServer, customer
 from tests.faults.processes import connections_to, wait_until
 
-AGES = {"max_connection_age": 1, "connection_grace": 1}
+AGES = OwnServer(max_connection_age=1, connection_grace=1)
 CONNECTIONS = 4
 SECONDS = 30
 TRIES = 5

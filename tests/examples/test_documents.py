@@ -21,6 +21,7 @@ from tests.examples.programs import (
     PYTHON_SERVICE,
     ROOT,
     AuthProcess,
+    OwnServer,
     Program,
     customer,
     free_address,
@@ -107,7 +108,7 @@ def test_a_call_by_hand_is_answered_and_refused_as_the_page_shows(shell: Shell, 
     assert refused.stderr == block(PROTECT, "", "TOKEN_MISSING")
 
 
-@pytest.mark.parametrize("auth", [{}], ids=["own"], indirect=True)
+@pytest.mark.parametrize("auth", [OwnServer()], ids=["own"], indirect=True)
 def test_a_role_is_missing_and_granted_as_the_page_shows(shell: Shell, auth: AuthProcess) -> None:
     log_in = block(PROTECT, "sh", "> token.txt", "PlaceOrder")  # and order, of which there are none yet
     placed = shell(log_in)
@@ -168,8 +169,7 @@ def test_health_is_asked_with_grpcurl_as_the_page_shows(shell: Shell) -> None:
     assert json.loads(shell(block(OPERATIONS, "sh", "grpcurl -plaintext", "Health")).stdout) == {"status": "SERVING"}
 
 
-# With a setting, so that it is another server than the one above, where ada's roles have changed.
-@pytest.mark.parametrize("auth", [{"AUTHSERVICE_LOG_LEVEL": "warning"}], ids=["own"], indirect=True)
+@pytest.mark.parametrize("auth", [OwnServer()], ids=["own"], indirect=True)
 def test_operators_are_told_what_the_pages_show(
     shell: Shell, auth: AuthProcess, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

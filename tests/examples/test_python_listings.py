@@ -19,7 +19,7 @@ from authclient import AuthInterceptor, Session, Trust, aio, forwarded
 from opentelemetry.instrumentation.grpc import server_interceptor
 
 from tests.examples.pages import BESIDE, ERRORS, PROTECT, README, TEST, TOKENS, block
-from tests.examples.programs import CALL_SECONDS, AuthProcess, Program, finished, free_address, run
+from tests.examples.programs import CALL_SECONDS, AuthProcess, OwnServer, Program, finished, free_address, run
 from tests.examples.shops import EXAMPLE, Orders, Shop, orders_pb2, orders_pb2_grpc
 from tests.observed import refusal
 
@@ -193,7 +193,7 @@ def test_tokens_are_obtained_verified_refreshed_and_ended_as_the_page_shows(
     assert capsys.readouterr().out == "1\n"
 
 
-@pytest.mark.parametrize("auth", [{"JWT_SECRET": SECRET}], indirect=True)
+@pytest.mark.parametrize("auth", [OwnServer(jwt_secret=SECRET)], indirect=True)
 def test_a_service_with_the_same_secret_judges_by_itself_as_the_page_shows(
     auth: AuthProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
