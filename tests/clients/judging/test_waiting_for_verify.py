@@ -101,8 +101,9 @@ class Waits:
 
     def _noting(self, patience: Callable[[hearing.Hearing], float]) -> Callable[[hearing.Hearing], float]:
         def noted(asked: hearing.Hearing) -> float:
-            self.granted.append(patience(asked))
-            return self.granted[-1]
+            seconds = patience(asked)
+            self.granted.append(seconds)
+            return seconds
 
         return noted
 
