@@ -1,6 +1,7 @@
 """Puts the area `mail` together."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from uuid6 import uuid7
 
@@ -10,7 +11,6 @@ from authservice.config import ConfigError, MailSettings, Settings
 from authservice.domain.mail import Purpose
 from authservice.mail.folder import MailFolder
 from authservice.mail.messages import Carry, Courier
-from authservice.mail.smtp import SmtpServer
 from authservice.mail.templates import Templates, TemplatesUnfit
 from authservice.security.emails import Emails
 from authservice.security.envelopes import SealedEnvelopes
@@ -23,6 +23,9 @@ from authservice.usecases.mail.deliver import Deliver
 from authservice.usecases.steps.find_user import FindUser
 from authservice.usecases.steps.one_time_tokens import IssueToken, RedeemToken
 from authservice.usecases.steps.send_mail import SendMail
+
+if TYPE_CHECKING:
+    from authservice.mail.smtp import SmtpServer
 
 FOLDER = "mail"
 """Where mail is written that goes to no server, inside the data folder."""
@@ -101,8 +104,11 @@ def _carrier(settings: Settings) -> Carry:
     return smtp_server(settings, settings.smtp_host).carry
 
 
-def smtp_server(settings: MailSettings, host: str) -> SmtpServer:
+def smtp_server(settings: MailSettings, host: str) -> "SmtpServer":
     """Return the configured SMTP server."""
+    # Here, because the embedded default writes mail to a folder.
+    from authservice.mail.smtp import SmtpServer  # noqa: PLC0415
+
     return SmtpServer(
         host=host,
         port=settings.smtp_port,

@@ -10,6 +10,7 @@ ELSEWHERE = {
     "typer": "commands",
     "alembic": "migrations",
     "zxcvbn": "asked about new passwords",
+    "smtplib": "mail that does not go to a folder",
     "segno": "drawn when somebody sets an app up",
 }
 
