@@ -3,11 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, case, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.passkey import Passkey
 from authservice.storage.tables.passkeys import passkeys
+
+_OF_USER = select(passkeys).where(passkeys.c.user_id == bindparam("of")).order_by(passkeys.c.created_at, passkeys.c.id)
 
 
 class SqlPasskeys:
@@ -28,8 +30,7 @@ class SqlPasskeys:
 
     def of_user(self, user_id: UUID) -> list[Passkey]:
         """Return a user's passkeys, the oldest first."""
-        query = select(passkeys).where(passkeys.c.user_id == user_id).order_by(passkeys.c.created_at, passkeys.c.id)
-        return [Passkey(**row._mapping) for row in self._connection.execute(query)]
+        return [Passkey(**row._mapping) for row in self._connection.execute(_OF_USER, {"of": user_id})]
 
     def by_credential(self, credential_id: bytes) -> Passkey | None:
         """Return the passkey that a device knows by this."""

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.second_factor import TotpFactor
 from authservice.storage.tables.second_factor import recovery_codes, totp_factors
 
+_OF_USER = select(totp_factors).where(totp_factors.c.user_id == bindparam("of"))
 _IS_CONFIRMED = totp_factors.c.confirmed_at.is_not(None)
 
 
@@ -21,7 +22,7 @@ class SqlTotpFactors:
 
     def get(self, user_id: UUID) -> TotpFactor | None:
         """Return a user's factor."""
-        row = self._connection.execute(select(totp_factors).where(totp_factors.c.user_id == user_id)).one_or_none()
+        row = self._connection.execute(_OF_USER, {"of": user_id}).one_or_none()
         return TotpFactor(**row._mapping) if row else None
 
     def begin(self, factor: TotpFactor) -> bool:

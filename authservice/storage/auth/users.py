@@ -4,7 +4,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from authservice.domain.errors import UserNameTaken
@@ -22,7 +35,22 @@ ROLES: ColumnElement[Any] = type_coerce(
 ).label("roles")
 """The roles of the user in a row of `users`, as `to_user` expects them beside it."""
 
+# Each of these is built once, which takes longer than running it: the most frequent calls begin with one.
 _USER: Select[Any] = select(users, ROLES)
+_BY_ID = _USER.where(users.c.id == bindparam("of"))
+_BY_NAME = _USER.where(users.c.canonical_name == bindparam("of"))
+_BY_EMAIL = _USER.join(email_claims).where(email_claims.c.email == bindparam("of"))
+_BY_CONFIRMED_EMAIL = _BY_EMAIL.where(email_claims.c.confirmed_at.is_not(None))
+# All of these lock. Any other kind of read would fix what a transaction sees before the lock is granted, and what
+# others have committed meanwhile would be conflicts.
+_LOCK = select(users).where(users.c.id == bindparam("of")).with_for_update()
+_LOCK_NAMED = select(users).where(users.c.canonical_name == bindparam("of")).with_for_update()
+_LOCK_ROLES = (
+    select(user_roles.c.role)
+    .where(user_roles.c.user_id == bindparam("of"))
+    .order_by(user_roles.c.role)
+    .with_for_update(read=True)
+)
 
 
 class SqlUsers:
@@ -53,33 +81,29 @@ class SqlUsers:
 
     def get(self, user_id: UUID) -> User | None:
         """Return the account with this id."""
-        return self._one(_USER.where(users.c.id == user_id))
+        return self._one(_BY_ID, user_id)
 
     def by_name(self, canonical: str) -> User | None:
         """Return the account with this canonical name."""
-        return self._one(_USER.where(users.c.canonical_name == canonical))
+        return self._one(_BY_NAME, canonical)
 
     def by_email(self, email: str, *, confirmed_only: bool = False) -> User | None:
         """Return the account that has claimed this canonical address, or that has confirmed it."""
-        query = _USER.join(email_claims).where(email_claims.c.email == email)
-        return self._one(query.where(email_claims.c.confirmed_at.is_not(None)) if confirmed_only else query)
+        return self._one(_BY_CONFIRMED_EMAIL if confirmed_only else _BY_EMAIL, email)
 
     def lock(self, user_id: UUID) -> User | None:
         """Return the account as it is now, locked until the transaction ends."""
-        return self._lock(users.c.id == user_id)
+        return self._lock(_LOCK, user_id)
 
     def lock_named(self, canonical: str) -> User | None:
         """Return the account with this canonical name in the same way."""
-        return self._lock(users.c.canonical_name == canonical)
+        return self._lock(_LOCK_NAMED, canonical)
 
-    def _lock(self, which: ColumnElement[bool]) -> User | None:
-        # Both reads lock. Any other kind would fix what this transaction sees before the lock is granted, and what
-        # others have committed meanwhile would be conflicts.
-        row = self._connection.execute(select(users).where(which).with_for_update()).one_or_none()
+    def _lock(self, query: Select[Any], of: object) -> User | None:
+        row = self._connection.execute(query, {"of": of}).one_or_none()
         if row is None:
             return None
-        held = select(user_roles.c.role).where(user_roles.c.user_id == row.id).order_by(user_roles.c.role)
-        return to_user(row, tuple(self._connection.execute(held.with_for_update(read=True)).scalars()))
+        return to_user(row, tuple(self._connection.execute(_LOCK_ROLES, {"of": row.id}).scalars()))
 
     def replace_password_hash(self, user_id: UUID, old: str, new: str) -> bool:
         """Replace the hash if it is still `old`."""
@@ -203,8 +227,8 @@ class SqlUsers:
             raise UserNameTaken
         return holder
 
-    def _one(self, query: Select[Any]) -> User | None:
-        row = self._connection.execute(query).one_or_none()
+    def _one(self, query: Select[Any], of: object) -> User | None:
+        row = self._connection.execute(query, {"of": of}).one_or_none()
         return to_user(row) if row else None
 
 

@@ -21,8 +21,7 @@ class SqlOneTimeTokens:
         """Keep a token in one statement, so that of parallel ones one is left."""
         row = {column.name: getattr(token, column.name) for column in one_time_tokens.c}
         row["purpose"] = token.purpose.value
-        changes = {name: value for name, value in row.items() if name != "slot"}
-        insert_or_update(self._connection, one_time_tokens, row, changes)
+        insert_or_update(self._connection, one_time_tokens, row, replaced=[name for name in row if name != "slot"])
 
     def get(self, token_id: UUID) -> IssuedToken | None:
         """Return a token."""
