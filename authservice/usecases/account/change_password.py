@@ -75,7 +75,10 @@ class ChangePassword:
         return bounded_text(text, most=1024)
 
     def _prove(self, user: User, password: str, network: str, deadline: Deadline) -> None:
-        attempt = self.admit_attempt(user, user.name.canonical, password, network, deadline)
+        attempt = self.database.read(
+            lambda tx: self.admit_attempt.prepare(tx, user, user.name.canonical, password, network), deadline
+        )
+        self.admit_attempt(attempt, deadline)
         if not self.passwords.check(password, user.password_hash, deadline).matches:
             self.admit_attempt.failed(attempt, deadline)
             self.audit.record(events.PasswordChangeRefused(user_id=user.id))

@@ -74,7 +74,9 @@ class CompleteLogin:
         self._check_form(answer)
         attempt = self._counted(answer, deadline)
         user, opening = attempt.user, attempt.challenge.opening
-        password = self.admit_attempt.admitted_before(user, opening.network, deadline)
+        password = self.database.read(
+            lambda tx: self.admit_attempt.admitted_before(tx, user, opening.network), deadline
+        )
         try:
             tokens = self.open_session(user, password, opening, deadline, prove=partial(self._prove, attempt, answer))
         except CodeInvalid:

@@ -30,7 +30,7 @@ from authservice.ports import (
     Passwords,
     first_change_counts,
 )
-from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_attempt import AdmitAttempt, Attempt
 from authservice.usecases.steps.ask_second_factor import AskSecondFactor
 from authservice.usecases.steps.even_time import wait_for_tick
 from authservice.usecases.steps.find_user import FindUser, identifier
@@ -82,9 +82,9 @@ class Login:
         begin = time.monotonic()
         self._check_form(request)
         self.passwords.require_room()
-        name, user, factors = self.database.read(lambda tx: self._find(tx, request.user_name_or_email), deadline)
+        user, factors, attempt = self.database.read(lambda tx: self._find(tx, request), deadline)
         try:
-            attempt = self.admit_attempt(user, name, request.password, request.network, deadline)
+            self.admit_attempt(attempt, deadline)
         except Throttled:
             wait_for_tick(begin)  # Nothing was hashed that would take longer than all else.
             raise
@@ -130,10 +130,11 @@ class Login:
         fields.read("client_label", client_label, request.client_label)
         fields.require_valid()
 
-    def _find(self, tx: AuthStores, identifier: str) -> tuple[str, User | None, SecondFactors]:
-        name, user = self.find_user(tx, identifier)
+    def _find(self, tx: AuthStores, request: Credentials) -> tuple[User | None, SecondFactors, Attempt]:
+        name, user = self.find_user(tx, request.user_name_or_email)
         # Asked for nobody as well, so that the time does not tell who exists.
-        return name, user, second_factors_of(tx, user.id if user else _NOBODY)
+        factors = second_factors_of(tx, user.id if user else _NOBODY)
+        return user, factors, self.admit_attempt.prepare(tx, user, name, request.password, request.network)
 
     def _upgrade_hash(self, user: User, password: str, deadline: Deadline) -> None:
         # The user is in, whatever becomes of this; the next login will try again.

@@ -87,7 +87,7 @@ class LoginWithPasskey:
             raise PasskeyInvalid
         found: list[Used] = []
         prove = partial(self._prove, request, ceremony, now, found)
-        attempt = self.admit_attempt.admitted_before(user, request.network, deadline)
+        attempt = self.database.read(lambda tx: self.admit_attempt.admitted_before(tx, user, request.network), deadline)
         opening = Opening(request.client_label, request.network, is_remembered=request.is_remembered)
         tokens = self.open_session(user, attempt, opening, deadline, prove=prove)
         if found:

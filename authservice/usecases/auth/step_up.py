@@ -26,7 +26,7 @@ from authservice.domain.session import PASSWORD_ALONE, Session, SessionLimits
 from authservice.domain.tokens import AccessToken
 from authservice.domain.user import User
 from authservice.ports import Audit, AuthStores, CeremonyTokens, Clock, Database, Passwords, success_counts
-from authservice.usecases.steps.admit_attempt import AdmitAttempt
+from authservice.usecases.steps.admit_attempt import AdmitAttempt, Attempt
 from authservice.usecases.steps.admit_code import AdmitCode
 from authservice.usecases.steps.begin_ceremony import BY_PASSKEY
 from authservice.usecases.steps.issue_tokens import IssueTokens
@@ -113,14 +113,8 @@ class StepUp:
 
     def _by_password(self, password: str, caller: Caller, deadline: Deadline) -> AccessToken:
         self.passwords.require_room()
-        user, factors = self.database.read(
-            lambda tx: (tx.users.get(caller.user_id), second_factors_of(tx, caller.user_id)), deadline
-        )
-        if user is None:
-            raise SessionEnded
-        if factors.is_set_up:
-            raise MfaRequired
-        attempt = self.admit_attempt(user, user.name.canonical, password, caller.network, deadline)
+        user, attempt = self.database.read(lambda tx: self._attempt(tx, password, caller), deadline)
+        self.admit_attempt(attempt, deadline)
         if not self.passwords.check(password, user.password_hash, deadline).matches:
             self.admit_attempt.failed(attempt, deadline)
             raise CredentialsInvalid
@@ -132,6 +126,14 @@ class StepUp:
             return PASSWORD_ALONE
 
         return self._move(caller, prove, _with_password, deadline)
+
+    def _attempt(self, tx: AuthStores, password: str, caller: Caller) -> tuple[User, Attempt]:
+        user = tx.users.get(caller.user_id)
+        if user is None:
+            raise SessionEnded
+        if second_factors_of(tx, user.id).is_set_up:
+            raise MfaRequired
+        return user, self.admit_attempt.prepare(tx, user, user.name.canonical, password, caller.network)
 
     def _by_code(self, code: str, caller: Caller, deadline: Deadline) -> AccessToken:
         attempt, now = self.admit_code(caller.user_id, caller.network, deadline), self.clock()

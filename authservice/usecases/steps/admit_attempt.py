@@ -58,22 +58,27 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt that was admitted.
+    """One attempt, and where it stands.
 
     Args:
+        user_id: whose account it is; None where there is none of this name.
         account: 32 bytes that stand for the account, however its name was spelled, or for what was typed.
         pair: the same, from one network.
         network: 32 bytes that stand for the network.
-        tried: what was sent to prove who one is; None for an attempt that was admitted by an earlier call.
+        tried: what was sent to prove who one is; None for an attempt that an earlier call has counted, or that needs no
+            count.
+        is_known: whether the user has logged in lately from this network.
         is_from_a_new_place: whether the user has logged in before, and not lately from this network. Looked for only
             where somebody wants to know.
     """
 
+    user_id: UUID | None
     account: bytes
     pair: bytes
     network: bytes
-    tried: Tried | None = None
-    is_from_a_new_place: bool = False
+    tried: Tried | None
+    is_known: bool
+    is_from_a_new_place: bool
 
     def succeeded(self, tx: AuthStores, user: User, now: datetime) -> None:
         """Empty the buckets of the account, in the transaction of what the attempt was for."""
@@ -98,10 +103,8 @@ class AdmitAttempt:
     clock: Clock
     audit: Audit
 
-    def __call__(self, user: User | None, name: str, secret: str, network: str, deadline: Deadline) -> Attempt:
-        """Count an attempt, and return what it was counted under.
-
-        Raises Throttled, DeadlineTooShort, StorageUnavailable, Conflict.
+    def prepare(self, tx: AuthStores, user: User | None, name: str, secret: str, network: str) -> Attempt:
+        """Return an attempt that is to be counted, in the transaction that has read the user.
 
         Args:
             user: whose account it is; None where there is none of this name.
@@ -109,34 +112,25 @@ class AdmitAttempt:
             secret: what is going to be compared.
             network: where the call came from.
         """
-        of, now = self.fingerprints.of, self.clock()
-        account = account_of(user.id, self.fingerprints) if user else of("unknown_user", name)
-        # A password that is set anew has wrong ones of its own.
-        pair = pair_of(account, network, self.fingerprints)
-        # And each network has its own: what the owner has sent from one is no oracle at another.
-        sent = f"{pair.hex()}\0{user.password_hash if user else ''}\0{secret}"
-        user_id = user.id if user else _NOBODY
-        is_known, is_new = self.database.read(lambda tx: self._familiarity(tx, user_id, pair, now), deadline)
-        attempt = Attempt(account, pair, of("network", network), Tried(of("tried", sent), account), is_new)
-        buckets = self._buckets(attempt, is_known=is_known)
+        return self._placed(tx, user, name, secret, network)
+
+    def admitted_before(self, tx: AuthStores, user: User, network: str) -> Attempt:
+        """Return an attempt that an earlier call has counted, or that needs no count, and may succeed now."""
+        return self._placed(tx, user, user.name.canonical, None, network)
+
+    def __call__(self, attempt: Attempt, deadline: Deadline) -> None:
+        """Count an attempt.
+
+        Raises Throttled, DeadlineTooShort, StorageUnavailable, Conflict.
+        """
+        now, buckets = self.clock(), self._buckets(attempt)
         # A transaction of its own, which begins with what locks: after another read, parallel attempts would be
         # conflicts.
         try:
             self.database.transact(lambda tx: admit(tx, buckets, now, attempt.tried), deadline, settle=last_counts)
         except Throttled:
-            self.audit.record(events.AttemptThrottled(user_id=user.id if user else None))
+            self.audit.record(events.AttemptThrottled(user_id=attempt.user_id))
             raise
-        return attempt
-
-    def admitted_before(self, user: User, network: str, deadline: Deadline) -> Attempt:
-        """Return an attempt that an earlier call has counted, or that needs no count, and may succeed now.
-
-        Raises DeadlineTooShort, StorageUnavailable.
-        """
-        account, now = account_of(user.id, self.fingerprints), self.clock()
-        pair = pair_of(account, network, self.fingerprints)
-        _, is_new = self.database.read(lambda tx: self._familiarity(tx, user.id, pair, now), deadline)
-        return Attempt(account, pair, self.fingerprints.of("network", network), is_from_a_new_place=is_new)
 
     def failed(self, attempt: Attempt, deadline: Deadline) -> None:
         """Remember what was sent as wrong."""
@@ -144,15 +138,24 @@ class AdmitAttempt:
         assert tried
         self.database.transact(lambda tx: tx.attempts.remember(tried, until), deadline, settle=last_counts)
 
-    def _familiarity(self, tx: AuthStores, user_id: UUID, pair: bytes, now: datetime) -> tuple[bool, bool]:
-        """Tell whether a user has come from this network lately, and if not, whether they have from another one."""
+    def _placed(self, tx: AuthStores, user: User | None, name: str, secret: str | None, network: str) -> Attempt:
+        of, now = self.fingerprints.of, self.clock()
+        account = account_of(user.id, self.fingerprints) if user else of("unknown_user", name)
+        pair = pair_of(account, network, self.fingerprints)
+        tried = None
+        if secret is not None:
+            # A password that is set anew has wrong ones of its own. And each network has its own: what the owner has
+            # sent from one is no oracle at another.
+            sent = f"{pair.hex()}\0{user.password_hash if user else ''}\0{secret}"
+            tried = Tried(of("tried", sent), account)
         is_known = tx.attempts.is_known_network(pair, now)
         # Asked for nobody as well, so that the time does not tell who exists.
-        has_others = self.tells_new_places and tx.attempts.has_known_networks(user_id, now)
-        return is_known, has_others and not is_known
+        has_others = self.tells_new_places and tx.attempts.has_known_networks(user.id if user else _NOBODY, now)
+        is_new = has_others and not is_known
+        return Attempt(user.id if user else None, account, pair, of("network", network), tried, is_known, is_new)
 
-    def _buckets(self, attempt: Attempt, *, is_known: bool) -> list[Bucket]:
-        if is_known:
+    def _buckets(self, attempt: Attempt) -> list[Bucket]:
+        if attempt.is_known:
             return [Bucket(attempt.pair, FROM_A_KNOWN_NETWORK, attempt.account)]
         buckets = [
             Bucket(attempt.account, IN_A_ROW, attempt.account),
