@@ -5,9 +5,8 @@ change, and none is needed once the last of them has expired. Users' tokens carr
 could be compared with one: whole seconds are too coarse, and the clocks of two servers differ.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
 from uuid import UUID
 
 LATE = timedelta(seconds=60)
@@ -16,27 +15,20 @@ LATE = timedelta(seconds=60)
 _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Key: TypeAlias = tuple[UUID, int]
-"""What makes a rule different from others: its subject and its generation."""
-
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """One rule.
 
     `subject` is a session, all of whose tokens are over; or, with a positive `min_generation`, a user whose tokens of
-    lower generations are. `token_end` is when the last token that it could match expires.
+    lower generations are: this makes a rule different from others. `token_end` is when the last token that it could
+    match expires.
     """
 
-    seq: int
+    seq: int = field(compare=False)
     subject: UUID
     min_generation: int
-    token_end: datetime
-
-    @property
-    def key(self) -> Key:
-        """What makes this rule different from others."""
-        return self.subject, self.min_generation
+    token_end: datetime = field(compare=False)
 
     @property
     def expires_at(self) -> datetime:

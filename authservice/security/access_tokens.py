@@ -3,6 +3,7 @@
 JWTs of type `at+jwt` (RFC 9068), signed here and read through the same strict front that other services use.
 """
 
+import functools
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,12 +111,18 @@ class SignedAccessTokens:
 def identity_of(claims: Claims) -> Identity:
     """Return whose token it is, from claims that were checked."""
     return Identity(
-        user_id=UUID(claims.user_id),
+        user_id=_id(claims.user_id),
         user_name=claims.user_name,
-        session_id=UUID(claims.session_id),
+        session_id=_id(claims.session_id),
         roles=claims.roles,
         authenticated_at=claims.authenticated_at,
         auth_methods=claims.auth_methods,
         expires_at=claims.expires_at,
         generation=claims.generation,
     )
+
+
+@functools.lru_cache(256)
+def _id(text: str) -> UUID:
+    """Return one object for tokens that name the same user or session and are seen one after the other."""
+    return UUID(text)

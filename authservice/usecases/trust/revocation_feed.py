@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from authservice.domain.errors import ResumePointUnknown
-from authservice.domain.revocation import Key, Revocation
+from authservice.domain.revocation import Revocation
 from authservice.ports import Clock, RevocationLog
 
 KEPT = 20_000
@@ -66,8 +66,8 @@ class RevocationFeed:
         self._log = log
         self._clock = clock
         self._lock = threading.Lock()
-        self._rules: dict[Key, Revocation] = {}
-        self._expiring: dict[datetime, list[Key]] = {}
+        self._rules: dict[Revocation, None] = {}
+        self._expiring: dict[datetime, list[Revocation]] = {}
         self._snapshot: tuple[tuple[Revocation, ...], Bookmark] | None = None
         self._arrived: list[Revocation] = []
         self._cut = 0
@@ -100,7 +100,7 @@ class RevocationFeed:
         with self._lock:
             bookmark = self._bookmark()
             if self._snapshot is None or self._snapshot[1] != bookmark:
-                self._snapshot = tuple(self._rules.values()), bookmark
+                self._snapshot = tuple(self._rules), bookmark
             return self._snapshot
 
     def resume(self, history: str, seq: int) -> tuple[tuple[Revocation, ...], Bookmark]:
@@ -144,7 +144,7 @@ class RevocationFeed:
         return f"{self._database}.{last.subject.hex[-16:]}" if last else self._database
 
     def _count(self, now: datetime) -> int:
-        return sum(len(keys) for moment, keys in self._expiring.items() if moment > now)
+        return sum(len(rules) for moment, rules in self._expiring.items() if moment > now)
 
     def _add(self, rules: Iterable[Revocation], now: datetime) -> None:
         with self._lock:
@@ -155,10 +155,10 @@ class RevocationFeed:
         for rule in rules:
             if rule.seq > self._seq:
                 self._seq, self._last = rule.seq, rule
-            key, expires_at = rule.key, rule.expires_at
-            if key not in self._rules and expires_at > now:
-                self._rules[key] = rule
-                self._expiring.setdefault(expires_at, []).append(key)
+            expires_at = rule.expires_at
+            if rule not in self._rules and expires_at > now:
+                self._rules[rule] = None
+                self._expiring.setdefault(expires_at, []).append(rule)
                 self._arrived.append(rule)
                 self._position += 1
         if len(self._arrived) > 2 * KEPT:
@@ -167,8 +167,8 @@ class RevocationFeed:
 
     def _drop(self, now: datetime) -> None:
         for moment in [moment for moment in self._expiring if moment <= now]:
-            for key in self._expiring.pop(moment):
-                del self._rules[key]
+            for rule in self._expiring.pop(moment):
+                del self._rules[rule]
         # Nor does anybody who lags behind need them.
         live = next((at for at, rule in enumerate(self._arrived) if rule.expires_at > now), len(self._arrived))
         del self._arrived[:live]

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from authservice.domain.errors import ResumePointUnknown, StorageUnavailable
-from authservice.domain.revocation import Key, Revocation, least_token_end
+from authservice.domain.revocation import Revocation, least_token_end
 from authservice.usecases.trust.revocation_feed import KEPT, PROOF_SHARE, Bookmark, RevocationFeed, TooFarBehind
 
 START = datetime(2026, 3, 1, 12, 0, 17, 250000, tzinfo=UTC)
@@ -362,12 +362,12 @@ def test_s3_one_slow_reading_does_not_make_everybodys_knowledge_stale(read_secon
 class Watcher:
     """Keeps rules as docs/local-verification.md tells a watcher to, and counts them."""
 
-    rules: dict[Key, Revocation]
+    rules: dict[Revocation, Revocation]
     bookmark: Bookmark
 
     def take(self, rules: Iterable[Revocation], bookmark: Bookmark) -> None:
         """Apply a delta."""
-        self.rules |= {each.key: each for each in rules}
+        self.rules |= {each: each for each in rules}
         self.bookmark = bookmark
 
     def count(self) -> int:
@@ -423,8 +423,8 @@ def test_s4_whatever_happens_no_watcher_counts_otherwise_and_a_proof_leaves_noth
         elif what == "prove":
             world.prove()
             _, bookmark = world.feed.snapshot()
-            mattering = {each.key for each in world.rows if each.expires_at > bookmark.read_time}
-            assert {each.key for each in world.feed.snapshot()[0]} == mattering
+            mattering = {each for each in world.rows if each.expires_at > bookmark.read_time}
+            assert set(world.feed.snapshot()[0]) == mattering
         elif what == "away":
             world.is_away = True
             with pytest.raises(StorageUnavailable):
@@ -432,7 +432,7 @@ def test_s4_whatever_happens_no_watcher_counts_otherwise_and_a_proof_leaves_noth
             world.is_away = False
         elif what == "watch":
             rules, bookmark = world.feed.snapshot()
-            watchers.append(Watcher({each.key: each for each in rules}, bookmark))
+            watchers.append(Watcher({each: each for each in rules}, bookmark))
         elif what == "resume" and watchers:
             # A resumed watcher may have missed what was late meanwhile, and has to notice it.
             watcher = watchers[int(number) % len(watchers)]
@@ -441,7 +441,7 @@ def test_s4_whatever_happens_no_watcher_counts_otherwise_and_a_proof_leaves_noth
             except ResumePointUnknown:  # Its last rule has expired here. It begins again.
                 watchers.remove(watcher)
                 continue
-            missed = {each.key for each in world.feed.snapshot()[0]} - watcher.rules.keys() - {r.key for r in rules}
+            missed = set(world.feed.snapshot()[0]) - watcher.rules.keys() - set(rules)
             watcher.take(rules, bookmark)
             if missed:
                 assert watcher.count() != bookmark.rule_count
