@@ -27,15 +27,16 @@ class Context:
 
 
 class Desk:
-    """One writer, which waits for each stream until the test lets it go on."""
+    """One writer, which waits for each stream until the test lets it go on: to read from it, if so named."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.written: list[str] = []
         self.dropped: list[str] = []
         self.go_on = threading.Event()
+        self.reading = threading.Event()
         self._names: dict[Stream, str] = {}
-        self.writers = Writers("writer", 1, Turns[Stream](), self._write, self._drop, lambda: self.now)
+        self.writers = Writers("writer", 1, Turns[Stream](), self._read, self._write, self._drop, lambda: self.now)
 
     def put(self, name: str, peer: str) -> None:
         """Let a stream stand in line."""
@@ -48,7 +49,14 @@ class Desk:
         self.put("first", "ipv4:10.9.9.9:1")
         wait_until(lambda: self.written == ["first"], SECONDS, "the writer to begin")
 
-    def _write(self, stream: Stream) -> None:
+    def _read(self, stream: Stream) -> str | None:
+        if self._names[stream] == "slow to read":
+            self.reading.set()
+            assert self.go_on.wait(SECONDS)
+        return None if self._names[stream] == "over" else "news"
+
+    def _write(self, stream: Stream, message: str) -> None:
+        assert message == "news"
         self.written.append(self._names[stream])
         assert self.go_on.wait(SECONDS)
         if self._names[stream] == "broken":
@@ -99,6 +107,24 @@ def test_who_blocks_alone_has_long(desk: Desk) -> None:
     desk.now += 0.01
     desk.writers.drop_blocked()
     assert desk.dropped == ["first"]
+
+
+def test_nobody_is_dropped_while_the_database_is_slow(desk: Desk) -> None:
+    desk.put("slow to read", ONE)
+    assert desk.reading.wait(SECONDS)
+    desk.put("next", ONE)
+    desk.now += 100 * BLOCKED_SECONDS
+    desk.writers.drop_blocked()
+    desk.go_on.set()
+    wait_until(lambda: desk.written == ["slow to read", "next"], SECONDS, "both")
+    assert desk.dropped == []
+
+
+def test_who_has_nothing_to_hear_is_not_written_to(desk: Desk) -> None:
+    desk.go_on.set()
+    desk.put("over", ONE)
+    desk.put("next", ONE)
+    wait_until(lambda: desk.written == ["next"], SECONDS, "the next")
 
 
 def test_a_stream_that_fails_is_dropped_and_the_next_one_written(desk: Desk) -> None:

@@ -83,7 +83,7 @@ class OpenStreams(ABC, Generic[S]):
 
     def hire(self, name: str, count: int, line: Line[S]) -> Writers[S]:
         """Return new threads that write, with their line. To be called by constructors."""
-        crew = Writers(name, count, line, self._write, self.drop, self.now)
+        crew = Writers(name, count, line, self._read, self._write, self.drop, self.now)
         self._crews.append(crew)
         return crew
 
@@ -181,20 +181,23 @@ class OpenStreams(ABC, Generic[S]):
             raise Overloaded(RETRY_SECONDS)
         return next(each for each in unread if counts[each.peer] == most)
 
-    def _write(self, stream: S) -> None:
+    def _read(self, stream: S) -> Any:
+        """Return what a stream has to hear. None if it has hung up, or was ended instead."""
         if stream not in self._open:
-            return  # It has hung up, perhaps in the middle of what it was being told.
+            return None
         try:
             message = self.next_message(stream)
         except StopIteration:
             self.finish(stream)
-            return
+            return None
         except AuthError as error:
             self.finish(stream, error)
-            return
+            return None
         if message is None:
             self.drop(stream)
-            return
+        return message
+
+    def _write(self, stream: S, message: Any) -> None:
         stream.send(message)
         stream.heard_at = self.now()
         with self.lock:

@@ -10,6 +10,7 @@ that say a stream is over. Were such a callback to wait for a lock that a write 
 
 import heapq
 import itertools
+import math
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -109,8 +110,12 @@ class Writers(Generic[S]):
     """Threads and their line. Live as long as the server; safe for many threads.
 
     Args:
-        write: makes one write. What it raises is logged and the stream dropped.
+        read: returns what a stream has to hear now that it is its turn; None if nothing. It may take as long as a
+            database does, and none of that is laid to the stream's client.
+        write: makes one write, which waits for the client.
         drop: cancels a stream, which wakes a write that is blocked.
+
+    What `read` or `write` raises is logged and the stream dropped.
     """
 
     def __init__(
@@ -118,17 +123,19 @@ class Writers(Generic[S]):
         name: str,
         count: int,
         line: Line[S],
-        write: Callable[[S], None],
+        read: Callable[[S], Any],
+        write: Callable[[S, Any], None],
         drop: Callable[[S], None],
         now: Callable[[], float],
     ) -> None:
+        self._read = read
         self._write = write
         self._drop = drop
         self._now = now
         self._line = line
         self._arrival = threading.Condition()
         self._is_closed = False
-        self._writing: list[tuple[float, S] | None] = [None] * count
+        self._at_work: list[tuple[float, S] | None] = [None] * count  # Since when each waits for which client.
         self.threads = [
             threading.Thread(target=self._run, args=(number,), name=name, daemon=True) for number in range(count)
         ]
@@ -144,10 +151,10 @@ class Writers(Generic[S]):
     def drop_blocked(self) -> None:
         """Drop who does not read. To be called several times a second."""
         now = self._now()
-        writing = [each for each in list(self._writing) if each]
-        is_jammed = len(writing) == len(self._writing) and len(self._line) > 0
+        at_work = [each for each in list(self._at_work) if each]
+        is_jammed = len(at_work) == len(self._at_work) and len(self._line) > 0
         patience = IMPATIENT_SECONDS if is_jammed else BLOCKED_SECONDS
-        blocked = [stream for since, stream in writing if now - since > patience]
+        blocked = [stream for since, stream in at_work if now - since > patience]
         if blocked:
             log.warning("watcher_does_not_read", count=len(blocked), hosts=sorted({stream.host for stream in blocked}))
         for stream in blocked:
@@ -161,15 +168,20 @@ class Writers(Generic[S]):
 
     def _run(self, number: int) -> None:
         while (stream := self._next()) is not None:
-            self._writing[number] = (self._now(), stream)
             try:
-                self._write(stream)
+                self._serve(stream, number)
             except Exception:
                 log.exception("watcher_lost")
                 self._drop(stream)
             finally:
-                self._writing[number] = None
+                self._at_work[number] = None
             del stream  # Or the thread would keep it until the next one comes.
+
+    def _serve(self, stream: S, number: int) -> None:
+        self._at_work[number] = (math.inf, stream)  # At work, and waiting for no client.
+        if (message := self._read(stream)) is not None:
+            self._at_work[number] = (self._now(), stream)
+            self._write(stream, message)
 
     def _next(self) -> S | None:
         with self._arrival:

@@ -1,13 +1,14 @@
 """What is held about a person: all of it is exported, and none of it is left after erasure. On each database."""
 
 import json
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import grpc
@@ -21,6 +22,8 @@ from authservice import bootstrap
 from authservice.domain.deadline import Deadline
 from authservice.domain.errors import StorageUnavailable
 from authservice.storage.tables.held import Kind
+from authservice.transport.streams.exports import WRITERS
+from authservice.transport.streams.writers import IMPATIENT_SECONDS
 from tests.conftest import RecordedAudit, SettableClock, serve_in_process
 from tests.faults.seeding import Seeder
 from tests.observed import PASSWORD, login, logout, refresh, refusal, register, verify
@@ -274,6 +277,27 @@ def test_exports_hold_no_thread_of_calls(channel: Channel, stub: Stub, service: 
     unread = [account.stub.ExportAccount(request, metadata=metadata, timeout=30) for _ in range(40)]
     assert account.call("GetAccount").account.user_name == "ada", "there are 16 threads for calls"
     assert all(json.loads(next(each).json)["version"] == 1 for each in unread)
+
+
+def test_exports_that_wait_for_a_slow_database_are_not_taken_for_unread_ones(
+    channel: Channel, stub: Stub, service: bootstrap.Service
+) -> None:
+    def slowly(user_id: UUID) -> Iterator[str]:
+        lines = service.account.export_account(user_id)
+        yield next(lines)
+        time.sleep(3 * IMPATIENT_SECONDS)  # This is the database.
+        yield from lines
+
+    seeds = Seeder(service)
+    (tokens,) = seeds.sessions(seeds.user("ada"), 1)
+    stories: Any = replace(service.account, export_account=cast(Any, slowly))
+    server, port = serve_in_process(replace(service, account=stories))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as own:
+        export, metadata = Account(own, tokens.access_token).stub.ExportAccount, bearer(tokens.access_token)
+        # More than there are threads for, so that one waits for its turn.
+        calls = [export(api.ExportAccountRequest(), metadata=metadata, timeout=30) for _ in range(WRITERS + 1)]
+        assert len({len(list(call)) for call in calls}) == 1
+    server.stop(0)
 
 
 def test_an_export_that_the_database_stops_ends_with_the_reason(
