@@ -27,7 +27,10 @@ class Context:
 
 
 class Desk:
-    """One writer, which waits for each stream until the test lets it go on: to read from it, if so named."""
+    """One writer, which waits for each stream until the test lets it go on.
+
+    It waits while it writes, and for a stream named "slow to read" before that. One named "over" has nothing to hear.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0

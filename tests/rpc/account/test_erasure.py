@@ -290,7 +290,7 @@ def test_exports_that_wait_for_a_slow_database_are_not_taken_for_unread_ones(
 
     seeds = Seeder(service)
     (tokens,) = seeds.sessions(seeds.user("ada"), 1)
-    stories: Any = replace(service.account, export_account=cast(Any, slowly))
+    stories = replace(service.account, export_account=cast(Any, slowly))
     server, port = serve_in_process(replace(service, account=stories))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as own:
         export, metadata = Account(own, tokens.access_token).stub.ExportAccount, bearer(tokens.access_token)
