@@ -183,8 +183,11 @@ export class Watch {
   private async connect(): Promise<void> {
     const { silence } = this.pace;
     const slow = setTimeout(() => this.lost(new Error(`there is no connection after ${silence} s`)), silence * 1000);
-    await this.source.connected(this.pace.connecting * 1000);
-    clearTimeout(slow);
+    try {
+      await this.source.connected(this.pace.connecting * 1000);
+    } finally {
+      clearTimeout(slow);
+    }
   }
 
   private take(answer: DatedAnswer, reading: Reading): void {

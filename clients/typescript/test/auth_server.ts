@@ -180,3 +180,10 @@ export async function until(condition: () => boolean): Promise<void> {
     await new Promise(setImmediate);
   }
 }
+
+/** The earliest and the latest moment, in seconds of the monotonic clock, that something of an age can be of: reading takes time. */
+export function momentOf(age: () => number): [number, number] {
+  const begin = performance.now() / 1000;
+  const seconds = age();
+  return [begin - seconds, performance.now() / 1000 - seconds];
+}

@@ -8,7 +8,7 @@ import { KeySetSchema, WatchPart, type KeySet, type Revocation } from "../src/ge
 import { identityOf } from "../src/metadata.js";
 import { reasonOf } from "../src/refusal.js";
 import { makeClient } from "../src/services.js";
-import { anyRevocation, sessionRevoked, tokensOutdated, until, type Watching } from "./auth_server.js";
+import { anyRevocation, momentOf, sessionRevoked, tokensOutdated, until, type Watching } from "./auth_server.js";
 import { bearer, echoService, Shop, start, type Echo, type Kind, type Outcome, type Running } from "./echo.js";
 import { goodClaims, keySet, SigningKeyPair, type ClaimSet } from "./issuer.js";
 
@@ -71,16 +71,10 @@ function identity({ sub, sid, exp }: TokenClaims) {
 
 /** Sends a delta and waits until it is known: until the view is surely of a later moment than it was. */
 async function sendAndWait(...delta: [Revocation[], { keySet?: KeySet }?]): Promise<void> {
-  const [, before] = viewAsOf();
+  const viewAge = () => shop.guard.viewAge;
+  const [, before] = momentOf(viewAge);
   watching.send(WatchPart.DELTA, ...delta);
-  await until(() => viewAsOf()[0] > before);
-}
-
-/** The earliest and the latest moment, in seconds of the monotonic clock, that the view can be of: reading it takes time. */
-function viewAsOf(): [number, number] {
-  const begin = performance.now() / 1000;
-  const age = shop.guard.viewAge;
-  return [begin - age, performance.now() / 1000 - age];
+  await until(() => momentOf(viewAge)[0] > before);
 }
 
 /** Rejects what comes later than by the news itself: each stream is looked at again when its view gets too old. */

@@ -9,7 +9,7 @@ import { KeySetSchema, WatchPart } from "../src/gen/authapi/v1/trust_service_pb.
 import { statusOf } from "../src/refusal.js";
 import { SYSTEM_CLOCK, type Clock } from "../src/time.js";
 import { PACE, Watch } from "../src/watch.js";
-import { anyRevocation, duration, FakeAuthServer, sessionRevoked, tokensOutdated, until, type Watching } from "./auth_server.js";
+import { anyRevocation, duration, FakeAuthServer, momentOf, sessionRevoked, tokensOutdated, until, type Watching } from "./auth_server.js";
 import { keySet, SigningKeyPair } from "./issuer.js";
 
 const { SNAPSHOT, SNAPSHOT_END, DELTA } = WatchPart;
@@ -53,6 +53,12 @@ function startWatch(pace: Partial<typeof PACE> = {}, clock: Clock = SYSTEM_CLOCK
 
 function revokes(watch: Watch, sessionId: string): boolean {
   return watch.view?.reasonAgainst({ sessionId, userId: randomUUID() }, 0) === "SESSION_ENDED";
+}
+
+/** Fails where what has that age is of another moment than it was: where it got younger meanwhile, or older. */
+function mustStillBeOf([earliest, latest]: [number, number], age: () => number): void {
+  const [from, until] = momentOf(age);
+  assert.ok(from <= latest && until >= earliest, `of ${from} to ${until} s, and before of ${earliest} to ${latest} s`);
 }
 
 test("a snapshot counts when its last part has come", async () => {
@@ -147,11 +153,11 @@ test("after a wrong count the view ages, keeps its rules and is taken anew", asy
   const [first, second] = [anyRevocation(), anyRevocation()];
   const stream = await fake.inform(first);
   await until(() => watch.view !== undefined);
-  const asOf = performance.now() / 1000 - watch.viewAge;
+  const asOf = momentOf(() => watch.viewAge);
   stream.send(DELTA, [second], { ruleCount: 3 });
   const again = await fake.watched();
   assert.equal(again.resumePoint, undefined);
-  assert.ok(Math.abs(performance.now() / 1000 - watch.viewAge - asOf) < 1e-3);
+  mustStillBeOf(asOf, () => watch.viewAge);
   assert.ok(revokes(watch, first.subject.value as string) && revokes(watch, second.subject.value as string));
 });
 
@@ -177,10 +183,10 @@ for (const [what, send] of [
     const stream = await fake.inform(rule);
     await until(() => watch.view !== undefined);
     const { view } = watch;
-    const asOf = performance.now() / 1000 - watch.viewAge;
+    const asOf = momentOf(() => watch.viewAge);
     send(stream);
     assert.equal((await fake.watched()).resumePoint, undefined);
-    assert.ok(Math.abs(performance.now() / 1000 - watch.viewAge - asOf) < 1e-3, "the age moved");
+    mustStillBeOf(asOf, () => watch.viewAge);
     assert.ok(watch.view === view && view?.size === 1 && revokes(watch, rule.subject.value as string));
   });
 }
@@ -190,12 +196,12 @@ test("a stream that does not say when it was opened is opened anew, from the sta
   const rule = anyRevocation();
   const stream = await fake.inform(rule);
   await until(() => watch.view !== undefined);
-  const asOf = performance.now() / 1000 - watch.viewAge;
+  const asOf = momentOf(() => watch.viewAge);
   stream.fail({ code: grpc.status.UNAVAILABLE });
   const resumed = (await fake.watched()).continueFrom(rule);
   resumed.send(DELTA, [], { openUptime: undefined as never });
   assert.equal((await fake.watched()).resumePoint, undefined);
-  assert.ok(Math.abs(performance.now() / 1000 - watch.viewAge - asOf) < 1e-3, "the age moved");
+  mustStillBeOf(asOf, () => watch.viewAge);
 });
 
 test("an answer that is ahead by the drift of clocks was read now", async () => {
@@ -220,13 +226,13 @@ test("a bad key set is refused as a whole and the last good one stays", async ()
   const watch = startWatch();
   const stream = await fake.inform();
   await until(() => watch.view !== undefined);
-  const keyAsOf = performance.now() / 1000 - watch.keyAge;
+  const asOf = momentOf(() => watch.keyAge);
   const bad = create(KeySetSchema, { keys: [new SigningKeyPair("new").message, { ...fake.key.message, alg: "none" }] });
   stream.send(DELTA, [anyRevocation()], { keySet: bad });
   await until(() => watch.view?.size === 1);
   assert.equal(keySetsRefused.length, 1);
   assert.ok(watch.keys?.find(fake.key.kid) && !watch.keys.find("new"));
-  assert.ok(Math.abs(performance.now() / 1000 - watch.keyAge - keyAsOf) < 1e-3, "the old key set ages");
+  mustStillBeOf(asOf, () => watch.keyAge);
 });
 
 test("a key set replaces the earlier one", async () => {
@@ -271,7 +277,8 @@ test("a stream that falls silent is cancelled and opened again", async () => {
   const silent = await fake.watched();
   await silent.cancelled;
   await fake.watched();
-  assert.deepEqual(lost, ["nothing was heard for 0.1 s"]);
+  // Where connecting took as long as that, this was told before.
+  assert.equal(lost.at(-1), "nothing was heard for 0.1 s");
 });
 
 test("each stream tells once that it is complete, and each that ends that it is lost", async () => {
@@ -293,24 +300,29 @@ test("each stream tells once that it is complete, and each that ends that it is 
 });
 
 test("a stream that is heard of is not cancelled", async () => {
-  const watch = startWatch({ silence: 0.2 });
+  const silence = 1.5;
+  const watch = startWatch({ silence });
   const stream = await fake.inform();
-  for (let heartbeat = 0; heartbeat < 10; heartbeat++) {
+  const begin = performance.now() / 1000;
+  while (performance.now() / 1000 < begin + 1.5 * silence) {
     await pause(40);
     stream.send(DELTA);
   }
-  await until(() => watch.viewAge < 0.1);
+  const viewAge = () => watch.viewAge;
+  const [, last] = momentOf(viewAge);
+  stream.send(DELTA);
+  await until(() => momentOf(viewAge)[0] > last);
   assert.equal(fake.waitingWatches, 0);
 });
 
 test("after a complete view the next attempt comes soon", async () => {
   startWatch({ longestWait: 2 });
-  for (let failures = 0; failures < 6; failures++) (await fake.watched()).fail({ code: grpc.status.UNAVAILABLE });
+  for (let failures = 0; failures < 8; failures++) (await fake.watched()).fail({ code: grpc.status.UNAVAILABLE });
   const stream = await fake.inform();
   stream.fail({ code: grpc.status.UNAVAILABLE });
   const cut = performance.now();
   await fake.watched();
-  assert.ok(performance.now() - cut < 200, "0.32 seconds at least without the complete view");
+  assert.ok(performance.now() - cut < 1_000, "a second at least without the complete view");
 });
 
 test("it starts without the authentication service and catches up when it comes", async () => {
