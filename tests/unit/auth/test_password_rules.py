@@ -28,11 +28,15 @@ def is_refused(password: str, *context: str) -> bool:
     return False
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return what something costs this thread, whatever else the machine does."""
-    begin = time.thread_time()
-    work()
-    return time.thread_time() - begin
+def least_cpu_seconds(times: int, work: Callable[[], object]) -> float:
+    """Return what something costs this thread: the least of several, as a busy machine makes processors slower."""
+
+    def cpu_seconds() -> float:
+        begin = time.thread_time()
+        work()
+        return time.thread_time() - begin
+
+    return min(cpu_seconds() for _ in range(times))
 
 
 def scattered(length: int, seed: int = 7) -> str:
@@ -98,7 +102,7 @@ def test_v7_no_kind_of_character_is_asked_for_or_refused(password: str) -> None:
 
 def test_v7_a_megabyte_is_refused_for_little_cpu() -> None:
     megabyte = "\N{ARABIC LIGATURE SALLALLAHOU ALAYHE WASALLAM}" * 1_000_000
-    assert min(cpu_seconds(lambda: is_refused(megabyte)) for _ in range(20)) < 0.005
+    assert least_cpu_seconds(20, lambda: is_refused(megabyte)) < 0.005
 
 
 @pytest.mark.parametrize(
@@ -115,8 +119,8 @@ def test_v7_a_megabyte_is_refused_for_little_cpu() -> None:
 )
 def test_o1_judging_any_password_costs_a_fraction_of_hashing_it(password: str) -> None:
     is_refused("the first call reads the lists")
-    hashing = cpu_seconds(lambda: bcrypt.hashpw(b"a password", bcrypt.gensalt(12)))
-    assert cpu_seconds(lambda: is_refused(password, NAME)) < hashing
+    hashing = least_cpu_seconds(3, lambda: bcrypt.hashpw(b"a password", bcrypt.gensalt(12)))
+    assert least_cpu_seconds(3, lambda: is_refused(password, NAME)) < hashing
 
 
 def test_c4_every_long_entry_of_a_common_password_list_is_refused() -> None:
