@@ -160,8 +160,6 @@ def test_s4_a_transaction_that_stays_open_holds_up_no_other_rule(engine: Engine,
     rule = select(literal(uuid7(), revocations.c.subject.type), literal(0), end)
     with engine.begin() as connection:
         connection.execute(insert(revocations).from_select(["subject", "min_generation", "token_end"], rule))
-        begin = time.monotonic()
         with written(engine) as other:
-            pass
+            pass  # Where the lock is held, this raises after the time that a statement may wait for one.
         assert other in proved(feed)
-        assert time.monotonic() - begin < 1.0

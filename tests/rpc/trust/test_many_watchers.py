@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -271,11 +270,12 @@ def test_o4_open_watch_streams_slow_no_call_down_and_hold_no_threads(stage: Stag
             return p99(times)
 
         calls()
-        alone = statistics.median(calls() for _ in range(5))
+        # The least of several: beside busy programs a process with more to do waits longer for a processor.
+        alone = min(calls() for _ in range(5))
         threads, python_threads = native_threads(), servers_threads()
         crowd.join(WATCHERS)
         assert stage.admitted() == WATCHERS
-        watched = statistics.median(calls() for _ in range(5))
+        watched = min(calls() for _ in range(5))
         grown, python_grown = native_threads() - threads, servers_threads() - python_threads
     print(f"O4: p99 {alone * 1000:.1f} ms alone, {watched * 1000:.1f} ms with {WATCHERS} streams; {grown} more threads")
     assert watched <= 2 * alone + 0.01

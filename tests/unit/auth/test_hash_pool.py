@@ -169,7 +169,7 @@ def test_o1_a_full_queue_refuses_at_once_and_says_when_to_come_back(
         with pytest.raises(Overloaded) as refused:
             attempt()
         assert refused.value.retry_after == pytest.approx(3 * 0.5)
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < PATIENCE / 2, "who waits for room waits to the end of the time"
     for item in work:
         item.end()
     assert [each.result(PATIENCE) for each in (running, *queued)] == ["done"] * 3
