@@ -7,6 +7,7 @@ behind, and no other process is ever signalled.
 import contextlib
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -141,7 +142,7 @@ class ServerProcess:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         except FileNotFoundError:
             return []
-        return sorted(map(int, children.split()), key=lambda pid: -_age(pid))
+        return sorted(map(int, children.split()), key=_birth)
 
     def mature_worker(self, seconds: float) -> int | None:
         """Return the oldest worker if it has lived that long. A supervisor gives up on workers that all die young."""
@@ -243,10 +244,15 @@ def connections_to(port: int) -> set[str]:
 
 
 def _age(pid: int) -> float:
-    """Return for how many seconds a process has lived, 0 if it is gone."""
+    """Return for how many seconds a process has lived, 0 or less if it is gone."""
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return uptime - _birth(pid)
+
+
+def _birth(pid: int) -> float:
+    """Return the moment at which a process began, in seconds since the machine did; of one that is gone, no moment."""
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
     except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    return uptime - int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+        return math.inf
+    return int(after_name[19]) / os.sysconf("SC_CLK_TCK")
