@@ -58,8 +58,11 @@ class Housekeeping:
         self._waking.set()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while True:
+            # In this order: after the question it would undo the waking of a stop that came between the two.
             self._waking.clear()
+            if self._stopping.is_set():
+                return
             for chore in self._chores:
                 if time.monotonic() >= chore.next_at and not self._stopping.is_set():
                     self._do(chore)
