@@ -58,17 +58,15 @@ class Housekeeping:
         self._waking.set()
 
     def _run(self) -> None:
-        while True:
-            # In this order: after the question it would undo the waking of a stop that came between the two.
-            self._waking.clear()
-            if self._stopping.is_set():
-                return
+        while not self._stopping.is_set():
             for chore in self._chores:
                 if time.monotonic() >= chore.next_at and not self._stopping.is_set():
                     self._do(chore)
             self._stopping.wait(self._breath)
             due = min(chore.next_at for chore in self._chores)
             self._waking.wait(max(0.0, due - time.monotonic()))
+            # Before it is asked what to do: cleared afterwards, the word of a stop that came in between would be lost.
+            self._waking.clear()
 
     def _do(self, chore: Chore) -> None:
         chore.next_at = math.inf  # Who wakes it while it is being done, wants it done again.

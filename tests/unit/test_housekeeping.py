@@ -13,11 +13,9 @@ class StopsBeforeItClears(threading.Event):
     def __init__(self, stop: threading.Event) -> None:
         super().__init__()
         self._stop = stop
-        self.times = 0
 
     def clear(self) -> None:
-        self.times += 1
-        if self.times == 2:
+        if self.is_set():
             self._stop.set()
             self.set()
         super().clear()
@@ -26,10 +24,9 @@ class StopsBeforeItClears(threading.Event):
 def test_a_stop_between_two_rounds_is_not_lost() -> None:
     done = threading.Event()
     keeping = Housekeeping([Chore("rare", 3600.0, done.set)])
-    waking = StopsBeforeItClears(keeping._stopping)
-    keeping._waking = waking
+    keeping._waking = StopsBeforeItClears(keeping._stopping)
     keeping.start()
     assert done.wait(PATIENCE)
-    waking.set()  # A second round, for which there is nothing to do.
+    keeping._waking.set()  # A second round, for which there is nothing to do.
     keeping._thread.join(PATIENCE)
     assert not keeping._thread.is_alive()
