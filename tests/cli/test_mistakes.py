@@ -193,7 +193,7 @@ def test_ctrl_c_during_the_start_is_one_line_and_130(tmp_path: Path) -> None:
     for verb in (("serve", "--port", "0"), ("users", "list")):
         command = [sys.executable, "-X", "importtime", "-m", "authservice", *verb]
         with subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True, env={}
+            command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, process_group=0, env={}
         ) as started:
             assert started.stderr
             while "click" not in started.stderr.readline():  # Most of the imports are still to come.

@@ -49,7 +49,7 @@ class Program:
         self._output = folder / "output"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*map(str, command)], cwd=folder, stdout=output, stderr=output, start_new_session=True
+                [*map(str, command)], cwd=folder, stdout=output, stderr=output, process_group=0
             )
 
     def output(self) -> str:
@@ -150,7 +150,7 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,
     ) as process:
         try:
             out, err = process.communicate(timeout=seconds)

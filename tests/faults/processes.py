@@ -1,7 +1,8 @@
 """The real server as processes of its own, to be killed.
 
 Everything it is told stands in its environment. It leads a process group, so that nothing that it forked is left
-behind, and no other process is ever signalled.
+behind, and no other process is ever signalled. It leads no session: Linux schedules each session as one (autogroup),
+and beside other load Linux 6.18 let a process of such a one wait for 23 s that could have run at any moment.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+import pytest
 from authapi.v1 import auth_service_pb2_grpc as rpc
 from authclient import NEVER_RESENT
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -30,6 +32,8 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 START_SECONDS = 30.0
+END_SECONDS = 60.0
+"""What the end of a server that was told to end may take. Long before, its parent kills workers that do not heed it."""
 POLL_SECONDS = 0.02
 _CHANNEL_OPTIONS = (
     # A connection of its own: connections that share a target would share a worker.
@@ -112,7 +116,7 @@ class ServerProcess:
                 env=self._environment,
                 stdout=out,
                 stderr=err,
-                start_new_session=True,
+                process_group=0,
             )
 
     def _greeted(self, output: Path) -> int:
@@ -171,10 +175,14 @@ class ServerProcess:
         assert self._process
         self._process.send_signal(signal.SIGTERM)
 
-    def exit_code(self, seconds: float) -> int:
-        """Wait for its end and return the exit code."""
+    def exit_code(self) -> int:
+        """Wait for its end and return the exit code. Fails where it does not end, and says what it is doing instead."""
         assert self._process
-        return self._process.wait(seconds)
+        try:
+            return self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            states = {pid: _stat(pid)[:1] for pid in (self.pid, *self.workers())}
+            pytest.fail(f"still there after {END_SECONDS:.0f} s, parent and workers: {states}")
 
     def stderr(self) -> str:
         """Return what all of its processes have logged since the first start."""
@@ -251,8 +259,13 @@ def _age(pid: int) -> float:
 
 def _birth(pid: int) -> float:
     """Return the moment at which a process began, in seconds since the machine did; of one that is gone, no moment."""
+    stat = _stat(pid)
+    return int(stat[19]) / os.sysconf("SC_CLK_TCK") if stat else math.inf
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; nothing of one that is gone. See proc(5)."""
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return math.inf
-    return int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+        return []

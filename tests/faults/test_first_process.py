@@ -13,7 +13,6 @@ from tests.faults.processes import ServerProcess, wait_until
 
 APART = ("unshare", "--pid", "--fork", "--kill-child")
 ORPHANS = 20
-STOP_SECONDS = 15.0
 
 
 class Contained(ServerProcess):
@@ -69,7 +68,7 @@ def test_the_first_process_of_a_container_buries_strangers_and_heeds_signals(
     server.wait_serving()
     assert "worker_died" not in server.events()
     os.kill(server.first, end)
-    assert server.exit_code(STOP_SECONDS) == 0
+    assert server.exit_code() == 0
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
@@ -77,4 +76,4 @@ def test_sigterm_ends_the_first_process_of_a_container_while_it_starts(server: C
     server.launch()
     wait_until(lambda: "database" in server.events(), 10, "the start")
     os.kill(server.first, signal.SIGTERM)
-    assert server.exit_code(STOP_SECONDS) in (143, 0), "before it serves, or just then"
+    assert server.exit_code() in (143, 0), "before it serves, or just then"

@@ -67,7 +67,7 @@ def test_a_server_whose_files_are_not_in_place_acknowledges_nothing_until_they_a
             server.wait_serving()
             assert logout(a, second.access_token) == 1
         server.terminate()
-        assert server.exit_code(SECONDS) == 0
+        assert server.exit_code() == 0
         assert not lines(server, "worker_died")
     with seeder(settings) as seeds:
         rows = [seeds.session(tokens.session_id) for tokens in (first, second, third)]
@@ -101,7 +101,7 @@ def test_what_was_acknowledged_is_in_the_file_wherever_it_is_once_all_have_ended
             assert logout(stub, tokens.access_token) == 1
         move(file)
         server.terminate()
-        assert server.exit_code(SECONDS) == 0
+        assert server.exit_code() == 0
     assert not file.exists()
     away(file).rename(file)
     with seeder(settings) as seeds:

@@ -57,13 +57,13 @@ def test_localhost_serves_on_a_host_with_ipv6_only(start: Start) -> None:
     server = start("both", SIX_ONLY)
     wait_until(lambda: serves(server, f"[::1]:{PORT}"), 30, "an answer by IPv6")
     server.terminate()
-    assert server.exit_code(30) == 0
+    assert server.exit_code() == 0
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_where_localhost_is_no_address_of_this_host_that_is_said(start: Start) -> None:
     server = start("four", SIX_ONLY)
-    assert server.exit_code(30) == 1
+    assert server.exit_code() == 1
     assert "localhost is 127.0.0.1" in server.stderr()
     assert "Choose a --host that is an address of this machine." in server.stderr()
     assert "other program" not in server.stderr()

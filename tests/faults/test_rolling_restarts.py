@@ -126,7 +126,7 @@ def replacing(servers: list[ServerProcess], tally: Tally) -> int:
     while restarts < len(servers) or tally.answered.total() < CALLS:
         server = servers[restarts % len(servers)]
         server.terminate()
-        assert server.exit_code(30) == 0
+        assert server.exit_code() == 0
         server.start()
         restarts += 1
         enough = tally.answered.total() + BETWEEN
