@@ -11,7 +11,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,8 +29,11 @@ SILENT = int(os.environ.get("AUTHSERVICE_TEST_SLOW_CALLERS", "400"))
 CONNECTIONS = 20
 VERIFY = "/authapi.v1.AuthService/Verify"
 METHODS = [path_of(method) for method in SERVED]
-ROUNDS = 5
+LEAST_ROUNDS = 5
+MOST_ROUNDS = 20
 CALLS = 400
+FLOOR = 0.002
+"""Seconds. Who waits for less has waited for nobody."""
 PATIENCE_SECONDS = 5.0
 SOFT_LIMIT, HARD_LIMIT = 256, 400
 MOST_CONNECTIONS = 8
@@ -110,13 +113,22 @@ def p99(taken: list[float]) -> float:
     return statistics.quantiles(taken, n=100)[-1]
 
 
-def require_little_delay(slow: str, beside: list[float], alone: list[float]) -> None:
-    """Say what slow callers did to the others, by the 99th percentiles of each round, and fail if it is much."""
-    print(
-        f"O1: {slow}: p99 {statistics.median(beside) * 1000:.2f} ms, {statistics.median(alone) * 1000:.2f} ms without"
-    )
-    # Whatever else runs on this machine only ever adds, and not in each round; slow callers are there in each.
-    assert min(beside) <= 2 * max(*alone, 0.002), (beside, alone)
+def require_little_delay(slow: str, alone: Callable[[], list[float]], beside: Callable[[], list[float]]) -> None:
+    """Measure by turns how long calls take alone and beside slow callers. Fail if those did much in every round.
+
+    Whatever else runs on this machine only ever adds, but not in each round; slow callers are there in each. By turns,
+    because what else runs in the second minute may be much more than in the first.
+    """
+    rounds: list[tuple[float, float]] = []
+
+    def delay() -> float:
+        return min(taken for _, taken in rounds) / max(FLOOR, statistics.median(taken for taken, _ in rounds))
+
+    while len(rounds) < LEAST_ROUNDS or (delay() > 2 and len(rounds) < MOST_ROUNDS):
+        rounds.append((p99(alone()), p99(beside())))
+    without, with_them = (statistics.median(taken) * 1000 for taken in zip(*rounds, strict=True))
+    print(f"O1: {slow}: p99 {with_them:.2f} ms, {without:.2f} ms without")
+    assert delay() <= 2, rounds
 
 
 def status(pid: int, name: str) -> int:
@@ -133,14 +145,15 @@ def test_o1_thousands_of_slow_callers_hold_no_thread_slow_nobody_down_and_leave_
     (worker,) = server.workers()
     latencies(server, token)
     threads, memory = status(worker, "Threads"), status(worker, "VmRSS")
-    alone, beside = [], []
-    for _ in range(ROUNDS):
-        alone.append(p99(latencies(server, token)))
+
+    def beside() -> list[float]:
         with slow_callers(server.port):
-            beside.append(p99(latencies(server, token)))
+            taken = latencies(server, token)
             assert status(worker, "Threads") <= threads + FEW_THREADS, "they hold threads"
+        return taken
+
     slow = f"{SILENT} silent, {SILENT // 10} dribbling, {SILENT // 10} unread on {CONNECTIONS + 2} connections"
-    require_little_delay(slow, beside, alone)
+    require_little_delay(slow, lambda: latencies(server, token), beside)
     wait_until(lambda: status(worker, "Threads") <= threads + FEW_THREADS, 2 * PATIENCE_SECONDS, "threads as before")
     wait_until(lambda: status(worker, "VmRSS") <= memory + ROOM_KB, 2 * PATIENCE_SECONDS, "memory as before")
     assert server.workers() == [worker]
@@ -156,17 +169,18 @@ def test_o1_a_peer_with_a_connection_for_each_of_its_silent_calls_keeps_nobody_o
     (worker,) = server.workers()
     latencies(server, token)
     threads = status(worker, "Threads")
-    alone = [p99(latencies(server, token)) for _ in range(ROUNDS)]
-    beside = []
-    for _ in range(ROUNDS):
+
+    def beside() -> list[float]:
         with contextlib.ExitStack() as clients:
             for number in range(SILENT):
                 client = clients.enter_context(rude_client(server.port, WINDOW, host="127.0.0.2"))
                 client.begin(METHODS[number % len(METHODS)])
             wait_until(lambda: len(connections_to(server.port)) >= SILENT, 10, "all to be connected")
-            beside.append(p99(latencies(server, token)))  # On a new connection.
+            taken = latencies(server, token)  # On a new connection.
             assert status(worker, "Threads") <= threads + FEW_THREADS
-    require_little_delay(f"{SILENT} silent on as many connections", beside, alone)
+        return taken
+
+    require_little_delay(f"{SILENT} silent on as many connections", lambda: latencies(server, token), beside)
     assert "File descriptor limit" not in server.stderr()
 
 
