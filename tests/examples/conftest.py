@@ -41,6 +41,12 @@ def auth(request: pytest.FixtureRequest, migrated_sqlite: Path) -> Iterator[Auth
             server.process.kill_all()
 
 
+@pytest.fixture(scope="module")
+def watched(auth: AuthProcess) -> str:
+    """Return the address of the server that services watch. A file may have another one for them."""
+    return auth.address
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Yield what starts a program that serves, and leave nothing of it behind."""
@@ -109,18 +115,16 @@ def typescript_orders(typescript: Path) -> tuple[str | Path, ...]:
 
 
 @pytest.fixture
-def go_service(auth: AuthProcess, start: Callable[..., Program], go_orders: Path) -> str:
+def go_service(watched: str, start: Callable[..., Program], go_orders: Path) -> str:
     """Return the address of the Go example, serving."""
     address = free_address()
-    start(go_orders, "serve", "-listen", address, "-auth", auth.address).wait_for("serving on")
+    start(go_orders, "serve", "-listen", address, "-auth", watched).wait_for("serving on")
     return address
 
 
 @pytest.fixture
-def typescript_service(
-    auth: AuthProcess, start: Callable[..., Program], typescript_orders: tuple[str | Path, ...]
-) -> str:
+def typescript_service(watched: str, start: Callable[..., Program], typescript_orders: tuple[str | Path, ...]) -> str:
     """Return the address of the TypeScript example, serving."""
     address = free_address()
-    start(*typescript_orders, "serve", "--listen", address, "--auth", auth.address).wait_for("listening on")
+    start(*typescript_orders, "serve", "--listen", address, "--auth", watched).wait_for("listening on")
     return address

@@ -14,11 +14,11 @@ from authclient import Observer, Session, Trust
 from authclient._judging.verified import Ask
 
 from authservice.domain.tokens import SessionTokens
+from tests.faults.aging import AGES, GRACE, log_in
 from tests.faults.processes import ServerProcess, connections_to, running_server, wait_until
 from tests.faults.seeding import Seeder
-from tests.observed import PASSWORD, login, refresh, verify
+from tests.observed import login, refresh, verify
 
-AGE, GRACE = 1.0, 2.0
 CUTS = 3
 """How often the stream of the watcher has to be cut before the test is content."""
 FRESH_SECONDS = 5.0
@@ -31,8 +31,7 @@ pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
 @pytest.fixture(params=["auto", "off"])
 def server(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
-    ages = {"max_connection_age": AGE, "connection_grace": GRACE}
-    with running_server(database_url, tmp_path / "server", entrance=request.param, **ages) as server:
+    with running_server(database_url, tmp_path / "server", entrance=request.param, **AGES) as server:
         yield server
 
 
@@ -56,7 +55,7 @@ def callers(server: ServerProcess, trust: Trust, tokens: list[SessionTokens], st
     alive, refreshed = tokens
     chain = [refreshed.refresh_token]
     session = stack.enter_context(Session(f"127.0.0.1:{server.port}"))
-    session.login("ada", PASSWORD)
+    log_in(session, "ada")
     for connection in (stub(), stub(), stub()):
         yield functools.partial(verify, connection, alive.access_token)
     for connection in (stub(), stub()):  # With a hash each, so that one is under way at every moment.
@@ -94,12 +93,13 @@ def test_no_call_fails_and_no_view_grows_old_when_connections_come_of_age(server
         nonlocal oldest
         oldest = max(oldest, trust.view_age())
         seen.update(connections_to(server.port))
-        return cuts.count >= CUTS
+        return cuts.count >= before + CUTS
 
     with ExitStack() as stack:
         trust = stack.enter_context(Trust(f"127.0.0.1:{server.port}", audience="internal", observer=cuts))
         assert trust.wait_until_ready(10)
         calls = list(callers(server, trust, tokens, stack))
+        before = cuts.count  # Logging in may have taken longer than a connection lives.
         threads = [threading.Thread(target=calling, args=(call, over, answers, wrong)) for call in calls]
         for thread in threads:
             thread.start()

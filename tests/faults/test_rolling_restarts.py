@@ -20,13 +20,13 @@ from authclient import NEVER_RESENT, Session, Trust
 from authclient._judging.verified import Ask
 
 from authservice.domain.tokens import SessionTokens
+from tests.faults.aging import AGES, log_in
 from tests.faults.balancer import balancing
 from tests.faults.processes import ServerProcess, wait_until
 from tests.faults.seeding import Seeder
-from tests.observed import PASSWORD, refresh, verify
+from tests.observed import refresh, verify
 
 CALLS = int(os.environ.get("AUTHSERVICE_TEST_CALLS", "300"))
-AGES = {"max_connection_age": 1.0, "connection_grace": 2.0}
 ATTEMPTS, FIRST_PAUSE = 5, 0.1
 """How often a caller asks at most, and how many seconds it waits before the second time; twice as many for the next."""
 STOPPING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -77,7 +77,7 @@ def callers(port: int, tokens: list[SessionTokens], stack: ExitStack) -> Iterato
     chain = [refreshed.refresh_token]
     refreshing = stub()
     session = stack.enter_context(Session(f"127.0.0.1:{port}"))
-    session.login("ada", PASSWORD)
+    log_in(session, "ada")
     trust = stack.enter_context(Trust(f"127.0.0.1:{port}", audience="internal"))
     assert trust.wait_until_ready(10)
     for _ in range(4):
