@@ -14,7 +14,7 @@ from authclient import Observer, Session, Trust
 from authclient._judging.verified import Ask
 
 from authservice.domain.tokens import SessionTokens
-from tests.faults.aging import AGES, GRACE, log_in
+from tests.faults.aging import AGES, log_in, was_cut_rightly
 from tests.faults.processes import ServerProcess, connections_to, running_server, wait_until
 from tests.faults.seeding import Seeder
 from tests.observed import login, refresh, verify
@@ -67,17 +67,14 @@ def callers(server: ServerProcess, trust: Trust, tokens: list[SessionTokens], st
 
 
 def calling(call: Caller, over: threading.Event, answers: list[int], wrong: list[str]) -> None:
-    """Make calls until all is over. One that takes long is cut rightly: a hash on a busy machine.
-
-    The grace begins on the server, and callers who have not heard of it yet begin calls that get the rest of it.
-    """
+    """Make calls until all is over."""
     while not over.is_set():
         begin = time.monotonic()
         try:
             call()
             answers.append(1)
         except Exception as error:
-            if time.monotonic() - begin < GRACE / 2:
+            if not was_cut_rightly(begin):
                 wrong.append(repr(error))
 
 
